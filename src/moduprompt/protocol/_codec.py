@@ -1,0 +1,118 @@
+"""Bytes to typed values and back, strictly: the only place where a wire is trusted.
+
+Guarantees: bounded input (size first, nesting by the decoder); unknown fields of a
+command are refused; a failure names a JSON pointer (RFC 6901) and never echoes the
+value. Event decoding is the opposite: unknown fields are ignored, so that old clients
+read new logs.
+"""
+
+import re
+from functools import lru_cache
+from typing import Final, TypeVar
+
+import msgspec
+
+from moduprompt.protocol._envelopes import CommandEnvelope, EventEnvelope
+from moduprompt.protocol._errors import Code, FieldError, Rejection
+
+COMMAND_BYTES_MAX: Final = 4 * 1024 * 1024  # a prompt of TEXT_MAX characters, each of up to four bytes
+BATCH_MAX: Final = 1_000  # the contract's bound
+
+_T = TypeVar("_T")
+_PATH: Final = re.compile(r" - at `(?P<path>\$[^`]*)`$")
+_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<name>.*?)`", re.DOTALL)
+_MISSING: Final = re.compile(r"^Object missing required field `(?P<name>[^`]*)`")
+
+_encoder = msgspec.json.Encoder()
+_command_decoder = msgspec.json.Decoder(CommandEnvelope)
+_event_decoder = msgspec.json.Decoder(EventEnvelope)
+
+
+def encode(value: object) -> bytes:
+    """The JSON bytes of a protocol value: UTF-8, fields in declared order, no spaces."""
+    return _encoder.encode(value)
+
+
+def decode(data: bytes | msgspec.Raw, kind: type[_T]) -> _T | Rejection:
+    """The typed value, or `invalid_schema` with the pointers that do not fit."""
+    try:
+        return _decoder(kind).decode(data)
+    except msgspec.ValidationError as fault:
+        return _misfit(str(fault))
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        return _broken(str(fault))
+    except RecursionError:
+        return _broken("it is nested too deeply")
+
+
+def decode_command(body: bytes) -> CommandEnvelope | Rejection:
+    """A command envelope, its payload still raw."""
+    if len(body) > COMMAND_BYTES_MAX:
+        return too_large(len(body), COMMAND_BYTES_MAX)
+    try:
+        return _command_decoder.decode(body)
+    except msgspec.ValidationError as fault:
+        return _misfit(str(fault))
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        return _broken(str(fault))
+    except RecursionError:
+        return _broken("it is nested too deeply")
+
+
+def decode_event(data: bytes | msgspec.Raw) -> EventEnvelope:
+    """A stored or streamed event. Raises msgspec.DecodeError on damage."""
+    return _event_decoder.decode(data)
+
+
+def too_large(size: int, size_max: int) -> Rejection:
+    """The refusal of a body above its bound."""
+    return Rejection(
+        code=Code.INVALID_SCHEMA,
+        message=f"the body has {size} bytes or more; at most {size_max} are taken",
+        details={"size": size, "size_max": size_max},
+        hint="send long text as a file the agent can read, or split the batch",
+    )
+
+
+def misfit(pointer: str, message: str, *, hint: str | None = None) -> Rejection:
+    """`invalid_schema` at one place."""
+    return Rejection(
+        code=Code.INVALID_SCHEMA,
+        message=f"{pointer or 'the document'}: {message}",
+        details={"errors": [FieldError(pointer=pointer, message=message)]},
+        hint=hint,
+    )
+
+
+@lru_cache(maxsize=512)
+def _decoder(kind: type[_T]) -> msgspec.json.Decoder[_T]:
+    return msgspec.json.Decoder(kind)
+
+
+def _broken(reason: str) -> Rejection:
+    return Rejection(
+        code=Code.INVALID_SCHEMA,
+        message=f"the body is not one JSON document: {reason}",
+        details={"errors": [FieldError(pointer="", message=reason)]},
+        hint="send one UTF-8 JSON object",
+    )
+
+
+def _misfit(text: str) -> Rejection:
+    at = _PATH.search(text)
+    pointer = _to_pointer(at["path"]) if at else ""
+    message = text[: at.start()] if at else text
+    for pattern in (_UNKNOWN, _MISSING):
+        named = pattern.match(message)
+        if named:
+            pointer = f"{pointer}/{_escape(named['name'][:80])}"
+    return misfit(pointer, message[:300], hint="the schemas are served at /v1/schemas")
+
+
+def _to_pointer(path: str) -> str:
+    return "".join(f"/{_escape(key or index)}" for key, index in _STEP.findall(path))
+
+
+def _escape(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,1 @@
+"""How a stream of events is cut into frames, one file per technique. All of it is sans-I/O."""
