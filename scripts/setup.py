@@ -79,7 +79,7 @@ def set_up() -> None:
 
 def base_interpreter() -> Path:
     """The real interpreter: behind a shim, and outside of any virtual environment we run in."""
-    return Path(getattr(sys, "_base_executable", None) or sys.executable)
+    return Path(getattr(sys, "_base_executable", None) or sys.executable).resolve()
 
 
 def fingerprint(python: Path) -> str:
