@@ -1,0 +1,217 @@
+"""The keeper's process: set up, one loop, and the time after the run.
+
+Order of setting up: lock the run directory, listen, start the program, then tell the process that waits
+(see `detach`). So whoever was told can dial at once, and a second keeper for the same run never comes as
+far as the program. After the run it lingers until every report is acknowledged; the files stay.
+"""
+
+import _socket as socket  # the public module costs half a megabyte of enums that nobody needs here
+import fcntl
+import os
+import select
+import signal
+import time
+
+from moduprompt.keeper import detach
+from moduprompt.keeper.journal import JOURNAL_NAME
+from moduprompt.keeper.run import Run
+from moduprompt.keeper.serving import Connection
+from moduprompt.keeper.spec import SPEC_BYTES_MAX, Spec
+from moduprompt.keeper.wire import FrameError
+
+SOCKET_NAME = "keeper.sock"
+LOCK_NAME = "keeper.lock"
+LOG_NAME = "keeper.log"  # stays empty unless the keeper itself is broken
+
+CONNECTIONS_MAX = 64  # a daemon needs one and one for each person who watches
+LINGER_S_MAX = 7 * 86_400.0  # a week for a daemon to come back; after that the journal on disk speaks
+FAREWELL_S = 2.0  # for watchers to take the last bytes once all reports are acknowledged
+WAKE_BYTES = 512
+
+
+def keep(run_dir: str, acknowledge_fd: int, *, is_subreaper: bool) -> int:
+    """Be the keeper of this run until it is over. Reads the spec from standard input."""
+    try:
+        spec = Spec(_read_spec())
+    except FrameError as error:
+        detach.acknowledge(acknowledge_fd, detach.EXIT_BAD_SPEC, f"the spec is refused: {error}\n")
+        return detach.EXIT_BAD_SPEC
+    try:
+        os.umask(0o077)
+        os.chdir(run_dir)
+        if not _lock():
+            detach.acknowledge(acknowledge_fd, detach.EXIT_HELD, "another keeper holds this run\n")
+            return detach.EXIT_HELD
+        if os.path.lexists(JOURNAL_NAME):
+            detach.acknowledge(acknowledge_fd, detach.EXIT_USED, "this run had its keeper already\n")
+            return detach.EXIT_USED
+        _redirect_standard_streams()
+        keeper = Keeper(spec, is_subreaper=is_subreaper)
+    except OSError as error:
+        detach.acknowledge(acknowledge_fd, detach.EXIT_UNUSABLE, f"the run can't be kept: {error}\n")
+        return detach.EXIT_UNUSABLE
+    detach.acknowledge(acknowledge_fd, detach.EXIT_STARTED)
+    keeper.serve()
+    return 0
+
+
+class Keeper:
+    """Everything the loop looks at. Creating it starts the program."""
+
+    def __init__(self, spec: Spec, *, is_subreaper: bool) -> None:
+        self._wake = _catch_signals()
+        self._listener = _listen()
+        self._run = Run(spec, ".", is_subreaper=is_subreaper)
+        self._run.start()
+        self._connections: dict[int, Connection] = {}
+        self._poll = select.poll()
+        self._masks: dict[int, int] = {}
+        self._ended_at: float | None = None
+        self._farewell_at: float | None = None
+
+    def serve(self) -> None:
+        """Run the loop until the run is over and everybody knows."""
+        while not self._is_over():
+            self._watch()
+            for fd, events in self._poll.poll(self._patience_ms()):
+                self._dispatch(fd, events)
+            self._run.reap()
+            self._run.tick()
+            self._push_to_all()
+        for connection in self._connections.values():
+            connection.close()
+        os.unlink(SOCKET_NAME)  # noqa: PTH108 - memory
+
+    def _dispatch(self, fd: int, events: int) -> None:
+        if fd == self._wake:
+            self._take_signals()
+        elif fd == self._listener.fileno():
+            self._accept()
+        elif fd == self._run.terminal.fd:
+            if events & select.POLLOUT:
+                self._run.type_waiting()
+            if events & ~select.POLLOUT:
+                self._run.read_output()
+        elif (connection := self._connections.get(fd)) is not None and events & ~select.POLLOUT:
+            connection.receive()
+
+    def _push_to_all(self) -> None:
+        for fd, connection in list(self._connections.items()):
+            if connection.is_open:
+                connection.push()
+            if not connection.is_open:
+                del self._connections[fd]
+
+    def _watch(self) -> None:
+        # The set is small, so it is simply worked out again each turn; only differences reach the kernel.
+        wanted = {self._wake: select.POLLIN, self._listener.fileno(): select.POLLIN}
+        if self._run.wants_output:
+            typing = select.POLLOUT if self._run.wants_to_type else 0
+            wanted[self._run.terminal.fd] = select.POLLIN | typing
+        for fd, connection in self._connections.items():
+            sending = select.POLLOUT if connection.wants_to_send else 0
+            wanted[fd] = (select.POLLIN if connection.wants_to_hear else 0) | sending
+        for fd in self._masks.keys() - wanted.keys():
+            self._poll.unregister(fd)
+        for fd, mask in wanted.items():
+            if self._masks.get(fd) != mask:
+                self._poll.register(fd, mask)
+        self._masks = wanted
+
+    def _patience_ms(self) -> int | None:
+        times = [self._run.next_tick_at(), self._farewell_at]
+        if self._ended_at is not None:
+            times.append(self._ended_at + LINGER_S_MAX)
+        at = min((time_ for time_ in times if time_ is not None), default=None)
+        if at is None:
+            return None
+        return max(0, min(int((at - time.monotonic()) * 1000) + 1, 3_600_000))
+
+    def _is_over(self) -> bool:
+        if not self._run.has_ended:
+            return False
+        now = time.monotonic()
+        self._ended_at = self._ended_at or now
+        if now >= self._ended_at + LINGER_S_MAX:
+            return True
+        if not self._run.journal.is_settled:
+            return False
+        if not any(connection.wants_to_send for connection in self._connections.values()):
+            return True
+        self._farewell_at = self._farewell_at or now + FAREWELL_S
+        return now >= self._farewell_at
+
+    def _accept(self) -> None:
+        try:
+            # What the public module's accept() calls; the stubs don't know it.
+            accepted: tuple[int, object] = self._listener._accept()  # noqa: SLF001  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+        except OSError:
+            return
+        fd: int = accepted[0]
+        os.set_blocking(fd, False)
+        if len(self._connections) >= CONNECTIONS_MAX:
+            os.close(fd)
+            return
+        self._connections[fd] = Connection(fd, self._run)
+
+    def _take_signals(self) -> None:
+        if signal.SIGTERM in os.read(self._wake, WAKE_BYTES):
+            self._run.stop("keeper_terminated")
+
+
+def _read_spec() -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while size <= SPEC_BYTES_MAX and (piece := os.read(0, 65_536)):
+        pieces.append(piece)
+        size += len(piece)
+    if size > SPEC_BYTES_MAX:
+        raise FrameError("bad_json", f"the spec has more than {SPEC_BYTES_MAX} bytes")
+    return b"".join(pieces)
+
+
+def _lock() -> bool:
+    fd = os.open(LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held, with the descriptor, until this process ends
+    except BlockingIOError:
+        os.close(fd)
+        return False
+    return True
+
+
+def _redirect_standard_streams() -> None:
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    log = os.open(LOG_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    for fd, target in ((null, 0), (null, 1), (log, 2)):
+        os.dup2(fd, target)
+    os.close(null)
+    os.close(log)
+
+
+def _listen() -> socket.socket:
+    # A relative name: the path of a Unix socket has 107 bytes, a data directory may have more.
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    if os.path.lexists(SOCKET_NAME):
+        os.unlink(SOCKET_NAME)  # noqa: PTH108 - memory
+    listener.bind(SOCKET_NAME)
+    listener.setblocking(False)  # noqa: FBT003 - the library's signature
+    listener.listen(16)
+    return listener
+
+
+def _catch_signals() -> int:
+    wake, poke = os.pipe()
+    os.set_blocking(wake, False)
+    os.set_blocking(poke, False)
+    signal.set_wakeup_fd(poke, warn_on_full_buffer=False)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGTTOU, signal.SIGTTIN):
+        signal.signal(number, signal.SIG_IGN)
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, _note_nothing)
+    return wake
+
+
+def _note_nothing(number: int, frame: object) -> None:
+    # A signal needs a handler to be written to the wake-up pipe; the pipe carries the news.
+    del number, frame

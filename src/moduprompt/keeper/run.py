@@ -1,0 +1,336 @@
+"""One run: the agent program, its terminal, its recording, its reports, and its end.
+
+    running ──stop, limit, SIGTERM to the keeper──> stopping
+       └──────────── program ended ───────────────────┴──> what it left is ended ──> exited
+    start_failed (instead of all that)
+
+Order that others rely on: bytes are in the recording before any watcher sees them; an input's intent is
+durable before its first byte is typed; the recording is synced before `exited` is reported; nothing of
+the run lives any more when `exited` is reported, except what that report itself names.
+"""
+
+import os
+import signal
+import time
+
+from moduprompt.keeper import processes, recording
+from moduprompt.keeper.inputs import Input, Inputs, Refused
+from moduprompt.keeper.journal import UNACKNOWLEDGED_MAX, Journal
+from moduprompt.keeper.launcher import LaunchError, launch
+from moduprompt.keeper.stopping import Ladder, deliver
+from moduprompt.keeper.terminal import Questions, Terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # see moduprompt.keeper
+    from collections.abc import Mapping
+
+    from moduprompt.keeper.inputs import Tell
+    from moduprompt.keeper.spec import Spec
+
+RUNNING, STOPPING, EXITED, START_FAILED = "running", "stopping", "exited", "start_failed"
+
+READ_BYTES_MAX = 64 * 1024  # one frame of the recording; also what one turn of the loop may take
+DISK_RETRY_S = 1.0  # how long a disk that refused is left alone; the program's output waits meanwhile
+HUNG_UP_RETRY_S = 0.2  # a program may close its terminal and open it again; until then there is nothing
+REPORTED_PROCESSES_MAX = 64  # enough to tell a person what was left
+
+
+class Run:
+    """See the module. Called from the keeper's loop only."""
+
+    def __init__(self, spec: "Spec", directory: str, *, is_subreaper: bool) -> None:
+        self._began = time.monotonic()
+        self.spec = spec
+        self.journal = Journal(directory)
+        self.recording = recording.Recording(
+            f"{directory}/{recording.RECORDING_NAME}", started_us=time.time_ns() // 1000
+        )
+        self.terminal = Terminal(spec.rows, spec.cols)
+        self.state = RUNNING
+        self.agent: processes.Process | None = None
+        self.keeper = _must_inspect(os.getpid())
+        self.real_terminals = 0  # attached watchers that answer the terminal's questions themselves
+        self._is_subreaper = is_subreaper
+        self._inputs = Inputs(report=self._report, record=self._record_input)
+        self._questions = Questions()
+        self._ladder = Ladder(spec.graces_s)
+        self._stop_reason = ""
+        self._limit = ""
+        self._wait_status: int | None = None
+        self._leftovers: dict[int, str] = {}
+        self._last_output = self._began
+        self._unrecorded = b""  # taken from the terminal, refused by the disk
+        self._output_dropped = 0
+        self._is_terminal_open = True
+        self._read_again_at: float | None = None
+
+    def start(self) -> None:
+        """Start the program. Returns once the outcome is reported."""
+        keeper = {"keeper_pid": self.keeper.pid, "keeper_start_time": self.keeper.start_time}
+        self._report("launching", {**keeper, "boot_id": processes.boot_id()})
+        self._record(recording.RESIZE, recording.pack_size(self.spec.rows, self.spec.cols))
+        try:
+            pid = launch(self.spec, self.terminal.path)
+        except LaunchError as error:
+            self.state = START_FAILED
+            self._close_terminal()
+            failure = {"class": error.failure, "errno": error.errno, "message": str(error)}
+            self._report("start_failed", failure)
+            return
+        finally:
+            self.terminal.release_program_end()
+        self.agent = _must_inspect(pid)
+        started = {"pid": pid, "start_time": self.agent.start_time, "boot_id": processes.boot_id()}
+        self._report("started", started)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in (EXITED, START_FAILED)
+
+    @property
+    def wants_output(self) -> bool:
+        """Whether the terminal should be read now."""
+        return self._is_terminal_open and self._read_again_at is None
+
+    @property
+    def wants_to_type(self) -> bool:
+        """Whether bytes wait for the terminal to take them."""
+        return self.wants_output and bool(self._inputs)
+
+    def read_output(self) -> bool:
+        """Take one frame's worth of output into the recording. False when there is none now."""
+        data = self._read_terminal()
+        if not data:
+            return False
+        self._last_output = time.monotonic()
+        self._keep_output(data)
+        if not self.real_terminals and self._wait_status is None:
+            for answer in self._questions.answers(data):
+                self._answer(answer)
+        return True
+
+    def type_waiting(self) -> None:
+        """Write waiting input as far as the terminal takes it."""
+        if self._is_terminal_open:
+            self._inputs.type_into(self.terminal.fd)
+
+    def accept_input(self, wanted: Input, tell: "Tell") -> None:
+        """Type this once. `tell` is called when its outcome is known, perhaps at once. Raises Refused."""
+        known = self._inputs.known(wanted.input_id)
+        if known is None:
+            if self.agent is None or self._wait_status is not None or not self._is_terminal_open:
+                raise Refused("not_running", "the program has ended")
+            if len(self.journal.unacknowledged) >= UNACKNOWLEDGED_MAX:
+                raise Refused("unacknowledged", "too many reports wait for the daemon's acknowledgement")
+            self._inputs.push(wanted)
+        self._inputs.tell(known or wanted, tell)
+        self.type_waiting()
+
+    def resize(self, rows: int, cols: int) -> None:
+        """Change the window's size. Raises Refused."""
+        if not self._is_terminal_open:
+            raise Refused("not_running", "the program has ended")
+        self.terminal.resize(rows, cols)
+        self._record(recording.RESIZE, recording.pack_size(rows, cols))
+
+    def signal_foreground(self, number: int) -> None:
+        """Send one signal to the terminal's foreground group, as a key press would. Raises Refused."""
+        group = self._foreground()
+        if not group:
+            raise Refused("not_running", "no program is in the foreground")
+        deliver(number, {group}, [])
+
+    def stop(self, reason: str) -> None:
+        """Begin to end the run. Asking again, or after the end, changes nothing."""
+        if self.state != RUNNING:
+            return
+        self.state = STOPPING
+        self._stop_reason = reason
+        self._report("stopping", {"reason": reason})
+        self._ladder.begin(time.monotonic())
+
+    def reap(self) -> None:
+        """Collect every child that ended: the agent program, and orphans handed to this sub-reaper."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if self.agent is not None and pid == self.agent.pid:
+                self._wait_status = status
+
+    def tick(self) -> None:
+        """What time brings: limits, the next step of stopping, a disk tried again, the end."""
+        now = time.monotonic()
+        self.journal.flush()
+        if self._read_again_at is not None and now >= self._read_again_at:
+            self._read_again_at = None
+            self._keep_output(b"")
+        if self.agent is None or self.has_ended:
+            return
+        wall_s = self.spec.limits.wall_s
+        if wall_s is not None and now >= self._began + wall_s:
+            self._hit("wall_s")
+        if self._wait_status is not None:
+            self._end(self._wait_status, now)
+        elif number := self._ladder.due(now):
+            self._deliver(number, self._living())
+
+    def next_tick_at(self) -> float | None:
+        """When `tick` is due at the latest, in monotonic time."""
+        times = [self._read_again_at]
+        if not self.journal.is_durable:
+            times.append(time.monotonic() + DISK_RETRY_S)
+        if not self.has_ended:
+            times.append(self._ladder.next_at)
+        if self.state == RUNNING and self.spec.limits.wall_s is not None:
+            times.append(self._began + self.spec.limits.wall_s)
+        return min((at for at in times if at is not None), default=None)
+
+    def status(self) -> dict[str, object]:
+        """What can be seen of the run at this moment."""
+        group = self._foreground()
+        canonical, echo = self.terminal.modes() if group else (False, False)
+        members = [process for process in self._living() if process.pgid == group] if group else []
+        evidence = processes.terminal_reader(members, self.terminal.path)
+        return {
+            "state": self.state,
+            "fg_pgid": group or None,
+            "canonical": canonical,
+            "echo": echo,
+            "waiting_on_tty": bool(evidence),
+            "evidence": evidence,
+            "quiet_ms": int((time.monotonic() - self._last_output) * 1000),
+            "output_bytes": self.recording.output_bytes,
+            "input_waiting_bytes": self._inputs.waiting_bytes,
+            "disk_refuses": bool(self._unrecorded) or not self.journal.is_durable,
+        }
+
+    def _foreground(self) -> int:
+        if not self._is_terminal_open or self._wait_status is not None:
+            return 0
+        return max(self.terminal.foreground(), 0)
+
+    def _living(self) -> list[processes.Process]:
+        if self._is_subreaper:
+            return processes.descendants(self.keeper.pid)
+        return processes.marked(f"MP_RUN={self.spec.run_id}")
+
+    def _end(self, wait_status: int, now: float) -> None:
+        left = self._living()
+        if left and not self._ladder.is_exhausted(now):
+            for process in left[:REPORTED_PROCESSES_MAX]:
+                self._leftovers[process.pid] = process.name
+            self._ladder.begin_with_terminate(now)
+            if number := self._ladder.due(now):
+                self._deliver(number, left)
+            return
+        self._read_again_at = None
+        self._keep_output(b"")
+        while self.read_output():
+            pass
+        self._output_dropped += len(self._unrecorded)
+        self._unrecorded = b""
+        self._close_terminal()
+        self._inputs.fail_all()
+        self._report_exit(os.waitstatus_to_exitcode(wait_status), left[:REPORTED_PROCESSES_MAX])
+
+    def _report_exit(self, code: int, survivors: list[processes.Process]) -> None:
+        self.recording.sync()
+        exited: dict[str, object] = {
+            "how": self._how(code),
+            "code": code if code >= 0 else None,
+            "signal": -code if code < 0 else None,
+            "reason": self._stop_reason or None,
+            "output_bytes": self.recording.output_bytes,
+            "output_dropped_bytes": self._output_dropped,
+            "leftovers": [{"pid": pid, "name": name} for pid, name in self._leftovers.items()],
+            "survivors": [{"pid": process.pid, "name": process.name} for process in survivors],
+        }
+        self.state = EXITED
+        self._report("exited", exited)
+
+    def _how(self, code: int) -> str:
+        if self._limit == "wall_s":
+            return "timed_out"
+        if self._stop_reason:
+            return "stopped"
+        return "signalled" if code < 0 else "exited"
+
+    def _deliver(self, number: int, living: list[processes.Process]) -> None:
+        assert self.agent is not None, "BUG: only what was started can be stopped"
+        groups = {process.pgid for process in living}
+        if number == signal.SIGINT:
+            groups &= {self.agent.pgid, self._foreground()}
+        deliver(number, groups, living)
+
+    def _hit(self, limit: str) -> None:
+        if self._limit or self.state != RUNNING:
+            return
+        self._limit = limit
+        self._report("limit_hit", {"limit": limit})
+        self.stop(f"limit:{limit}")
+
+    def _read_terminal(self) -> bytes:
+        # The kernel hands out at most 4 KiB a read; a frame for each would double the recording's cost.
+        pieces: list[bytes] = []
+        room = READ_BYTES_MAX
+        while room > 0 and self.wants_output:
+            try:
+                piece = os.read(self.terminal.fd, room)
+            except BlockingIOError:
+                break
+            except OSError:  # EIO: nobody holds the program's end now
+                self._read_again_at = time.monotonic() + HUNG_UP_RETRY_S
+                break
+            pieces.append(piece)
+            room -= len(piece)
+        return b"".join(pieces)
+
+    def _keep_output(self, data: bytes) -> None:
+        limit = self.spec.limits.output_bytes_max
+        data = self._unrecorded + data
+        self._unrecorded = b""
+        room = len(data) if limit is None else max(limit - self.recording.output_bytes, 0)
+        if len(data) > room:
+            self._output_dropped += len(data) - room
+            data = data[:room]
+            self._hit("output_bytes_max")
+        if data and not self._record(recording.OUTPUT, data):
+            self._unrecorded = data  # the program's output waits with it until the disk takes it
+            self._read_again_at = time.monotonic() + DISK_RETRY_S
+
+    def _answer(self, answer: bytes) -> None:
+        try:
+            self._inputs.push(Input(answer, author="kernel", author_id="terminal"))
+        except Refused:
+            return  # a program that asks and never reads gets no more answers
+        self.type_waiting()
+
+    def _record_input(self, item: Input, piece: bytes) -> None:
+        self._record(recording.INPUT, recording.pack_input(item.author, item.author_id, piece))
+
+    def _record(self, kind: int, payload: bytes) -> bool:
+        try:
+            self.recording.append(kind, int((time.monotonic() - self._began) * 1_000_000), payload)
+        except OSError:
+            return False
+        return True
+
+    def _report(self, kind: str, data: "Mapping[str, object]") -> bool:
+        return self.journal.append(kind, data, at_us=time.time_ns() // 1000)
+
+    def _close_terminal(self) -> None:
+        if self._is_terminal_open:
+            self._is_terminal_open = False
+            os.close(self.terminal.fd)
+
+
+def _must_inspect(pid: int) -> processes.Process:
+    process = processes.inspect(pid)
+    if process is None:
+        raise OSError(f"/proc knows no process {pid}")
+    return process

@@ -1,0 +1,66 @@
+"""What a keeper is told to run. It arrives on standard input and is never on disk: it holds a token.
+
+The environment is exact: the agent program gets these variables and no others.
+"""
+
+from moduprompt.keeper.wire import FrameError, Message
+
+SPEC_BYTES_MAX = 4 * 1024 * 1024  # argv and environment together may not exceed what exec takes anyway
+ARGUMENT_CHARS_MAX = 131_071  # Linux refuses longer single strings
+GRACES = 3  # after SIGINT, after SIGTERM, after SIGKILL
+GRACE_S_MAX = 3600.0
+WALL_S_MAX = 366 * 86_400.0
+ROWS_MAX = COLS_MAX = 10_000  # fits the 16 bits of a window size and keeps a program's buffers sane
+
+
+class Limits:
+    """Hard limits. None means unlimited."""
+
+    __slots__ = ("cpu_s", "file_bytes_max", "open_files_max", "output_bytes_max", "wall_s")
+
+    def __init__(self, message: Message) -> None:
+        self.wall_s = message.number("wall_s", 0.001, WALL_S_MAX) if message.has("wall_s") else None
+        self.output_bytes_max = _optional(message, "output_bytes_max")
+        self.cpu_s = _optional(message, "cpu_s")
+        self.file_bytes_max = _optional(message, "file_bytes_max")
+        self.open_files_max = _optional(message, "open_files_max")
+        message.finish()
+
+
+class Spec:
+    """A checked spec. Raises FrameError when anything is missing, unknown or out of bounds."""
+
+    __slots__ = ("argv", "cols", "cwd", "env", "graces_s", "limits", "nonce", "rows", "run_id")
+
+    def __init__(self, raw: bytes) -> None:
+        message = Message(raw)
+        message.integer("version", 1, 1)
+        self.run_id = message.text("run_id", 100)
+        self.argv = message.texts("argv", 10_000, ARGUMENT_CHARS_MAX)
+        self.cwd = message.text("cwd", 4096)
+        self.env = _environment(message.nested("env"))
+        self.rows = message.integer("rows", 1, ROWS_MAX)
+        self.cols = message.integer("cols", 1, COLS_MAX)
+        self.nonce = message.text("nonce", 200)
+        self.limits = Limits(message.nested("limits"))
+        self.graces_s = _graces(message.nested("stop_graces_s"))
+        message.finish()
+        if not self.argv or not self.argv[0] or not self.cwd.startswith("/") or not self.nonce:
+            raise FrameError("bad_field", "argv must name a program, cwd must be absolute, nonce must be set")
+
+
+def _environment(message: Message) -> dict[str, str]:
+    names = message.names()
+    if any(not name or "=" in name or "\0" in name for name in names):
+        raise FrameError("bad_field", "env has an impossible name")
+    return {name: message.text(name, ARGUMENT_CHARS_MAX) for name in names}
+
+
+def _graces(message: Message) -> tuple[float, float, float]:
+    graces = tuple(message.number(name, 0.0, GRACE_S_MAX) for name in ("interrupt", "terminate", "kill"))
+    message.finish()
+    return graces[0], graces[1], graces[2]
+
+
+def _optional(message: Message, name: str) -> int | None:
+    return message.integer(name, 1, 2**53) if message.has(name) else None
