@@ -1,0 +1,1 @@
+"""Tests against real files, processes, terminals and repositories."""

@@ -1,0 +1,1 @@
+"""Worktrees on real repositories in a bad state."""

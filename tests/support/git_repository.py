@@ -1,0 +1,87 @@
+"""Real git repositories for tests: made from nothing, with no configuration but the test's own."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from moduprompt.effects.git.port import GitRefusal
+
+Facts = TypeVar("Facts")
+
+
+def git_environment(home: Path) -> dict[str, str]:
+    """What a fresh machine has: a PATH and an empty home. No identity, no global configuration."""
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C"}
+
+
+class Repository(msgspec.Struct, frozen=True, kw_only=True):
+    """A repository under test, driven from outside the code under test."""
+
+    path: Path
+    home: Path
+
+    def git(self, *arguments: str, at: Path | None = None, check: bool = True) -> str:
+        """Run git as somebody else would: an agent or a person, with an identity of their own."""
+        identity = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
+        done = subprocess.run(
+            ["git", *identity, *arguments],
+            cwd=at or self.path,
+            env=git_environment(self.home),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"git {arguments} failed: {done.stderr.decode(errors='replace')}")
+        return done.stdout.decode(errors="surrogateescape").removesuffix("\n")
+
+    def write(self, name: str, text: str, *, at: Path | None = None) -> None:
+        target = (at or self.path) / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+
+    def commit(self, name: str, text: str, *, at: Path | None = None) -> str:
+        """Write one file, commit it, and name the commit."""
+        self.write(name, text, at=at)
+        self.git("add", "--", name, at=at)
+        self.git("commit", "--quiet", "--message", f"Change {name}", at=at)
+        return self.head(at=at)
+
+    def head(self, ref: str = "HEAD", *, at: Path | None = None) -> str:
+        return self.git("rev-parse", ref, at=at)
+
+    def exists(self, ref: str) -> bool:
+        return bool(self.git("rev-parse", "--verify", "--quiet", ref, check=False))
+
+    def snapshot(self) -> tuple[str, ...]:
+        """Everything that must not change when a request is refused."""
+        state = self.git("for-each-ref"), self.git("worktree", "list"), self.git("status", "--porcelain")
+        return (*state, self.git("symbolic-ref", "-q", "HEAD", check=False))
+
+
+def make_repository(path: Path, *, home: Path) -> Repository:
+    """A repository on branch `main` with one commit of two files."""
+    path.mkdir(parents=True)
+    home.mkdir(exist_ok=True)
+    repository = Repository(path=path, home=home)
+    repository.git("init", "--quiet", "--initial-branch=main")
+    repository.write("readme.txt", "one\ntwo\nthree\n")
+    repository.write(".gitignore", "*.log\n")
+    repository.git("add", "--all")
+    repository.git("commit", "--quiet", "--message", "First")
+    return repository
+
+
+def granted(answer: Facts | GitRefusal) -> Facts:
+    """The facts; a refusal fails the test with its words."""
+    assert not isinstance(answer, GitRefusal), f"refused: {answer}"
+    return answer
+
+
+def refused(answer: object) -> GitRefusal:
+    assert isinstance(answer, GitRefusal), f"not refused: {answer}"
+    assert answer.message, "a refusal needs words"
+    return answer

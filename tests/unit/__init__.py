@@ -1,0 +1,1 @@
+"""Tests of single decisions and functions, without the world."""

@@ -1,0 +1,1 @@
+"""What of the hands can be tested without using them."""

@@ -1,0 +1,1 @@
+"""Reading what git prints, and holding locks."""
