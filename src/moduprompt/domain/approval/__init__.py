@@ -1,0 +1,1 @@
+"""An attributed word that opens a gate, and can be taken back."""

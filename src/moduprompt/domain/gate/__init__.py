@@ -1,0 +1,1 @@
+"""A condition that blocks a stage of a task until it is satisfied."""

@@ -1,0 +1,1 @@
+"""A unit of work over one or more git repositories."""

@@ -1,0 +1,1 @@
+"""One start of an agent program inside a session: process, terminal, result."""

@@ -1,0 +1,112 @@
+"""Orders about runs. What keepers and observers found comes in as internal reports."""
+
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+import msgspec
+
+from moduprompt.domain.decider import Command
+from moduprompt.domain.failures import FailureClass
+from moduprompt.protocol import Count, Id, Reason, Ref, RunId, SessionId
+
+ObservedStatus: TypeAlias = Literal[
+    "working",
+    "waiting_input",
+    "blocked_on_permission",
+    "rate_limited",
+    "idle",
+    "exited",
+    "lost",
+    "unknown",
+]
+ExitHow: TypeAlias = Literal["exited", "signalled", "timed_out", "stopped", "not_started"]
+Side: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
+"""Rows or columns of a terminal."""
+
+
+class StartRun(Command, frozen=True, kw_only=True):
+    """Start the session's program once more."""
+
+    wire: ClassVar[str] = "run.start"
+    kind: ClassVar[str] = "run"
+
+    session_id: Id[SessionId]
+
+
+class RunOrder(Command, frozen=True, kw_only=True):
+    """An order to one run."""
+
+    kind: ClassVar[str] = "run"
+    key: ClassVar[str | None] = "run_id"
+
+    run_id: Id[RunId]
+
+
+class RunReport(RunOrder, frozen=True, kw_only=True):
+    """What was seen of a run. Kernel only."""
+
+    internal: ClassVar[bool] = True
+
+
+class StopRun(RunOrder, frozen=True, kw_only=True):
+    """End it: SIGINT, SIGTERM, SIGKILL to all of it, each after its grace."""
+
+    wire: ClassVar[str] = "run.stop"
+
+    reason: Reason | None = None
+
+
+class ResizeRun(RunOrder, frozen=True, kw_only=True):
+    """Give its terminal another size."""
+
+    wire: ClassVar[str] = "run.resize"
+
+    rows: Side
+    cols: Side
+
+
+class ReportStarted(RunReport, frozen=True, kw_only=True):
+    """Its keeper has started the program. `start_time` is in clock ticks since boot."""
+
+    wire: ClassVar[str] = "run.report_started"
+
+    pid: Count
+    start_time: Count
+
+
+class ReportStatus(RunReport, frozen=True, kw_only=True):
+    """What it was seen doing, by which rule, on what evidence."""
+
+    wire: ClassVar[str] = "run.report_status"
+
+    status: ObservedStatus
+    rule: str
+    rule_version: Count
+    evidence: Reason
+
+
+class ReportExited(RunReport, frozen=True, kw_only=True):
+    """It has ended; `leftovers` are processes that could not be ended with it."""
+
+    wire: ClassVar[str] = "run.report_exited"
+
+    how: ExitHow
+    code: int | None = None
+    signal: int | None = None
+    failure: FailureClass | None = None
+    reason: Reason | None = None
+    output_bytes: Count = 0
+    leftovers: Count = 0
+    recording: Ref | None = None
+
+
+class ReportLost(RunReport, frozen=True, kw_only=True):
+    """No keeper, no process, no result: nobody can say how it ended."""
+
+    wire: ClassVar[str] = "run.report_lost"
+
+    evidence: Reason
+
+
+RunCommand: TypeAlias = (
+    StartRun | StopRun | ResizeRun | ReportStarted | ReportStatus | ReportExited | ReportLost
+)

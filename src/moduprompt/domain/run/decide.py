@@ -1,0 +1,163 @@
+"""Which orders about a run are taken."""
+
+from typing import assert_never
+
+from moduprompt.domain.decider import Context, Decision, Event, World
+from moduprompt.domain.run.commands import (
+    ReportExited,
+    ReportLost,
+    ReportStarted,
+    ReportStatus,
+    ResizeRun,
+    RunCommand,
+    StartRun,
+    StopRun,
+)
+from moduprompt.domain.run.events import (
+    RunExited,
+    RunLost,
+    RunOutputRecorded,
+    RunRequested,
+    RunResized,
+    RunStarted,
+    RunStatusObserved,
+    RunStopRequested,
+)
+from moduprompt.domain.run.state import RunState
+from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.worktree.events import WriterLocked
+from moduprompt.domain.worktree.state import WorktreeState
+from moduprompt.protocol import Rejection, RunId, invalid, missing
+
+ROWS, COLS = 40, 120  # wide enough for the full-screen programs, until someone attaches
+
+
+def decide(command: RunCommand, own: RunState | None, world: World, context: Context) -> Decision:
+    """Facts, or why not."""
+    if isinstance(command, StartRun):
+        return _start(command, world, context)
+    assert own is not None, "BUG: the kernel refuses orders to what does not exist"
+    match command:
+        case StopRun():
+            if own.stop_requested or not own.is_live():
+                return []
+            return [RunStopRequested(run_id=own.run_id, reason=command.reason)]
+        case ResizeRun():
+            return _resize(command, own)
+        case ReportStarted():
+            if own.status != "requested":
+                return []
+            return [RunStarted(run_id=own.run_id, pid=command.pid, start_time=command.start_time)]
+        case ReportStatus():
+            return _observe(command, own)
+        case ReportExited():
+            return _exit(command, own)
+        case ReportLost():
+            return [RunLost(run_id=own.run_id, evidence=command.evidence)] if own.is_live() else []
+        case _:
+            assert_never(command)
+
+
+def begin_run(session: SessionState, world: World, context: Context) -> list[Event]:
+    """The session's next run, with the writer's lease of its worktree where nobody holds it."""
+    run_id = context.mint(RunId)
+    earlier = sum(1 for _ in world.related(RunState, session.session_id))
+    tree = world.find(WorktreeState, session.worktree_id) if session.worktree_id else None
+    facts: list[Event] = []
+    if tree is not None and tree.writer is None:
+        facts.append(
+            WriterLocked(worktree_id=tree.worktree_id, session_id=session.session_id, fence=tree.fence + 1)
+        )
+    request = RunRequested(
+        run_id=run_id,
+        session_id=session.session_id,
+        project_id=session.project_id,
+        worktree_id=session.worktree_id,
+        agent=session.agent,
+        ordinal=earlier + 1,
+        token_sha256=context.token_digest(run_id),
+        rows=ROWS,
+        cols=COLS,
+    )
+    return [*facts, request]
+
+
+def live_run(session_id: str, world: World) -> RunState | None:
+    """The run of a session that may have a process; there is at most one."""
+    return next((run for run in world.related(RunState, session_id) if run.is_live()), None)
+
+
+def _start(command: StartRun, world: World, context: Context) -> Decision:
+    session = world.find(SessionState, command.session_id)
+    if session is None:
+        return missing("session", command.session_id)
+    if isinstance(context.observed, Rejection):
+        return context.observed
+    if session.status == "closed":
+        return invalid("session_closed", f"session {session.session_id} is closed and starts nothing")
+    live = live_run(session.session_id, world)
+    if live is not None:
+        return invalid(
+            "run_live",
+            f"session {session.session_id} has a live run {live.run_id}",
+            hint=f"mpctl run stop {live.run_id}",
+            run_id=live.run_id,
+        )
+    if session.place == "new_worktree" and session.worktree_id is None:
+        return invalid("no_worktree", f"the worktree of session {session.session_id} is not there yet")
+    tree = world.find(WorktreeState, session.worktree_id) if session.worktree_id else None
+    if tree is not None and tree.writer not in (None, session.session_id):
+        return invalid(
+            "writer_locked",
+            f"worktree {tree.worktree_id} is being written by session {tree.writer}",
+            hint=f"mpctl session show {tree.writer}",
+            writer=tree.writer,
+        )
+    return begin_run(session, world, context)
+
+
+def _resize(command: ResizeRun, own: RunState) -> Decision:
+    if not own.is_live():
+        return invalid("run_ended", f"run {own.run_id} has ended; its terminal has no size any more")
+    if (command.rows, command.cols) == (own.rows, own.cols):
+        return []
+    return [RunResized(run_id=own.run_id, rows=command.rows, cols=command.cols)]
+
+
+def _observe(command: ReportStatus, own: RunState) -> Decision:
+    if own.status != "started" or own.observed == command.status:
+        return []
+    return [
+        RunStatusObserved(
+            run_id=own.run_id,
+            status=command.status,
+            rule=command.rule,
+            rule_version=command.rule_version,
+            evidence=command.evidence,
+        )
+    ]
+
+
+def _exit(command: ReportExited, own: RunState) -> Decision:
+    if not own.is_live():
+        return []
+    facts: list[Event] = []
+    if command.recording is not None:
+        facts.append(
+            RunOutputRecorded(
+                run_id=own.run_id, output_bytes=command.output_bytes, recording=command.recording
+            )
+        )
+    facts.append(
+        RunExited(
+            run_id=own.run_id,
+            how=command.how,
+            code=command.code,
+            signal=command.signal,
+            failure=command.failure,
+            reason=command.reason,
+            output_bytes=command.output_bytes,
+            leftovers=command.leftovers,
+        )
+    )
+    return facts

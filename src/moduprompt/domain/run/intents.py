@@ -1,0 +1,121 @@
+"""What a run needs done by its keeper."""
+
+from moduprompt.domain.decider import Event, Intent, World
+from moduprompt.domain.run.state import RunState
+from moduprompt.domain.session.events import SessionEvent
+from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.worktree.state import WorktreeState
+from moduprompt.protocol import ProjectId, PromptId, RunId, SessionId, TextRef
+
+
+class RunIntent(Intent, frozen=True, kw_only=True):
+    """Something to do for one run."""
+
+    run_id: RunId
+
+
+class KeepRun(RunIntent, frozen=True, kw_only=True):
+    """It has a keeper that is listened to, from before its start until its end is known."""
+
+    session_id: SessionId
+    project_id: ProjectId
+    adapter: str
+    argv: tuple[str, ...]
+    cwd: str | None
+    prompt: TextRef | None
+    rows: int
+    cols: int
+    is_started: bool
+
+
+class EndRun(RunIntent, frozen=True, kw_only=True):
+    """It is told to stop."""
+
+
+class ResizeTerminal(RunIntent, frozen=True, kw_only=True):
+    """Its terminal has this size."""
+
+    rows: int
+    cols: int
+
+
+class TypePrompt(RunIntent, frozen=True, kw_only=True):
+    """A prompt is typed, once."""
+
+    session_id: SessionId
+    prompt_id: PromptId
+    text: TextRef
+    is_placed: bool
+
+
+def woken_by(event: Event, world: World) -> tuple[str, ...]:
+    """A prompt moves in its session; the run that must type it wakes."""
+    if not isinstance(event, SessionEvent):
+        return ()
+    return tuple(run.run_id for run in world.related(RunState, event.session_id) if run.is_live())
+
+
+def intents(own: RunState, world: World) -> tuple[Intent, ...]:
+    """What is wanted and not known to be done."""
+    if not own.is_live():
+        return ()
+    return (_keep(own, world), *_stop(own, world), *_resize(own, world), *_type(own, world))
+
+
+def _keep(own: RunState, world: World) -> KeepRun:
+    tree = world.find(WorktreeState, own.worktree_id) if own.worktree_id else None
+    session = world.find(SessionState, own.session_id)
+    return KeepRun(
+        name=f"run/{own.run_id}/keep",
+        workspace_id=world.workspace_id,
+        run_id=own.run_id,
+        session_id=own.session_id,
+        project_id=own.project_id,
+        adapter=own.agent.adapter,
+        argv=own.agent.argv,
+        cwd=tree.path if tree else None,
+        prompt=session.prompt if session else None,
+        rows=own.rows,
+        cols=own.cols,
+        is_started=own.status == "started",
+    )
+
+
+def _stop(own: RunState, world: World) -> tuple[Intent, ...]:
+    if not own.stop_requested:
+        return ()
+    return (EndRun(name=f"run/{own.run_id}/stop", workspace_id=world.workspace_id, run_id=own.run_id),)
+
+
+def _resize(own: RunState, world: World) -> tuple[Intent, ...]:
+    if own.status != "started":
+        return ()
+    return (
+        ResizeTerminal(
+            name=f"run/{own.run_id}/size/{own.rows}x{own.cols}",
+            workspace_id=world.workspace_id,
+            run_id=own.run_id,
+            rows=own.rows,
+            cols=own.cols,
+        ),
+    )
+
+
+def _type(own: RunState, world: World) -> tuple[Intent, ...]:
+    session = world.find(SessionState, own.session_id)
+    first = session.prompts[0] if session and session.prompts else None
+    if session is None or first is None or own.status != "started":
+        return ()
+    if own.observed != "waiting_input" and not first.is_placed:
+        return ()
+    return (
+        TypePrompt(
+            name=f"run/{own.run_id}/type/{first.prompt_id}",
+            workspace_id=world.workspace_id,
+            run_id=own.run_id,
+            session_id=own.session_id,
+            prompt_id=first.prompt_id,
+            text=first.text,
+            is_placed=first.is_placed,
+        ),
+    )

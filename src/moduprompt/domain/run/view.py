@@ -1,0 +1,103 @@
+"""What people see of a run."""
+
+from moduprompt.domain.decider import Event
+from moduprompt.domain.item import Item, Rows, Stamp, View, revised
+from moduprompt.domain.run.events import (
+    RunEvent,
+    RunExited,
+    RunLost,
+    RunOutputRecorded,
+    RunRequested,
+    RunResized,
+    RunStarted,
+    RunStatusObserved,
+    RunStopRequested,
+)
+
+
+class RunItem(Item, frozen=True, kw_only=True):
+    """A row of `/v1/runs`. `observed` is what it was last seen doing, with rule and evidence."""
+
+    session_id: str
+    project_id: str
+    ordinal: int
+    adapter: str
+    argv: tuple[str, ...]
+    status: str
+    rows: int
+    cols: int
+    worktree_id: str | None = None
+    pid: int | None = None
+    start_time: int | None = None
+    observed: str = "unknown"
+    rule: str | None = None
+    evidence: str | None = None
+    stop_requested: bool = False
+    how: str | None = None
+    code: int | None = None
+    signal: int | None = None
+    failure: str | None = None
+    reason: str | None = None
+    output_bytes: int | None = None
+    leftovers: int = 0
+    recording: str | None = None
+
+
+def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
+    """One event into the rows."""
+    if isinstance(event, RunRequested):
+        rows.put(
+            RunItem(
+                id=event.run_id,
+                workspace_id=stamp.workspace_id,
+                version=stamp.version,
+                created_at=stamp.timestamp,
+                updated_at=stamp.timestamp,
+                session_id=event.session_id,
+                project_id=event.project_id,
+                worktree_id=event.worktree_id,
+                ordinal=event.ordinal,
+                adapter=event.agent.adapter,
+                argv=event.agent.argv,
+                status="requested",
+                rows=event.rows,
+                cols=event.cols,
+            )
+        )
+        return
+    row = rows.get(RunItem, event.run_id) if isinstance(event, RunEvent) else None
+    if row is not None:
+        rows.put(revised(row, stamp, **_changes(event)))
+
+
+def _changes(event: Event) -> dict[str, object]:
+    match event:
+        case RunStarted():
+            return {"status": "started", "pid": event.pid, "start_time": event.start_time}
+        case RunStatusObserved():
+            return {"observed": event.status, "rule": event.rule, "evidence": event.evidence}
+        case RunResized():
+            return {"rows": event.rows, "cols": event.cols}
+        case RunStopRequested():
+            return {"stop_requested": True}
+        case RunOutputRecorded():
+            return {"recording": event.recording, "output_bytes": event.output_bytes}
+        case RunExited():
+            return {
+                "status": "exited",
+                "observed": "exited",
+                "how": event.how,
+                "code": event.code,
+                "signal": event.signal,
+                "failure": event.failure.value if event.failure else None,
+                "reason": event.reason,
+                "output_bytes": event.output_bytes,
+                "leftovers": event.leftovers,
+            }
+        case RunLost():
+            return {"status": "lost", "observed": "lost", "evidence": event.evidence}
+        case _:
+            return {}
+
+
+VIEW = View(name="runs", version=1, collections=(("runs", RunItem),), fold=fold)

@@ -1,0 +1,119 @@
+"""Orders about sessions."""
+
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+import msgspec
+
+from moduprompt.domain.decider import Command
+from moduprompt.policy.rights import Right
+from moduprompt.protocol import Id, Name, ProjectId, PromptId, Reason, SessionId, TaskId, Text
+
+ARGV_MAX = 256  # words of a command line; an agent with more wants a file
+BRANCH_PATTERN = r"^(?![-/.])(?!.*(\.\.|//|@\{|\.lock(/|$)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![/.])$"
+
+Word: TypeAlias = Annotated[str, msgspec.Meta(max_length=4_096, pattern=r"^[^\x00]*$")]
+BranchName: TypeAlias = Annotated[str, msgspec.Meta(max_length=200, pattern=BRANCH_PATTERN)]
+Place: TypeAlias = Literal["new_worktree", "none"]
+ForkMode: TypeAlias = Literal["default", "same_branch", "planning_only"]
+
+
+class AgentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which program, by its adapter, and the words it is started with."""
+
+    adapter: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+    argv: Annotated[tuple[Word, ...], msgspec.Meta(max_length=ARGV_MAX)] = ()
+
+
+class SpawnSession(Command, frozen=True, kw_only=True):
+    """Start a line of work with a fresh mind, below a parent or as a root.
+
+    Its worktree is made, then its first run starts. `may` narrows what the session is
+    allowed to do; it never gets more than its parent has.
+    """
+
+    wire: ClassVar[str] = "session.spawn"
+    kind: ClassVar[str] = "session"
+    right: ClassVar[Right | None] = Right.SPAWN
+    text_field: ClassVar[str | None] = "prompt"
+
+    project_id: Id[ProjectId]
+    name: Name
+    agent: AgentSpec
+    prompt: Text | None = None
+    parent_session_id: Id[SessionId] | None = None
+    task_id: Id[TaskId] | None = None
+    place: Place = "new_worktree"
+    branch: BranchName | None = None
+    base: BranchName | None = None
+    may: tuple[Right, ...] | None = None
+
+
+class ForkSession(Command, frozen=True, kw_only=True):
+    """Start an alternative to an existing session, from where its branch stands."""
+
+    wire: ClassVar[str] = "session.fork"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+    right: ClassVar[Right | None] = Right.SPAWN
+    text_field: ClassVar[str | None] = "prompt"
+
+    session_id: Id[SessionId]
+    name: Name
+    mode: ForkMode = "default"
+    agent: AgentSpec | None = None
+    prompt: Text | None = None
+    branch: BranchName | None = None
+
+
+class PromptSession(Command, frozen=True, kw_only=True):
+    """Say something to a session; it is typed when its program asks for input."""
+
+    wire: ClassVar[str] = "session.prompt"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+    right: ClassVar[Right | None] = Right.PROMPT_DESCENDANTS
+    text_field: ClassVar[str | None] = "prompt"
+
+    session_id: Id[SessionId]
+    prompt: Text
+
+
+class RenameSession(Command, frozen=True, kw_only=True):
+    """Give it another name."""
+
+    wire: ClassVar[str] = "session.rename"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+
+    session_id: Id[SessionId]
+    name: Name
+
+
+class CloseSession(Command, frozen=True, kw_only=True):
+    """End the line of work: its run is stopped, its worktree stays."""
+
+    wire: ClassVar[str] = "session.close"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+
+    session_id: Id[SessionId]
+    reason: Reason | None = None
+
+
+class ReportPrompt(Command, frozen=True, kw_only=True):
+    """What became of a prompt in the terminal. Kernel only."""
+
+    wire: ClassVar[str] = "session.report_prompt"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+    internal: ClassVar[bool] = True
+
+    session_id: Id[SessionId]
+    prompt_id: Id[PromptId]
+    outcome: Literal["placed", "submitted", "uncertain"]
+    evidence: Reason = ""
+
+
+SessionCommand: TypeAlias = (
+    SpawnSession | ForkSession | PromptSession | RenameSession | CloseSession | ReportPrompt
+)

@@ -1,0 +1,191 @@
+"""Which orders about a session are taken."""
+
+import re
+from typing import assert_never
+
+from moduprompt.domain.decider import Context, Decision, World
+from moduprompt.domain.project.state import ProjectState
+from moduprompt.domain.session.commands import (
+    CloseSession,
+    ForkSession,
+    PromptSession,
+    RenameSession,
+    ReportPrompt,
+    SessionCommand,
+    SpawnSession,
+)
+from moduprompt.domain.session.events import (
+    PromptAccepted,
+    PromptPlaced,
+    PromptSubmitted,
+    PromptUncertain,
+    SessionClosed,
+    SessionForked,
+    SessionRenamed,
+    SessionSpawned,
+)
+from moduprompt.domain.session.state import SessionState
+from moduprompt.policy.rights import DEFAULT_RIGHTS, narrowed
+from moduprompt.protocol import PromptId, Rejection, SessionId, invalid, missing
+
+DEPTH_MAX = 16  # a lineage this deep has lost its purpose
+PROMPTS_MAX = 100  # waiting in one session; more is a loop talking to itself
+
+
+def decide(command: SessionCommand, own: SessionState | None, world: World, context: Context) -> Decision:
+    """Facts, or why not."""
+    if isinstance(command, SpawnSession):
+        return _spawn(command, world, context)
+    assert own is not None, "BUG: the kernel refuses orders to what does not exist"
+    match command:
+        case ForkSession():
+            return _fork(command, own, context)
+        case PromptSession():
+            return _prompt(own, context)
+        case RenameSession():
+            if command.name == own.name:
+                return []
+            return [SessionRenamed(session_id=own.session_id, name=command.name)]
+        case CloseSession():
+            if own.status == "closed":
+                return []
+            return [SessionClosed(session_id=own.session_id, reason=command.reason)]
+        case ReportPrompt():
+            return _report(command, own)
+        case _:
+            assert_never(command)
+
+
+def branch_name(name: str, session_id: SessionId) -> str:
+    """The branch of a session that names none: readable, and unique by the id's random end."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "session"
+    return f"mp/{slug}-{session_id[-8:]}"
+
+
+def _spawn(command: SpawnSession, world: World, context: Context) -> Decision:
+    project = world.find(ProjectState, command.project_id)
+    if project is None:
+        return missing("project", command.project_id)
+    if isinstance(context.observed, Rejection):
+        return context.observed
+    parent = None
+    if command.parent_session_id is not None:
+        parent = world.find(SessionState, command.parent_session_id)
+        if parent is None:
+            return missing("session", command.parent_session_id)
+    refused = _unfit_project(project, command) or _unfit_parent(parent, command)
+    if refused is not None:
+        return refused
+    session_id = context.mint(SessionId)
+    path = (*(parent.path if parent else ()), session_id)
+    wants_tree = command.place == "new_worktree"
+    inherited = parent.branch if parent and parent.worktree_id else None
+    main = project.main_repository()
+    return [
+        SessionSpawned(
+            session_id=session_id,
+            project_id=command.project_id,
+            name=command.name,
+            agent=command.agent,
+            may=narrowed(command.may, parent.may if parent else DEFAULT_RIGHTS),
+            root_session_id=path[0],
+            path=path,
+            place=command.place,
+            branch=(command.branch or branch_name(command.name, session_id)) if wants_tree else None,
+            base=(command.base or inherited or (main.branch if main else None)) if wants_tree else None,
+            parent_session_id=command.parent_session_id,
+            prompt=context.text_ref,
+            task_id=command.task_id,
+        )
+    ]
+
+
+def _unfit_project(project: ProjectState, command: SpawnSession) -> Rejection | None:
+    if project.status == "archived":
+        return invalid("project_archived", f"project {project.project_id} is archived and takes no work")
+    if command.place == "new_worktree" and project.main_repository() is None:
+        return invalid(
+            "no_repository",
+            f"project {project.project_id} has no repository to make a worktree from",
+            hint=f"mpctl project attach {project.project_id} PATH",
+        )
+    return None
+
+
+def _unfit_parent(parent: SessionState | None, command: SpawnSession) -> Rejection | None:
+    if parent is None:
+        return None
+    if parent.status == "closed":
+        return invalid("session_closed", f"session {parent.session_id} is closed and spawns nothing")
+    if parent.project_id != command.project_id:
+        return invalid("other_project", f"session {parent.session_id} belongs to project {parent.project_id}")
+    if len(parent.path) >= DEPTH_MAX:
+        return invalid("lineage_too_deep", f"session {parent.session_id} is {DEPTH_MAX} deep already")
+    return None
+
+
+def _fork(command: ForkSession, own: SessionState, context: Context) -> Decision:
+    if isinstance(context.observed, Rejection):
+        return context.observed
+    if command.mode == "same_branch":
+        return invalid(
+            "fork_mode_unavailable",
+            f"session {own.session_id} can't be forked on its own branch yet",
+            hint="use the default mode: a new worktree and a new branch",
+        )
+    if command.mode == "default" and own.worktree_id is None:
+        return invalid(
+            "no_worktree",
+            f"session {own.session_id} has no worktree to fork from",
+            hint="use --mode planning_only, or wait until its worktree is there",
+        )
+    session_id = context.mint(SessionId)
+    wants_tree = command.mode == "default"
+    path = (*own.path[:-1], session_id)
+    return [
+        SessionForked(
+            session_id=session_id,
+            project_id=own.project_id,
+            name=command.name,
+            agent=command.agent or own.agent,
+            may=own.may,
+            root_session_id=path[0],
+            path=path,
+            place="new_worktree" if wants_tree else "none",
+            branch=(command.branch or branch_name(command.name, session_id)) if wants_tree else None,
+            base=own.branch if wants_tree else None,
+            parent_session_id=own.parent_session_id,
+            prompt=context.text_ref,
+            fork_of=own.session_id,
+            mode=command.mode,
+        )
+    ]
+
+
+def _prompt(own: SessionState, context: Context) -> Decision:
+    if own.status == "closed":
+        return invalid("session_closed", f"session {own.session_id} is closed and takes no prompt")
+    if len(own.prompts) >= PROMPTS_MAX:
+        return invalid("prompt_queue_full", f"session {own.session_id} has {PROMPTS_MAX} prompts waiting")
+    return [
+        PromptAccepted(
+            session_id=own.session_id, prompt_id=context.mint(PromptId), prompt=context.stored_text()
+        )
+    ]
+
+
+def _report(command: ReportPrompt, own: SessionState) -> Decision:
+    prompt = next((p for p in own.prompts if p.prompt_id == command.prompt_id), None)
+    if prompt is None:
+        return []
+    if command.outcome == "placed":
+        return (
+            [] if prompt.is_placed else [PromptPlaced(session_id=own.session_id, prompt_id=prompt.prompt_id)]
+        )
+    if command.outcome == "submitted":
+        return [PromptSubmitted(session_id=own.session_id, prompt_id=prompt.prompt_id)]
+    return [
+        PromptUncertain(
+            session_id=own.session_id, prompt_id=prompt.prompt_id, evidence=command.evidence or "not said"
+        )
+    ]

@@ -1,0 +1,129 @@
+"""Facts about sessions."""
+
+from typing import ClassVar, TypeAlias
+
+from moduprompt.domain.decider import Event
+from moduprompt.domain.session.commands import AgentSpec, ForkMode, Place
+from moduprompt.policy.rights import Right
+from moduprompt.protocol import Id, Name, ProjectId, PromptId, Reason, SessionId, TaskId, TextRef, WorktreeId
+
+
+class SessionEvent(Event, frozen=True, kw_only=True):
+    """A fact about one session."""
+
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str] = "session_id"
+
+    session_id: Id[SessionId]
+
+
+class SessionBegun(SessionEvent, frozen=True, kw_only=True):
+    """What a spawned and a forked session have in common. `path` leads from the root to it."""
+
+    project_id: Id[ProjectId]
+    name: Name
+    agent: AgentSpec
+    may: tuple[Right, ...]
+    root_session_id: Id[SessionId]
+    path: tuple[SessionId, ...]
+    place: Place
+    branch: str | None = None
+    base: str | None = None
+    parent_session_id: Id[SessionId] | None = None
+    prompt: TextRef | None = None
+    task_id: Id[TaskId] | None = None
+
+
+class SessionSpawned(SessionBegun, frozen=True, kw_only=True):
+    """It exists, with a fresh mind."""
+
+    wire: ClassVar[str] = "session.spawned"
+
+
+class SessionForked(SessionBegun, frozen=True, kw_only=True):
+    """It exists, as an alternative to another one."""
+
+    wire: ClassVar[str] = "session.forked"
+
+    fork_of: Id[SessionId]
+    mode: ForkMode
+
+
+class SessionWorktreeAttached(SessionEvent, frozen=True, kw_only=True):
+    """It works in this worktree."""
+
+    wire: ClassVar[str] = "session.worktree_attached"
+
+    worktree_id: Id[WorktreeId]
+
+
+class SessionWorktreeDetached(SessionEvent, frozen=True, kw_only=True):
+    """It works there no more."""
+
+    wire: ClassVar[str] = "session.worktree_detached"
+
+    worktree_id: Id[WorktreeId]
+
+
+class PromptAccepted(SessionEvent, frozen=True, kw_only=True):
+    """The kernel has it, and will deliver it in order."""
+
+    wire: ClassVar[str] = "session.prompt_accepted"
+
+    prompt_id: Id[PromptId]
+    prompt: TextRef
+
+
+class PromptPlaced(SessionEvent, frozen=True, kw_only=True):
+    """Its turn has come: from here on keys may have been typed."""
+
+    wire: ClassVar[str] = "session.prompt_placed"
+
+    prompt_id: Id[PromptId]
+
+
+class PromptSubmitted(SessionEvent, frozen=True, kw_only=True):
+    """The keeper has typed it and confirmed, exactly once."""
+
+    wire: ClassVar[str] = "session.prompt_submitted"
+
+    prompt_id: Id[PromptId]
+
+
+class PromptUncertain(SessionEvent, frozen=True, kw_only=True):
+    """Nobody can say whether it was typed. It is never typed again by itself."""
+
+    wire: ClassVar[str] = "session.prompt_uncertain"
+
+    prompt_id: Id[PromptId]
+    evidence: Reason
+
+
+class SessionRenamed(SessionEvent, frozen=True, kw_only=True):
+    """It has another name."""
+
+    wire: ClassVar[str] = "session.renamed"
+
+    name: Name
+
+
+class SessionClosed(SessionEvent, frozen=True, kw_only=True):
+    """The line of work has ended."""
+
+    wire: ClassVar[str] = "session.closed"
+
+    reason: Reason | None = None
+
+
+SessionFact: TypeAlias = (
+    SessionSpawned
+    | SessionForked
+    | SessionWorktreeAttached
+    | SessionWorktreeDetached
+    | PromptAccepted
+    | PromptPlaced
+    | PromptSubmitted
+    | PromptUncertain
+    | SessionRenamed
+    | SessionClosed
+)

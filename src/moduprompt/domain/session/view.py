@@ -1,0 +1,116 @@
+"""What people see of a session."""
+
+import msgspec
+
+from moduprompt.domain.decider import Event
+from moduprompt.domain.item import Item, Rows, Stamp, View, revised
+from moduprompt.domain.session.events import (
+    PromptAccepted,
+    PromptPlaced,
+    PromptSubmitted,
+    PromptUncertain,
+    SessionClosed,
+    SessionEvent,
+    SessionForked,
+    SessionRenamed,
+    SessionSpawned,
+    SessionWorktreeAttached,
+    SessionWorktreeDetached,
+)
+
+
+class PromptItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt and how far it came."""
+
+    prompt_id: str
+    ref: str
+    state: str
+
+
+class SessionItem(Item, frozen=True, kw_only=True):
+    """A row of `/v1/sessions`."""
+
+    project_id: str
+    name: str
+    status: str
+    adapter: str
+    argv: tuple[str, ...]
+    may: tuple[str, ...]
+    root_session_id: str
+    path: tuple[str, ...]
+    parent_session_id: str | None = None
+    fork_of: str | None = None
+    fork_mode: str | None = None
+    branch: str | None = None
+    task_id: str | None = None
+    worktree_id: str | None = None
+    prompt: str | None = None
+    prompts: tuple[PromptItem, ...] = ()
+
+
+PROMPTS_SHOWN = 20  # the last ones; the log has them all
+
+_PROMPT_STATES: dict[type[Event], str] = {
+    PromptPlaced: "placed",
+    PromptSubmitted: "submitted",
+    PromptUncertain: "uncertain",
+}
+
+
+def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
+    """One event into the rows."""
+    if isinstance(event, SessionSpawned | SessionForked):
+        rows.put(_begun(event, stamp))
+        return
+    row = rows.get(SessionItem, event.session_id) if isinstance(event, SessionEvent) else None
+    if row is not None:
+        rows.put(revised(row, stamp, **_changes(row, event)))
+
+
+def _begun(event: SessionSpawned | SessionForked, stamp: Stamp) -> SessionItem:
+    forked = isinstance(event, SessionForked)
+    return SessionItem(
+        id=event.session_id,
+        workspace_id=stamp.workspace_id,
+        version=stamp.version,
+        created_at=stamp.timestamp,
+        updated_at=stamp.timestamp,
+        project_id=event.project_id,
+        name=event.name,
+        status="open",
+        adapter=event.agent.adapter,
+        argv=event.agent.argv,
+        may=tuple(right.value for right in event.may),
+        root_session_id=event.root_session_id,
+        path=event.path,
+        parent_session_id=event.parent_session_id,
+        fork_of=event.fork_of if forked else None,
+        fork_mode=event.mode if forked else None,
+        branch=event.branch,
+        task_id=event.task_id,
+        prompt=event.prompt.ref if event.prompt else None,
+    )
+
+
+def _changes(row: SessionItem, event: Event) -> dict[str, object]:
+    if isinstance(event, SessionWorktreeAttached):
+        return {"worktree_id": event.worktree_id}
+    if isinstance(event, SessionWorktreeDetached):
+        return {"worktree_id": None}
+    if isinstance(event, PromptAccepted):
+        added = PromptItem(prompt_id=event.prompt_id, ref=event.prompt.ref, state="accepted")
+        return {"prompts": (*row.prompts, added)[-PROMPTS_SHOWN:]}
+    if isinstance(event, PromptPlaced | PromptSubmitted | PromptUncertain):
+        state = _PROMPT_STATES[type(event)]
+        return {
+            "prompts": tuple(
+                msgspec.structs.replace(p, state=state) if p.prompt_id == event.prompt_id else p
+                for p in row.prompts
+            )
+        }
+    if isinstance(event, SessionRenamed):
+        return {"name": event.name}
+    return {"status": "closed"} if isinstance(event, SessionClosed) else {}
+
+
+VIEW = View(name="sessions", version=1, collections=(("sessions", SessionItem),), fold=fold)

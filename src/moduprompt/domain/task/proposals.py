@@ -1,0 +1,72 @@
+"""Moving a task between stages: anyone with the right proposes, the gates decide.
+
+Forward, every gate of every stage on the way must hold. Backward is free: work that is
+taken up again needs nobody's leave. A proposal that is held stays noted, and is carried
+out by itself when the last gate opens.
+"""
+
+from moduprompt.domain.decider import Context, Decision, Event, World
+from moduprompt.domain.gate.decide import approval_request, pending_approval
+from moduprompt.domain.gate.state import GateState
+from moduprompt.domain.task.events import StageChanged, TaskBlocked, TaskUnblocked
+from moduprompt.domain.task.state import TaskState
+from moduprompt.protocol import GateId, invalid
+
+
+def propose(own: TaskState, to: str | None, *, world: World, context: Context) -> Decision:
+    """The move, or what holds it, or why it makes no sense."""
+    if own.phase != "running":
+        return invalid(
+            "task_not_running",
+            f"task {own.task_id} is {own.phase}",
+            hint=f"mpctl task start {own.task_id}",
+            status=own.phase,
+        )
+    here = own.place_of(own.stage)
+    there = here + 1 if to is None else own.place_of(to)
+    if to is not None and there < 0:
+        names = ", ".join(stage.name for stage in own.stages)
+        return invalid("no_such_stage", f"task {own.task_id} has no stage {to}; it has {names}")
+    if there >= len(own.stages):
+        return invalid(
+            "last_stage",
+            f"task {own.task_id} is in its last stage {own.stage}",
+            hint=f"mpctl task complete {own.task_id}",
+        )
+    if there == here:
+        return []
+    target = own.stages[there].name
+    closed = closed_gates(own, target, world)
+    if not closed:
+        return moved(own, target)
+    if own.proposed == target and "approval" in own.blocks:
+        return []
+    return _held(own, target, closed=closed, world=world, context=context)
+
+
+def closed_gates(own: TaskState, target: str, world: World) -> tuple[GateState, ...]:
+    """The gates between here and there that are not open."""
+    way = own.stages[own.place_of(own.stage) + 1 : own.place_of(target) + 1]
+    gates = (world.find(GateState, gate_id) for stage in way for gate_id in stage.gate_ids)
+    return tuple(gate for gate in gates if gate is not None and not gate.is_satisfied)
+
+
+def moved(own: TaskState, target: str) -> list[Event]:
+    """It stands there now; what held it is over."""
+    facts: list[Event] = []
+    if "approval" in own.blocks:
+        facts.append(TaskUnblocked(task_id=own.task_id, by="approval"))
+    return [*facts, StageChanged(task_id=own.task_id, stage=target, before=own.stage)]
+
+
+def _held(
+    own: TaskState, target: str, *, closed: tuple[GateState, ...], world: World, context: Context
+) -> list[Event]:
+    ids: tuple[GateId, ...] = tuple(gate.gate_id for gate in closed)
+    facts: list[Event] = [TaskBlocked(task_id=own.task_id, by="approval", stage=target, gate_ids=ids)]
+    facts.extend(
+        approval_request(gate, context, reason=f"the task wants to enter {target}")
+        for gate in closed
+        if gate.gate_kind == "manual_approval" and pending_approval(gate, world) is None
+    )
+    return facts

@@ -1,0 +1,1 @@
+"""A git worktree as the place of execution: many readers, one writer."""

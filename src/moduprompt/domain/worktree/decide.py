@@ -1,0 +1,232 @@
+"""Which orders about a worktree are taken."""
+
+from typing import assert_never
+
+from moduprompt.domain.decider import Context, Decision, Event, World
+from moduprompt.domain.project.state import ProjectState
+from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.worktree.commands import (
+    AcquireWriter,
+    CommitWorktree,
+    CreateWorktree,
+    DeleteWorktree,
+    MergeWorktree,
+    ReleaseWriter,
+    ReportCommitted,
+    ReportCreated,
+    ReportDeleted,
+    ReportFailed,
+    ReportMerged,
+    WorktreeCommand,
+)
+from moduprompt.domain.worktree.events import (
+    CommitRequested,
+    DeleteRequested,
+    MergeRequested,
+    WorktreeCommitted,
+    WorktreeCreated,
+    WorktreeDeleted,
+    WorktreeFailed,
+    WorktreeMerged,
+    WorktreeRequested,
+    WorktreeSalvaged,
+    WriterLocked,
+    WriterReleased,
+)
+from moduprompt.domain.worktree.state import WorktreeState
+from moduprompt.protocol import Rejection, WorktreeId, invalid, missing
+
+
+def decide(command: WorktreeCommand, own: WorktreeState | None, world: World, context: Context) -> Decision:
+    """Facts, or why not."""
+    if isinstance(command, CreateWorktree):
+        return _create(command, world, context)
+    assert own is not None, "BUG: the kernel refuses orders to what does not exist"
+    match command:
+        case AcquireWriter():
+            return _acquire(command, own, world)
+        case ReleaseWriter():
+            return _release(command, own)
+        case CommitWorktree():
+            return _commit(command, own)
+        case MergeWorktree():
+            return _merge(own, world)
+        case DeleteWorktree():
+            return _delete(own)
+        case ReportCreated() | ReportCommitted() | ReportMerged() | ReportDeleted() | ReportFailed():
+            return _report(command, own)
+        case _:
+            assert_never(command)
+
+
+def merge_request(own: WorktreeState, into: str) -> MergeRequested:
+    """The next merge of this worktree's branch."""
+    return MergeRequested(worktree_id=own.worktree_id, generation=own.merge_generation + 1, into=into)
+
+
+def _create(command: CreateWorktree, world: World, context: Context) -> Decision:
+    project = world.find(ProjectState, command.project_id)
+    if project is None:
+        return missing("project", command.project_id)
+    main = project.main_repository()
+    if main is None:
+        return invalid(
+            "no_repository", f"project {project.project_id} has no repository to make a worktree from"
+        )
+    return [
+        WorktreeRequested(
+            worktree_id=context.mint(WorktreeId),
+            project_id=project.project_id,
+            repository=main.path,
+            branch=command.branch,
+            base=command.base or main.branch,
+        )
+    ]
+
+
+def _not_ready(own: WorktreeState) -> Rejection | None:
+    if own.status == "ready":
+        return None
+    return invalid(
+        "worktree_not_ready",
+        f"worktree {own.worktree_id} is {own.status}",
+        hint=f"mpctl worktree show {own.worktree_id}",
+        status=own.status,
+    )
+
+
+def _acquire(command: AcquireWriter, own: WorktreeState, world: World) -> Decision:
+    if world.find(SessionState, command.session_id) is None:
+        return missing("session", command.session_id)
+    if own.writer == command.session_id:
+        return []
+    refused = _not_ready(own)
+    if refused is not None:
+        return refused
+    if own.writer is not None:
+        return invalid(
+            "writer_locked",
+            f"worktree {own.worktree_id} is being written by session {own.writer}",
+            hint=f"mpctl session show {own.writer}",
+            writer=own.writer,
+        )
+    return [WriterLocked(worktree_id=own.worktree_id, session_id=command.session_id, fence=own.fence + 1)]
+
+
+def _release(command: ReleaseWriter, own: WorktreeState) -> Decision:
+    if own.writer is None:
+        return []
+    if command.fence != own.fence:
+        return invalid(
+            "stale_fence",
+            f"the lease of worktree {own.worktree_id} has fence {own.fence}, not {command.fence}",
+            fence=own.fence,
+        )
+    return [WriterReleased(worktree_id=own.worktree_id, fence=own.fence)]
+
+
+def _commit(command: CommitWorktree, own: WorktreeState) -> Decision:
+    refused = _not_ready(own)
+    if refused is not None:
+        return refused
+    if own.commit_message is not None:
+        return invalid("commit_under_way", f"worktree {own.worktree_id} is being committed already")
+    return [
+        CommitRequested(
+            worktree_id=own.worktree_id, generation=own.commit_generation + 1, message=command.message
+        )
+    ]
+
+
+def _merge(own: WorktreeState, world: World) -> Decision:
+    refused = _not_ready(own)
+    if refused is not None:
+        return refused
+    if own.merge_into is not None:
+        return []
+    project = world.find(ProjectState, own.project_id)
+    main = project.main_repository() if project else None
+    if main is None:
+        return invalid("no_repository", f"project {own.project_id} has no repository to merge into")
+    return [merge_request(own, main.branch)]
+
+
+def _delete(own: WorktreeState) -> Decision:
+    if own.status in ("deleting", "deleted"):
+        return []
+    refused = _not_ready(own)
+    if refused is not None:
+        return refused
+    if own.writer is not None:
+        return invalid(
+            "writer_locked",
+            f"worktree {own.worktree_id} is being written by session {own.writer}",
+            hint=f"mpctl session close {own.writer}, or wait until its run has ended",
+            writer=own.writer,
+        )
+    return [DeleteRequested(worktree_id=own.worktree_id)]
+
+
+def _report(
+    command: ReportCreated | ReportCommitted | ReportMerged | ReportDeleted | ReportFailed, own: WorktreeState
+) -> Decision:
+    id_ = own.worktree_id
+    match command:
+        case ReportCreated():
+            if own.status != "requested":
+                return []
+            return [WorktreeCreated(worktree_id=id_, path=command.path, head=command.head)]
+        case ReportCommitted():
+            return _committed(command, own)
+        case ReportMerged():
+            if own.merge_into is None or command.generation != own.merge_generation:
+                return []
+            return [
+                WorktreeMerged(
+                    worktree_id=id_, generation=command.generation, commit=command.commit, into=command.into
+                )
+            ]
+        case ReportDeleted():
+            if own.status != "deleting":
+                return []
+            gone: list[Event] = [WorktreeDeleted(worktree_id=id_)]
+            if command.salvage_ref is None:
+                return gone
+            return [WorktreeSalvaged(worktree_id=id_, ref=command.salvage_ref), *gone]
+        case ReportFailed():
+            return _failed(command, own)
+        case _:
+            assert_never(command)
+
+
+def _committed(command: ReportCommitted, own: WorktreeState) -> Decision:
+    if own.commit_message is None or command.generation != own.commit_generation:
+        return []
+    return [
+        WorktreeCommitted(
+            worktree_id=own.worktree_id,
+            generation=command.generation,
+            head=command.head,
+            commits=command.commits,
+            files_changed=command.files_changed,
+        )
+    ]
+
+
+def _failed(command: ReportFailed, own: WorktreeState) -> Decision:
+    under_way = {
+        "create": own.status == "requested",
+        "commit": own.commit_message is not None,
+        "merge": own.merge_into is not None,
+        "delete": own.status == "deleting",
+    }
+    if not under_way.get(command.operation, False):
+        return []
+    return [
+        WorktreeFailed(
+            worktree_id=own.worktree_id,
+            operation=command.operation,
+            failure=command.failure,
+            reason=command.reason,
+        )
+    ]

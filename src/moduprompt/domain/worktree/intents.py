@@ -1,0 +1,110 @@
+"""What a worktree needs done by git."""
+
+from moduprompt.domain.decider import Intent, World
+from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.worktree.state import WorktreeState
+from moduprompt.protocol import WorktreeId
+
+
+class WorktreeIntent(Intent, frozen=True, kw_only=True):
+    """Something to do in, to or with one worktree."""
+
+    worktree_id: WorktreeId
+    repository: str
+    branch: str
+
+
+class MakeWorktree(WorktreeIntent, frozen=True, kw_only=True):
+    """`git worktree add` on a new branch."""
+
+    base: str
+
+
+class MakeCommit(WorktreeIntent, frozen=True, kw_only=True):
+    """Commit what lies there."""
+
+    path: str
+    since: str
+    message: str
+    generation: int
+    author: str
+
+
+class MakeMerge(WorktreeIntent, frozen=True, kw_only=True):
+    """Merge the branch into another one of the same repository."""
+
+    into: str
+    generation: int
+
+
+class RemoveWorktree(WorktreeIntent, frozen=True, kw_only=True):
+    """Save what is unsaved, then remove."""
+
+    path: str
+    into: str
+
+
+def intents(own: WorktreeState, world: World) -> tuple[Intent, ...]:
+    """What is wanted and not known to be done."""
+    if own.status == "requested":
+        return (
+            MakeWorktree(
+                name=f"worktree/{own.worktree_id}/create",
+                workspace_id=world.workspace_id,
+                worktree_id=own.worktree_id,
+                repository=own.repository,
+                branch=own.branch,
+                base=own.base,
+            ),
+        )
+    if own.path is None or own.head is None:
+        return ()
+    if own.status == "deleting":
+        return (
+            RemoveWorktree(
+                name=f"worktree/{own.worktree_id}/delete",
+                workspace_id=world.workspace_id,
+                worktree_id=own.worktree_id,
+                repository=own.repository,
+                branch=own.branch,
+                path=own.path,
+                into=own.base,
+            ),
+        )
+    return (*_commit(own, world), *_merge(own, world))
+
+
+def _commit(own: WorktreeState, world: World) -> tuple[Intent, ...]:
+    if own.commit_message is None or own.path is None or own.head is None:
+        return ()
+    session = world.find(SessionState, own.session_id) if own.session_id else None
+    return (
+        MakeCommit(
+            name=f"worktree/{own.worktree_id}/commit/{own.commit_generation}",
+            workspace_id=world.workspace_id,
+            worktree_id=own.worktree_id,
+            repository=own.repository,
+            branch=own.branch,
+            path=own.path,
+            since=own.head,
+            message=own.commit_message,
+            generation=own.commit_generation,
+            author=session.name if session else "moduprompt",
+        ),
+    )
+
+
+def _merge(own: WorktreeState, world: World) -> tuple[Intent, ...]:
+    if own.merge_into is None:
+        return ()
+    return (
+        MakeMerge(
+            name=f"worktree/{own.worktree_id}/merge/{own.merge_generation}",
+            workspace_id=world.workspace_id,
+            worktree_id=own.worktree_id,
+            repository=own.repository,
+            branch=own.branch,
+            into=own.merge_into,
+            generation=own.merge_generation,
+        ),
+    )

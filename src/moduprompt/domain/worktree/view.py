@@ -1,0 +1,93 @@
+"""What people see of a worktree."""
+
+from moduprompt.domain.decider import Event
+from moduprompt.domain.item import Item, Rows, Stamp, View, revised
+from moduprompt.domain.worktree.events import (
+    DeleteRequested,
+    MergeRequested,
+    WorktreeCommitted,
+    WorktreeCreated,
+    WorktreeDeleted,
+    WorktreeEvent,
+    WorktreeFailed,
+    WorktreeMerged,
+    WorktreeRequested,
+    WorktreeSalvaged,
+    WriterLocked,
+    WriterReleased,
+)
+
+COMMITS_SHOWN = 50  # the last ones; git has them all
+
+
+class WorktreeItem(Item, frozen=True, kw_only=True):
+    """A row of `/v1/worktrees`."""
+
+    project_id: str
+    repository: str
+    branch: str
+    base: str
+    status: str
+    session_id: str | None = None
+    path: str | None = None
+    head: str | None = None
+    writer: str | None = None
+    fence: int = 0
+    commits: tuple[str, ...] = ()
+    merged_as: str | None = None
+    salvage_ref: str | None = None
+    failure: str | None = None
+
+
+def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
+    """One event into the rows."""
+    if isinstance(event, WorktreeRequested):
+        rows.put(
+            WorktreeItem(
+                id=event.worktree_id,
+                workspace_id=stamp.workspace_id,
+                version=stamp.version,
+                created_at=stamp.timestamp,
+                updated_at=stamp.timestamp,
+                project_id=event.project_id,
+                repository=event.repository,
+                branch=event.branch,
+                base=event.base,
+                status="requested",
+                session_id=event.session_id,
+            )
+        )
+        return
+    row = rows.get(WorktreeItem, event.worktree_id) if isinstance(event, WorktreeEvent) else None
+    if row is not None:
+        rows.put(revised(row, stamp, **_changes(row, event)))
+
+
+def _changes(row: WorktreeItem, event: Event) -> dict[str, object]:
+    match event:
+        case WorktreeCreated():
+            return {"status": "ready", "path": event.path, "head": event.head}
+        case WriterLocked():
+            return {"writer": event.session_id, "fence": event.fence}
+        case WriterReleased():
+            return {"writer": None}
+        case WorktreeCommitted():
+            return {"head": event.head, "commits": (*row.commits, *event.commits)[-COMMITS_SHOWN:]}
+        case MergeRequested():
+            return {"failure": None}
+        case WorktreeMerged():
+            return {"merged_as": event.commit}
+        case DeleteRequested():
+            return {"status": "deleting"}
+        case WorktreeSalvaged():
+            return {"salvage_ref": event.ref}
+        case WorktreeDeleted():
+            return {"status": "deleted", "writer": None}
+        case WorktreeFailed():
+            status = "failed" if event.operation == "create" else "ready"
+            return {"status": status, "failure": f"{event.operation}: {event.reason}"}
+        case _:
+            return {}
+
+
+VIEW = View(name="worktrees", version=1, collections=(("worktrees", WorktreeItem),), fold=fold)

@@ -1,0 +1,1 @@
+"""Who may do what: rights, and verdicts over them. Pure; knows no noun's rules."""
