@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # see moduprompt.keeper
     from collections.abc import Callable, Mapping
 
+    from moduprompt.keeper.recording import AuthorKind
+
     Tell = Callable[["Input"], None]
     Report = Callable[[str, Mapping[str, object]], bool]
     Record = Callable[["Input", bytes], None]
@@ -36,9 +38,11 @@ class Input:
 
     __slots__ = ("author", "author_id", "data", "input_id", "outcome", "waiting", "written")
 
-    def __init__(self, data: bytes, *, author: str, author_id: str, input_id: str | None = None) -> None:
+    def __init__(
+        self, data: bytes, *, author: "AuthorKind", author_id: str, input_id: str | None = None
+    ) -> None:
         self.data = data
-        self.author = author
+        self.author: AuthorKind = author
         self.author_id = author_id
         self.input_id = input_id
         self.written = 0

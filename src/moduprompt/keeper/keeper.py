@@ -143,11 +143,9 @@ class Keeper:
 
     def _accept(self) -> None:
         try:
-            # What the public module's accept() calls; the stubs don't know it.
-            accepted: tuple[int, object] = self._listener._accept()  # noqa: SLF001  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+            fd, _ = _accept(self._listener)
         except OSError:
             return
-        fd: int = accepted[0]
         os.set_blocking(fd, False)
         if len(self._connections) >= CONNECTIONS_MAX:
             os.close(fd)
@@ -198,6 +196,11 @@ def _listen() -> socket.socket:
     listener.setblocking(False)  # noqa: FBT003 - the library's signature
     listener.listen(16)
     return listener
+
+
+def _accept(listener: socket.socket) -> tuple[int, object]:
+    # What the public module's accept() calls; the stubs don't know it.
+    return listener._accept()  # noqa: SLF001  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
 
 
 def _catch_signals() -> int:

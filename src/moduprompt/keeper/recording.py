@@ -19,11 +19,18 @@ import struct
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see moduprompt.keeper
     from collections.abc import Iterator
+    from typing import Literal
+
+    AuthorKind = Literal["user", "session", "kernel"]
 
 RECORDING_NAME = "recording.mprec"
 VERSION = 1
 OUTPUT, INPUT, RESIZE, MARK = 1, 2, 3, 4
-AUTHORS = ("user", "session", "kernel")  # the byte in an input frame is the place in this list
+AUTHORS: "tuple[AuthorKind, ...]" = (
+    "user",
+    "session",
+    "kernel",
+)  # the byte in an input frame is the place in this list
 PAYLOAD_BYTES_MAX = 256 * 1024  # a reader's memory for one frame; writers stay well below
 
 _MAGIC = b"MPREC\0"
@@ -136,13 +143,18 @@ class OutputCursor:
         return b""
 
 
-def pack_input(author: str, author_id: str, data: bytes) -> bytes:
+def author_kind(name: str) -> "AuthorKind | None":
+    """The author this name stands for, if any."""
+    return next((author for author in AUTHORS if author == name), None)
+
+
+def pack_input(author: "AuthorKind", author_id: str, data: bytes) -> bytes:
     """The payload of an input frame."""
     identity = author_id.encode()[:255]
     return bytes((AUTHORS.index(author), len(identity))) + identity + data
 
 
-def unpack_input(payload: bytes) -> tuple[str, str, bytes]:
+def unpack_input(payload: bytes) -> "tuple[AuthorKind, str, bytes]":
     """(author, author id, bytes) of an input frame."""
     end = 2 + payload[1]
     return AUTHORS[payload[0]], payload[2:end].decode("utf-8", "replace"), payload[end:]

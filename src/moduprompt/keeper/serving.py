@@ -194,11 +194,11 @@ class Connection:
     def _input(self, request: int, message: Message) -> None:
         input_id = message.text("input_id", 100) if message.has("input_id") else None
         author = message.nested("author")
-        kind, author_id = author.text("kind", 20), author.text("id", 200)
+        kind, author_id = recording.author_kind(author.text("kind", 20)), author.text("id", 200)
         author.finish()
         data = message.data("data", wire.INPUT_BYTES_MAX)
         message.finish()
-        if kind not in recording.AUTHORS:
+        if kind is None:
             raise FrameError("bad_field", f"author.kind must be one of {', '.join(recording.AUTHORS)}")
 
         def tell(item: Input) -> None:

@@ -1,0 +1,126 @@
+"""Agent programs: how each is started. An adapter knows one program and says how well it understands it.
+
+A run's environment is exact and declared here: a PATH, a HOME, a language, a terminal, and MP_*. Nothing of
+the daemon's own environment leaks, except what the caller passes on by name.
+"""
+
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+COMMANDS_DIR_NAME = ".bin"  # in the runs directory; begins with a dot so that it is no run
+COMMANDS = ("mpctl",)  # what an agent may call of ours
+
+
+class AgentRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session wants to run. Paths are absolute."""
+
+    program: tuple[str, ...] = ()
+    script: str | None = None
+    prompt: str | None = None  # a file with the task's text
+
+
+class AgentCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """What to exec, and the adapter's own variables."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+
+class AgentRefused(msgspec.Struct, frozen=True, kw_only=True):
+    """The request doesn't fit the adapter."""
+
+    message: str
+    hint: str
+
+
+class AgentAdapter(Protocol):
+    """One agent program."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in commands and on the command line."""
+        ...
+
+    @property
+    def level(self) -> Literal["terminal", "structured"]:
+        """`terminal`: we see bytes and processes only. `structured`: we understand what it says."""
+        ...
+
+    def command(self, request: AgentRequest) -> AgentCommand | AgentRefused:
+        """How to start it for this request. Pure."""
+        ...
+
+
+class ScriptedAdapter:
+    """Our own program that follows a script file; for demos and for people's tests."""
+
+    name = "scripted"
+    level: Literal["terminal", "structured"] = "terminal"
+
+    def command(self, request: AgentRequest) -> AgentCommand | AgentRefused:
+        """The interpreter we run in, isolated from the caller's environment."""
+        if request.script is None:
+            return AgentRefused(message="the scripted agent needs a script", hint="pass --script FILE")
+        argv = (sys.executable, "-I", "-m", "moduprompt.scripted", request.script)
+        return AgentCommand(argv=argv, env=_prompt_variables(request))
+
+
+class CommandAdapter:
+    """Any program. It gets a terminal and the prompt's file name in MP_PROMPT_FILE."""
+
+    name = "command"
+    level: Literal["terminal", "structured"] = "terminal"
+
+    def command(self, request: AgentRequest) -> AgentCommand | AgentRefused:
+        """The program as given."""
+        if not request.program:
+            return AgentRefused(message="no program to run", hint="pass --agent command -- PROGRAM ...")
+        return AgentCommand(argv=request.program, env=_prompt_variables(request))
+
+
+ADAPTERS: tuple[AgentAdapter, ...] = (ScriptedAdapter(), CommandAdapter())
+
+
+def adapter_named(name: str) -> AgentAdapter | None:
+    """The adapter with this name."""
+    return next((adapter for adapter in ADAPTERS if adapter.name == name), None)
+
+
+def run_environment(
+    *, home: str, commands_dir: Path, variables: Mapping[str, str], path: str = SYSTEM_PATH
+) -> dict[str, str]:
+    """The exact environment of a run. `variables` holds the MP_* and the adapter's own, and wins."""
+    return {
+        "PATH": f"{commands_dir}:{path}",
+        "HOME": home,
+        "LANG": "C.UTF-8",
+        "TERM": "xterm-256color",
+        **variables,
+    }
+
+
+def install_commands(runs_dir: Path) -> Path:
+    """A directory that holds our `mpctl` and nothing else, to go first in a run's PATH.
+
+    Not the environment's whole bin directory: its `python3` must not shadow the one the repository's own
+    tools expect. Safe to repeat; a link to an older installation is replaced.
+    """
+    directory = runs_dir.absolute() / COMMANDS_DIR_NAME
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in COMMANDS:
+        target = Path(sysconfig.get_path("scripts")) / name
+        fresh = directory / f".{name}.new"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(target)
+        fresh.replace(directory / name)
+    return directory
+
+
+def _prompt_variables(request: AgentRequest) -> dict[str, str]:
+    return {} if request.prompt is None else {"MP_PROMPT_FILE": request.prompt}

@@ -1,0 +1,39 @@
+"""Reading what a keeper reported: typed entries, from its connection or from the journal it left on disk."""
+
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+
+from moduprompt.effects.runner import port
+from moduprompt.keeper.journal import JOURNAL_NAME, scan_journal
+
+
+class _RawEntry(msgspec.Struct, frozen=True, kw_only=True):
+    number: int
+    at_us: int
+    kind: str
+    data: dict[str, object]
+
+
+_ENTRIES = msgspec.json.Decoder(_RawEntry)
+_KINDS = frozenset(report.__struct_config__.tag for report in get_args(port.KnownReport))
+
+
+def decode_entry(line: bytes) -> port.Entry:
+    """One line of a journal. A kind we don't know becomes an UnknownReport; raises ValueError on anything worse."""
+    raw = _ENTRIES.decode(line)
+    if raw.kind in _KINDS:
+        report: port.Report = msgspec.convert({"kind": raw.kind, **raw.data}, type=port.KnownReport)
+    else:
+        report = port.UnknownReport(name=raw.kind)
+    return port.Entry(number=raw.number, at_us=raw.at_us, report=report)
+
+
+def read_journal(run_dir: Path) -> tuple[port.Entry, ...]:
+    """The whole entries of a run's journal, in order; a torn tail is left out. Empty when there is none."""
+    try:
+        raw = (run_dir / JOURNAL_NAME).read_bytes()
+    except FileNotFoundError:
+        return ()
+    return tuple(decode_entry(line) for line in raw.split(b"\n")[: len(scan_journal(raw))])

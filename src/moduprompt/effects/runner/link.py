@@ -1,0 +1,258 @@
+"""A connection to one keeper, for the daemon's event loop.
+
+One task reads frames and hands them on: answers to whoever asked, reports to `entries`, bytes to `output`.
+Everything it holds is bounded. A watcher that does not read stops the whole link, since the keeper then
+has nowhere to send: watch output over a link of its own (dial again) and keep another for control.
+"""
+
+import asyncio
+import socket
+from base64 import b64encode
+from collections.abc import AsyncIterator, Mapping
+from typing import Self, TypeVar
+
+import msgspec
+
+from moduprompt.effects.runner import port
+from moduprompt.effects.runner.journal import decode_entry
+from moduprompt.keeper import wire
+
+CHUNKS_WAITING_MAX = 8  # half a megabyte for a slow watcher; the rest stays in the recording
+ENTRIES_WAITING_MAX = 2048  # above what a keeper holds unacknowledged, so it never fills
+HELLO_S_MAX = 5.0  # a keeper answers in under a millisecond; a stopped one never does
+READ_BYTES = 64 * 1024
+
+
+class _Answer(msgspec.Struct, frozen=True, kw_only=True):
+    request: int
+
+
+class _Failure(msgspec.Struct, frozen=True, kw_only=True):
+    code: str
+    message: str
+    request: int | None = None
+
+
+_Reply = tuple[int, bytes]  # frame type and body
+_Item = TypeVar("_Item")
+
+
+async def open_link(path: str, *, nonce: str) -> "KeeperLink":
+    """Connect to a keeper's socket and greet it.
+
+    Raises OSError when nobody listens, LinkClosedError when whoever listens doesn't behave like this run's
+    keeper, TimeoutError when it stays silent.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.setblocking(False)  # noqa: FBT003 - the library's signature
+        connection.connect(path)  # on a Unix socket it succeeds or fails at once
+        reader, writer = await asyncio.open_unix_connection(sock=connection)
+    except BaseException:
+        connection.close()
+        raise
+    try:
+        async with asyncio.timeout(HELLO_S_MAX):
+            frames = wire.FrameReader()
+            writer.write(wire.encode(wire.HELLO, {"version": wire.VERSION, "nonce": nonce}))
+            kind, body = await _first_frame(reader, frames)
+        if kind != wire.WELCOME:
+            raise port.LinkClosedError(_reason(kind, body))
+        welcome = msgspec.json.decode(body, type=port.Welcome)
+    except BaseException as error:
+        writer.close()
+        if isinstance(error, (wire.FrameError, msgspec.MsgspecError)):
+            raise port.LinkClosedError(f"no keeper's greeting: {error}") from error
+        raise
+    return KeeperLink(welcome, reader=reader, writer=writer, frames=frames)
+
+
+class KeeperLink:
+    """See the module. Use it as an async context manager, or `close` it."""
+
+    def __init__(
+        self,
+        welcome: port.Welcome,
+        *,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        frames: wire.FrameReader,
+    ) -> None:
+        self.welcome = welcome
+        self._reader = reader
+        self._writer = writer
+        self._frames = frames
+        self._requests: dict[int, asyncio.Future[_Reply]] = {}
+        self._last_request = 0
+        self._chunks: asyncio.Queue[port.OutputChunk | port.Done | None] = asyncio.Queue(CHUNKS_WAITING_MAX)
+        self._entries: asyncio.Queue[port.Entry | None] = asyncio.Queue(ENTRIES_WAITING_MAX)
+        self._closed_because: str | None = None
+        self._pump = asyncio.create_task(self._read(), name=f"keeper link {welcome.run_id}")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Hang up. The run goes on. Safe twice."""
+        self._pump.cancel()
+        await asyncio.gather(self._pump, return_exceptions=True)
+        self._writer.close()
+
+    async def entries(self, *, after: int = 0) -> AsyncIterator[port.Entry]:
+        """Reports that nobody acknowledged, from after this number on, then each as it comes. Never ends by itself.
+
+        Raises LinkClosedError when the keeper hangs up, which it does once everything is acknowledged after
+        the run. One reader at a time.
+        """
+        await self._ask(wire.FOLLOW, {"after": after})
+        while (entry := await self._entries.get()) is not None:
+            yield entry
+        raise port.LinkClosedError(self._closed_because or "closed")
+
+    async def output(
+        self, from_offset: int = 0, *, answers_terminal: bool = False
+    ) -> AsyncIterator[port.OutputChunk]:
+        """Every byte from this offset on, then live, until the run has ended and all of it is told.
+
+        `answers_terminal` says that a real terminal watches and will answer the program's questions itself.
+        Raises LinkClosedError when the connection breaks first, ValueError for an offset that is still to come.
+        One reader at a time.
+        """
+        kind, body = await self._request(
+            wire.ATTACH, {"from": from_offset, "answers_terminal": answers_terminal}
+        )
+        if kind == wire.ERROR:
+            raise ValueError(_reason(kind, body))
+        while isinstance(item := await self._chunks.get(), port.OutputChunk):
+            yield item
+        if item is None:
+            raise port.LinkClosedError(self._closed_because or "closed")
+
+    async def send_input(
+        self, data: bytes, *, author: port.Author, input_id: str | None
+    ) -> port.InputResult | port.RequestRefused:
+        """Type this; the answer comes when the terminal has taken all of it. The same id is never typed twice.
+
+        Without an id it is typed at most once and not reported: for a person's key presses.
+        """
+        fields = {
+            "input_id": input_id,
+            "author": {"kind": author.kind, "id": author.id},
+            "data": b64encode(data).decode(),
+        }
+        kind, body = await self._request(wire.INPUT, fields)
+        if kind == wire.ERROR:
+            return _refusal(body)
+        return msgspec.json.decode(body, type=port.InputResult)
+
+    async def resize(self, *, rows: int, cols: int) -> port.Done | port.RequestRefused:
+        """Change the window's size."""
+        return await self._ask(wire.RESIZE, {"rows": rows, "cols": cols})
+
+    async def signal(self, name: port.SignalName) -> port.Done | port.RequestRefused:
+        """Send a signal to the foreground group, as Ctrl-C would. The run is not stopped by that."""
+        return await self._ask(wire.SIGNAL, {"signal": name})
+
+    async def stop(self, *, reason: str) -> port.Done | port.RequestRefused:
+        """Begin to end the run; its `Exited` report says how it went. Asking again changes nothing."""
+        return await self._ask(wire.STOP, {"reason": reason})
+
+    async def status(self) -> port.StatusReply:
+        """What can be seen of the run now."""
+        kind, body = await self._request(wire.STATUS, {})
+        if kind == wire.ERROR:
+            raise port.LinkClosedError(_reason(kind, body))
+        return msgspec.json.decode(body, type=port.StatusReply)
+
+    async def ack(self, upto: int) -> port.Done | port.RequestRefused:
+        """Say that reports up to this number are durable on our side. After the run, the last one frees the keeper."""
+        return await self._ask(wire.ACK, {"upto": upto})
+
+    async def _ask(self, kind: int, fields: Mapping[str, object]) -> port.Done | port.RequestRefused:
+        answer, body = await self._request(kind, fields)
+        return _refusal(body) if answer == wire.ERROR else port.Done()
+
+    async def _request(self, kind: int, fields: Mapping[str, object]) -> _Reply:
+        if self._closed_because is not None:
+            raise port.LinkClosedError(self._closed_because)
+        self._last_request += 1
+        number = self._last_request
+        future = asyncio.get_running_loop().create_future()
+        self._requests[number] = future
+        try:
+            self._writer.write(wire.encode(kind, {"request": number, **fields}))
+            return await future
+        finally:
+            self._requests.pop(number, None)
+
+    async def _read(self) -> None:
+        try:
+            while data := await self._reader.read(READ_BYTES):
+                for kind, body in self._frames.feed(data):
+                    await self._dispatch(kind, body)
+            self._end("the keeper hung up")
+            await self._chunks.put(None)  # after what was read before the end, however slow its reader is
+        except (OSError, wire.FrameError, msgspec.MsgspecError, port.LinkClosedError) as error:
+            self._end(str(error) or type(error).__name__)
+            await self._chunks.put(None)
+        except asyncio.CancelledError:
+            self._end("closed here")
+            _empty(self._chunks)
+            self._chunks.put_nowait(None)
+            raise
+
+    async def _dispatch(self, kind: int, body: bytes) -> None:
+        if kind == wire.OUTPUT:
+            offset, data = wire.decode_output(body)
+            await self._chunks.put(port.OutputChunk(offset=offset, data=data))
+        elif kind == wire.OUTPUT_END:
+            await self._chunks.put(port.Done())
+        elif kind == wire.ENTRY:
+            await self._entries.put(decode_entry(body))
+        elif kind in (wire.DONE, wire.STATUS_REPLY, wire.INPUT_RESULT, wire.ERROR):
+            self._settle(kind, body)
+        # Anything else is of a newer keeper and not meant for us.
+
+    def _settle(self, kind: int, body: bytes) -> None:
+        if kind == wire.ERROR and msgspec.json.decode(body, type=_Failure).request is None:
+            raise port.LinkClosedError(_reason(kind, body))
+        future = self._requests.get(msgspec.json.decode(body, type=_Answer).request)
+        if future is not None and not future.done():
+            future.set_result((kind, body))
+
+    def _end(self, because: str) -> None:
+        self._closed_because = self._closed_because or because
+        for future in self._requests.values():
+            if not future.done():
+                future.set_exception(port.LinkClosedError(because))
+        if self._entries.full():
+            _empty(self._entries)  # unacknowledged reports come again
+        self._entries.put_nowait(None)
+        self._writer.close()
+
+
+def _empty(queue: asyncio.Queue[_Item]) -> None:
+    while not queue.empty():
+        queue.get_nowait()
+
+
+async def _first_frame(reader: asyncio.StreamReader, frames: wire.FrameReader) -> _Reply:
+    while data := await reader.read(READ_BYTES):
+        for frame in frames.feed(data):
+            return frame
+    raise port.LinkClosedError("hung up before it said anything")
+
+
+def _refusal(body: bytes) -> port.RequestRefused:
+    failure = msgspec.json.decode(body, type=_Failure)
+    return port.RequestRefused(code=failure.code, message=failure.message)
+
+
+def _reason(kind: int, body: bytes) -> str:
+    if kind != wire.ERROR:
+        return f"an unexpected frame of type {kind}"
+    failure = msgspec.json.decode(body, type=_Failure)
+    return f"{failure.code}: {failure.message}"

@@ -1,0 +1,173 @@
+"""Runs on this machine: one keeper process for each, found again through its run directory.
+
+<runs_dir>/<run_id>/    keeper.sock keeper.lock journal.ndjson acknowledged recording.mprec keeper.log
+<runs_dir>/.nonce-key   what nonces are derived from, so that they need no storing: only the daemon
+                        can greet a keeper, though agent programs run as the same user
+"""
+
+import asyncio
+import hashlib
+import os
+import secrets
+import signal
+import sys
+from pathlib import Path
+
+import msgspec
+
+from moduprompt.effects.runner import port
+from moduprompt.effects.runner.journal import read_journal
+from moduprompt.effects.runner.link import KeeperLink, open_link
+from moduprompt.keeper import __file__ as keeper_package
+from moduprompt.keeper import detach, processes
+from moduprompt.keeper.keeper import SOCKET_NAME
+
+START_S_MAX = 20.0  # a keeper needs a tenth of a second; a machine that swaps gets the benefit of the doubt
+KEY_NAME = ".nonce-key"
+KEY_BYTES = 32
+SWEEP_ROUNDS_MAX = 50  # a fork bomb is ended in rounds of SWEEP_PAUSE_S, five seconds in all
+SWEEP_PAUSE_S = 0.1
+
+
+class LocalBackend:
+    """The `Backend` of this machine."""
+
+    def __init__(self, runs_dir: Path) -> None:
+        self._runs_dir = runs_dir.absolute()
+        self._key: bytes | None = None
+
+    def run_dir(self, run_id: str) -> Path:
+        """Where the run's recording and journal lie."""
+        assert run_id.isascii(), f"BUG: {run_id!r} is no run id"
+        assert run_id.replace("-", "").isalnum(), f"BUG: {run_id!r} is no run id"
+        return self._runs_dir / run_id
+
+    async def start(self, spec: port.LaunchSpec) -> port.Kept | port.StartRefused:
+        """Give the run a keeper and its program, unless it has or had one."""
+        try:
+            directory = self._make_run_dir(spec.run_id)
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-I",
+                "-S",
+                str(Path(keeper_package).with_name("__main__.py")),
+                str(directory),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                env={},
+                start_new_session=True,
+            )
+        except OSError as error:
+            return port.StartRefused(code="unusable", message=str(error), run_id=spec.run_id)
+        try:
+            async with asyncio.timeout(START_S_MAX):
+                _, complaint = await process.communicate(self._encode(spec))
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            message = f"no keeper after {START_S_MAX:g} s; dial to learn whether one came up later"
+            return port.StartRefused(code="timed_out", message=message, run_id=spec.run_id)
+        return _outcome(spec.run_id, process.returncode, complaint)
+
+    async def dial(self, run_id: str) -> KeeperLink | port.Unreachable | port.Gone:
+        """Connect to the run's keeper. The caller closes the link."""
+        directory = self.run_dir(run_id)
+        try:
+            # Through the directory's descriptor, since the path of a Unix socket has only 107 bytes.
+            fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            return port.Gone(run_id=run_id, evidence=f"no run directory: {error}", entries=(), survivors=())
+        try:
+            return await open_link(f"/proc/self/fd/{fd}/{SOCKET_NAME}", nonce=self._nonce(run_id))
+        except (OSError, TimeoutError, port.LinkClosedError) as error:
+            evidence = f"{type(error).__name__}: {error}"
+        finally:
+            os.close(fd)
+        return await asyncio.to_thread(self._autopsy, run_id, evidence)
+
+    async def sweep(self, run_id: str) -> tuple[port.ProcessName, ...]:
+        """End what is left of a run whose keeper is gone. Returns what was there; never touches a kept run."""
+        found: dict[int, str] = {}
+        for _ in range(SWEEP_ROUNDS_MAX):
+            left = await asyncio.to_thread(self._survivors, run_id)
+            if not left:
+                break
+            for survivor in left:
+                found[survivor.pid] = survivor.name
+                _kill(survivor.pid)
+            await asyncio.sleep(SWEEP_PAUSE_S)
+        return tuple(port.ProcessName(pid=pid, name=name) for pid, name in found.items())
+
+    def _make_run_dir(self, run_id: str) -> Path:
+        self._runs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory = self.run_dir(run_id)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        return directory
+
+    def _encode(self, spec: port.LaunchSpec) -> bytes:
+        fields = msgspec.structs.asdict(spec)
+        fields["env"] = {**spec.env, "MP_RUN": spec.run_id}  # by which survivors of a dead keeper are found
+        return msgspec.json.encode({"version": 1, "nonce": self._nonce(spec.run_id), **fields})
+
+    def _nonce(self, run_id: str) -> str:
+        if self._key is None:
+            self._key = _load_key(self._runs_dir / KEY_NAME)
+        return hashlib.blake2b(run_id.encode(), key=self._key, digest_size=32).hexdigest()
+
+    def _autopsy(self, run_id: str, evidence: str) -> port.Unreachable | port.Gone:
+        entries = read_journal(self.run_dir(run_id))
+        keeper = next((entry.report for entry in entries if isinstance(entry.report, port.Launching)), None)
+        if keeper is not None and _lives(keeper):
+            return port.Unreachable(run_id=run_id, evidence=f"keeper {keeper.keeper_pid} lives; {evidence}")
+        what = "no journal" if keeper is None else f"keeper {keeper.keeper_pid} is not alive"
+        return port.Gone(
+            run_id=run_id, evidence=f"{what}; {evidence}", entries=entries, survivors=_marked(run_id)
+        )
+
+    def _survivors(self, run_id: str) -> tuple[port.ProcessName, ...]:
+        verdict = self._autopsy(run_id, "")
+        return verdict.survivors if isinstance(verdict, port.Gone) else ()
+
+
+def _outcome(run_id: str, code: int | None, complaint: bytes) -> port.Kept | port.StartRefused:
+    message = complaint.decode("utf-8", "replace").strip()
+    match code:
+        case detach.EXIT_STARTED | detach.EXIT_HELD:
+            return port.Kept(run_id=run_id)
+        case detach.EXIT_BAD_SPEC:
+            return port.StartRefused(code="bad_spec", message=message, run_id=run_id)
+        case detach.EXIT_USED:
+            return port.StartRefused(code="used", message=message, run_id=run_id)
+        case _:
+            return port.StartRefused(code="unusable", message=message or f"exit {code}", run_id=run_id)
+
+
+def _lives(keeper: port.Launching) -> bool:
+    same_boot = keeper.boot_id == processes.boot_id()
+    return same_boot and processes.is_alive(keeper.keeper_pid, keeper.keeper_start_time)
+
+
+def _marked(run_id: str) -> tuple[port.ProcessName, ...]:
+    found = processes.marked(f"MP_RUN={run_id}")
+    return tuple(port.ProcessName(pid=process.pid, name=process.name) for process in found)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return  # gone, or not ours any more: the next look tells
+
+
+def _load_key(path: Path) -> bytes:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(fd, "wb") as file:
+        file.write(secrets.token_bytes(KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    return path.read_bytes()

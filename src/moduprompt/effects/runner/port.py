@@ -1,0 +1,293 @@
+"""What the daemon asks of a runner, and what it gets back.
+
+Guarantees that every backend keeps (tests/conformance/test_runners.py):
+
+- Starting twice is harmless: a run gets its program at most once, whoever asks, however often.
+- A run outlives the daemon; `dial` finds it again.
+- A failed probe is not a death. `Gone` is said only when the keeper's very process (id, start time, boot)
+  is no more; then the journal it left decides what is known. Otherwise it is `Unreachable`.
+- Reports come numbered, in order, each at least once until acknowledged; they are durable before they are told.
+- An input with an id is typed at most once, also across restarts of the daemon.
+- A refusal is a value. An exception means that the connection broke (`LinkClosedError`) or our code.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from moduprompt.effects.runner.link import KeeperLink
+
+AuthorKind = Literal["user", "session", "kernel"]
+RunState = Literal["running", "stopping", "exited", "start_failed"]
+StartFailure = Literal["program_missing", "spawn_failed"]
+ExitHow = Literal["exited", "signalled", "timed_out", "stopped"]
+SignalName = Literal["INT", "QUIT", "TERM", "HUP", "KILL", "CONT", "USR1", "USR2"]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Hard limits that the keeper enforces, the last three through rlimits of each process."""
+
+    wall_s: float | None = None
+    output_bytes_max: int | None = None
+    cpu_s: int | None = None
+    file_bytes_max: int | None = None
+    open_files_max: int | None = None
+
+
+class StopGraces(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds after SIGINT before SIGTERM, after SIGTERM before SIGKILL, after SIGKILL before giving up."""
+
+    interrupt: float = 5.0  # an agent program saves its session in well under a second; tools may need longer
+    terminate: float = 5.0
+    kill: float = 5.0
+
+
+class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A run to start. `env` is exact: nothing of the daemon's own environment is added.
+
+    It holds the run's token, so it goes to the keeper through a pipe and never onto a disk or into a log.
+    """
+
+    run_id: str
+    argv: tuple[str, ...]
+    cwd: str
+    env: Mapping[str, str]
+    rows: int = 40
+    cols: int = 120  # wide enough that agent programs don't fold their own output
+    limits: Limits = Limits()
+    stop_graces_s: StopGraces = StopGraces()
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """The run has its keeper, from now or from before. Dial it for what happened to the program."""
+
+    run_id: str
+
+
+class StartRefused(msgspec.Struct, frozen=True, kw_only=True):
+    """No keeper. `used`: it had one that is gone (dial says what it left). The others left nothing behind."""
+
+    code: Literal["bad_spec", "used", "unusable", "timed_out"]
+    message: str
+    run_id: str
+
+
+class Launching(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="launching"):
+    """The keeper is about to start the program. A journal that ends here doesn't say whether it did."""
+
+    keeper_pid: int
+    keeper_start_time: int
+    boot_id: str
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="started"):
+    """The program runs. `start_time` is in clock ticks since this boot, as /proc has it."""
+
+    pid: int
+    start_time: int
+    boot_id: str
+
+
+class StartFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="start_failed"):
+    """The program could not be started; the run is over."""
+
+    failure: StartFailure = msgspec.field(name="class")
+    errno: int
+    message: str
+
+
+class InputIntended(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="input_intended"):
+    """About to be typed. Without one of the next two: perhaps typed, perhaps not."""
+
+    input_id: str
+
+
+class InputApplied(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="input_applied"):
+    """The terminal has taken every byte."""
+
+    input_id: str
+    bytes: int
+
+
+class InputFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="input_failed"):
+    """The program ended first; the terminal has taken so many bytes and will take no more."""
+
+    input_id: str
+    bytes: int
+
+
+class LimitHit(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="limit_hit"):
+    """A hard limit was reached; the run is being stopped for it."""
+
+    limit: str
+
+
+class Stopping(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="stopping"):
+    """The run is being stopped."""
+
+    reason: str
+
+
+class ProcessName(msgspec.Struct, frozen=True, kw_only=True):
+    """A process as a person would recognise it."""
+
+    pid: int
+    name: str
+
+
+class Exited(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="exited"):
+    """The run is over. `leftovers` outlived the program and were ended; `survivors` could not be."""
+
+    how: ExitHow
+    code: int | None
+    signal: int | None
+    reason: str | None
+    output_bytes: int
+    output_dropped_bytes: int
+    leftovers: tuple[ProcessName, ...]
+    survivors: tuple[ProcessName, ...]
+
+
+class UnknownReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="unknown"):
+    """A report of a newer keeper. It must be acknowledged and can be ignored."""
+
+    name: str
+
+
+KnownReport = (
+    Launching
+    | Started
+    | StartFailed
+    | InputIntended
+    | InputApplied
+    | InputFailed
+    | LimitHit
+    | Stopping
+    | Exited
+)
+Report = KnownReport | UnknownReport
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One report. (run id, number) names it for ever: use it as the idempotency key of what follows from it."""
+
+    number: int
+    at_us: int  # Unix time in microseconds, by the keeper's clock
+    report: Report
+
+
+class Welcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a keeper says of itself when it is dialled."""
+
+    version: int
+    run_id: str
+    keeper_pid: int
+    keeper_start_time: int
+    pid: int | None
+    start_time: int | None
+    state: RunState
+    output_bytes: int
+    journal_last: int
+    journal_acknowledged: int
+
+
+class StatusReply(msgspec.Struct, frozen=True, kw_only=True):
+    """Evidence of one moment. `waiting_on_tty`: a foreground process is blocked reading the terminal."""
+
+    state: RunState
+    fg_pgid: int | None
+    canonical: bool  # the terminal collects whole lines: what waits, waits for a line from a person
+    echo: bool
+    waiting_on_tty: bool
+    evidence: str
+    quiet_ms: int
+    output_bytes: int
+    input_waiting_bytes: int
+    disk_refuses: bool
+
+
+class Author(msgspec.Struct, frozen=True, kw_only=True):
+    """Who typed."""
+
+    kind: AuthorKind
+    id: str
+
+
+class InputResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an input; for an id seen before, what became of the first."""
+
+    input_id: str | None
+    outcome: Literal["applied", "failed"]
+    bytes: int
+
+
+class OutputChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes the terminal printed, of which the first is byte `offset` of the run's output."""
+
+    offset: int
+    data: bytes
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """A request was carried out."""
+
+
+class RequestRefused(msgspec.Struct, frozen=True, kw_only=True):
+    """The run can't do that now: not_running, input_full, unacknowledged, disk_refused, bad_offset."""
+
+    code: str
+    message: str
+
+
+class Unreachable(msgspec.Struct, frozen=True, kw_only=True):
+    """The keeper lives but doesn't answer, or answers wrongly. Nothing is known about the run; dial again later."""
+
+    run_id: str
+    evidence: str
+
+
+class Gone(msgspec.Struct, frozen=True, kw_only=True):
+    """No keeper is left. `entries` is the journal it left; empty when the run never had a program.
+
+    `survivors` are processes of the run that still live (see `Backend.sweep`).
+    """
+
+    run_id: str
+    evidence: str
+    entries: tuple[Entry, ...]
+    survivors: tuple[ProcessName, ...]
+
+    @property
+    def last_word(self) -> Exited | StartFailed | None:
+        """How the run ended, if its keeper lived to say so; None means lost."""
+        for entry in reversed(self.entries):
+            if isinstance(entry.report, (Exited, StartFailed)):
+                return entry.report
+        return None
+
+
+class LinkClosedError(Exception):
+    """The connection to a keeper ended. Dial again to learn what that means."""
+
+
+class Backend(Protocol):
+    """A place where agent programs run."""
+
+    async def start(self, spec: LaunchSpec) -> Kept | StartRefused:
+        """Give the run a keeper and its program, unless it has or had one."""
+        ...
+
+    async def dial(self, run_id: str) -> "KeeperLink | Unreachable | Gone":
+        """Connect to the run's keeper. The caller closes the link."""
+        ...
+
+    async def sweep(self, run_id: str) -> tuple[ProcessName, ...]:
+        """End what is left of a run whose keeper is gone. Returns what was there; never touches a kept run."""
+        ...
+
+    def run_dir(self, run_id: str) -> Path:
+        """Where the run's recording and journal lie."""
+        ...
