@@ -19,6 +19,7 @@ from tests.support.git_repository import (
     granted,
     make_repository,
     refused,
+    text_of,
 )
 
 ADAPTERS: dict[str, Callable[[Path], Worktrees]] = {
@@ -172,7 +173,7 @@ async def test_creating_twice_gives_the_same_worktree_with_the_work_in_it(
     first = granted(await worktrees.create(spec))
     repository.write("draft.txt", "unsaved", at=Path(spec.path))
     assert granted(await worktrees.create(spec)) == first
-    assert Path(spec.path, "draft.txt").read_text() == "unsaved"
+    assert text_of(spec.path, "draft.txt") == "unsaved"
 
 
 async def test_a_branch_that_exists_is_not_taken_over(worktrees: Worktrees, repository: Repository):
@@ -180,7 +181,7 @@ async def test_a_branch_that_exists_is_not_taken_over(worktrees: Worktrees, repo
     before = repository.snapshot()
     assert refused(await worktrees.create(tree(repository))).reason == "branch_exists"
     assert repository.snapshot() == before
-    assert not Path(tree(repository).path).exists()
+    assert text_of(tree(repository).path, ".git") is None
 
 
 async def test_a_branch_under_an_existing_branch_is_refused(worktrees: Worktrees, repository: Repository):
@@ -225,10 +226,9 @@ async def test_a_folder_with_something_in_it_becomes_no_worktree(
     worktrees: Worktrees, repository: Repository
 ):
     spec = tree(repository)
-    Path(spec.path).mkdir(parents=True)
-    Path(spec.path, "letter").write_text("mine")
+    repository.write("letter", "mine", at=Path(spec.path))
     assert refused(await worktrees.create(spec)).reason == "worktree_conflict"
-    assert Path(spec.path, "letter").read_text() == "mine"
+    assert text_of(spec.path, "letter") == "mine"
     assert not repository.exists("refs/heads/mp/one")
 
 
@@ -252,7 +252,8 @@ async def test_a_commit_takes_changed_new_and_deleted_files_but_no_ignored_ones(
     since = granted(await worktrees.create(spec)).head
     repository.write("new.txt", "new", at=Path(spec.path))
     repository.write("noise.log", "noise", at=Path(spec.path))
-    Path(spec.path, "readme.txt").unlink()
+    repository.git("rm", "--cached", "readme.txt", at=Path(spec.path))
+    repository.git("clean", "--force", "readme.txt", at=Path(spec.path))
     facts = granted(await worktrees.commit(commit_of(spec.path, since=since, message="# Not a comment")))
     assert (facts.commits, facts.commits_total, facts.files_changed) == ((facts.head,), 1, 2)
     assert facts.clean
@@ -407,7 +408,7 @@ async def test_uncommitted_untracked_and_unmerged_work_is_saved_before_a_removal
     assert repository.git("show", f"{ref}:deep/untracked.txt") == "untracked"
     assert repository.head(f"{ref}^1") == unmerged
     assert not repository.exists(f"{ref}:noise.log")
-    assert not Path(spec.path).exists()
+    assert text_of(spec.path, ".git") is None
 
 
 async def test_unmerged_commits_alone_are_saved_as_they_are(worktrees: Worktrees, repository: Repository):
@@ -451,7 +452,7 @@ async def test_a_worktree_that_a_person_locked_stays(worktrees: Worktrees, repos
     refusal = refused(await worktrees.remove(removal(repository, spec.path)))
     assert refusal.reason == "worktree_conflict"
     assert "on my stick" in refusal.message
-    assert Path(spec.path, "readme.txt").exists()
+    assert text_of(spec.path, "readme.txt")
 
 
 # status

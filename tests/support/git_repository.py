@@ -62,6 +62,12 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         return (*state, self.git("symbolic-ref", "-q", "HEAD", check=False))
 
 
+def text_of(folder: str | Path, name: str) -> str | None:
+    """What a file says; None when there is none."""
+    file = Path(folder, name)
+    return file.read_text() if file.is_file() else None
+
+
 def make_repository(path: Path, *, home: Path) -> Repository:
     """A repository on branch `main` with one commit of two files."""
     path.mkdir(parents=True)

@@ -1,0 +1,1 @@
+"""The scripted agent as a process, in a real terminal."""

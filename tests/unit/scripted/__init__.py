@@ -1,0 +1,1 @@
+"""The scripted agent: what a script may say."""
