@@ -66,12 +66,9 @@ def uninvited_neighbours(module: Module) -> Iterator[str]:
 def private_doors(module: Module) -> Iterator[str]:
     """A module whose name begins with an underscore is used through its package only."""
     for line, name in imported(module.tree):
-        package, private, _ = name.partition("._")
-        if (
-            package.startswith("moduprompt.")
-            and private
-            and tuple(package.split(".")[1:2]) != module.place[:1]
-        ):
+        package, _, private = name.partition("._")
+        is_ours = package.startswith("moduprompt.") and tuple(package.split(".")[1:2]) == module.place[:1]
+        if package.startswith("moduprompt.") and private and private[0] != "_" and not is_ours:
             yield f"{module.path}:{line}: {name} is private; import from {package}"
 
 
@@ -105,5 +102,8 @@ def test_what_is_pure_or_our_own_passes() -> None:
         "from moduprompt.protocol import Command\nimport msgspec, re", path="src/moduprompt/domain/a.py"
     )
     alone = parsed("import os\nfrom moduprompt.keeper import wire", path="src/moduprompt/keeper/a.py")
+    outside = parsed("from moduprompt.keeper import __file__", path="src/moduprompt/effects/a.py")
 
-    assert [*impurities(pure), *foreign_to_stand_alone(alone), *uninvited_neighbours(alone)] == []
+    assert [
+        fault for module in (pure, alone, outside) for rule, _, _ in RULES for fault in rule(module)
+    ] == []
