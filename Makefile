@@ -39,7 +39,7 @@ types: setup ## check the types with basedpyright, strict
 
 contracts: setup ## check that imports only go down the storeys of the house
 	@echo "contracts: import-linter"
-	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 pytest: setup ## run every test (PYTEST_ARGS='tests/unit -k lease')
 	@echo "pytest: $(PYTEST_ARGS)"
