@@ -326,7 +326,7 @@ class Run:
     def _close_terminal(self) -> None:
         if self._is_terminal_open:
             self._is_terminal_open = False
-            os.close(self.terminal.fd)
+            self.terminal.close()
 
 
 def _must_inspect(pid: int) -> processes.Process:

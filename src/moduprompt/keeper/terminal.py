@@ -40,6 +40,11 @@ class Terminal:
         """Let go of the program's end once the program holds it, so that its end can be seen."""
         os.close(self._program_end)
 
+    def close(self) -> None:
+        """Let go of our end. The number is forgotten too: the next connection may get it."""
+        os.close(self.fd)
+        self.fd = -1
+
     def foreground(self) -> int:
         """The foreground process group, 0 when there is none."""
         try:

@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from moduprompt.scripted import __file__ as scripted_package
+
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 COMMANDS_DIR_NAME = ".bin"  # in the runs directory; begins with a dot so that it is no run
 COMMANDS = ("mpctl",)  # what an agent may call of ours
@@ -64,10 +66,10 @@ class ScriptedAdapter:
     level: Literal["terminal", "structured"] = "terminal"
 
     def command(self, request: AgentRequest) -> AgentCommand | AgentRefused:
-        """The interpreter we run in, isolated from the caller's environment."""
+        """Our interpreter on the program's folder; without site packages it starts in half the time."""
         if request.script is None:
             return AgentRefused(message="the scripted agent needs a script", hint="pass --script FILE")
-        argv = (sys.executable, "-I", "-m", "moduprompt.scripted", request.script)
+        argv = (sys.executable, "-I", "-S", str(Path(scripted_package).parent), request.script)
         return AgentCommand(argv=argv, env=_prompt_variables(request))
 
 

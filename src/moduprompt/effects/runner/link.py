@@ -9,6 +9,7 @@ import asyncio
 import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
 from typing import Self, TypeVar
 
 import msgspec
@@ -68,7 +69,7 @@ async def open_link(path: str, *, nonce: str) -> "KeeperLink":
 
 
 class KeeperLink:
-    """See the module. Use it as an async context manager, or `close` it."""
+    """The `RunLink` of a keeper. Use it as an async context manager, or `close` it."""
 
     def __init__(
         self,
@@ -92,7 +93,9 @@ class KeeperLink:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -102,11 +105,7 @@ class KeeperLink:
         self._writer.close()
 
     async def entries(self, *, after: int = 0) -> AsyncIterator[port.Entry]:
-        """Reports that nobody acknowledged, from after this number on, then each as it comes. Never ends by itself.
-
-        Raises LinkClosedError when the keeper hangs up, which it does once everything is acknowledged after
-        the run. One reader at a time.
-        """
+        """See `RunLink.entries`."""
         await self._ask(wire.FOLLOW, {"after": after})
         while (entry := await self._entries.get()) is not None:
             yield entry
@@ -115,12 +114,7 @@ class KeeperLink:
     async def output(
         self, from_offset: int = 0, *, answers_terminal: bool = False
     ) -> AsyncIterator[port.OutputChunk]:
-        """Every byte from this offset on, then live, until the run has ended and all of it is told.
-
-        `answers_terminal` says that a real terminal watches and will answer the program's questions itself.
-        Raises LinkClosedError when the connection breaks first, ValueError for an offset that is still to come.
-        One reader at a time.
-        """
+        """See `RunLink.output`."""
         kind, body = await self._request(
             wire.ATTACH, {"from": from_offset, "answers_terminal": answers_terminal}
         )
@@ -134,10 +128,7 @@ class KeeperLink:
     async def send_input(
         self, data: bytes, *, author: port.Author, input_id: str | None
     ) -> port.InputResult | port.RequestRefused:
-        """Type this; the answer comes when the terminal has taken all of it. The same id is never typed twice.
-
-        Without an id it is typed at most once and not reported: for a person's key presses.
-        """
+        """See `RunLink.send_input`."""
         fields = {
             "input_id": input_id,
             "author": {"kind": author.kind, "id": author.id},

@@ -11,14 +11,12 @@ Guarantees that every backend keeps (tests/conformance/test_runners.py):
 - A refusal is a value. An exception means that the connection broke (`LinkClosedError`) or our code.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from types import TracebackType
+from typing import Literal, Protocol, Self
 
 import msgspec
-
-if TYPE_CHECKING:
-    from moduprompt.effects.runner.link import KeeperLink
 
 AuthorKind = Literal["user", "session", "kernel"]
 RunState = Literal["running", "stopping", "exited", "start_failed"]
@@ -273,6 +271,70 @@ class LinkClosedError(Exception):
     """The connection to a keeper ended. Dial again to learn what that means."""
 
 
+class RunLink(Protocol):
+    """A connection to one run. Nine methods, since one run can be asked nine things; watching and control want
+    a link each, because a watcher that does not read stops its whole link.
+    """
+
+    welcome: Welcome
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def entries(self, *, after: int = 0) -> AsyncIterator[Entry]:
+        """Reports that nobody acknowledged, from after this number on, then each as it comes.
+
+        Never ends by itself. Raises LinkClosedError when the keeper hangs up, which it does once everything is
+        acknowledged after the run. One reader at a time.
+        """
+        ...
+
+    def output(self, from_offset: int = 0, *, answers_terminal: bool = False) -> AsyncIterator[OutputChunk]:
+        """Every byte from this offset on, then live, until the run has ended and all of it is told.
+
+        `answers_terminal` says that a real terminal watches and will answer the program's questions itself.
+        Raises LinkClosedError when the connection breaks first, ValueError for an offset that is still to come.
+        One reader at a time.
+        """
+        ...
+
+    async def send_input(
+        self, data: bytes, *, author: Author, input_id: str | None
+    ) -> InputResult | RequestRefused:
+        """Type this; the answer comes when the terminal has taken all of it. The same id is never typed twice.
+
+        Without an id it is typed at most once and not reported: for a person's key presses.
+        """
+        ...
+
+    async def resize(self, *, rows: int, cols: int) -> Done | RequestRefused:
+        """Change the window's size."""
+        ...
+
+    async def signal(self, name: SignalName) -> Done | RequestRefused:
+        """Send a signal to the foreground group, as Ctrl-C would. The run is not stopped by that."""
+        ...
+
+    async def stop(self, *, reason: str) -> Done | RequestRefused:
+        """Begin to end the run; its `Exited` report says how it went. Asking again changes nothing."""
+        ...
+
+    async def status(self) -> StatusReply:
+        """What can be seen of the run now."""
+        ...
+
+    async def ack(self, upto: int) -> Done | RequestRefused:
+        """Say that reports up to this number are durable on our side. After the run, the last frees the keeper."""
+        ...
+
+    async def close(self) -> None:
+        """Hang up. The run goes on. Safe twice."""
+        ...
+
+
 class Backend(Protocol):
     """A place where agent programs run."""
 
@@ -280,7 +342,7 @@ class Backend(Protocol):
         """Give the run a keeper and its program, unless it has or had one."""
         ...
 
-    async def dial(self, run_id: str) -> "KeeperLink | Unreachable | Gone":
+    async def dial(self, run_id: str) -> RunLink | Unreachable | Gone:
         """Connect to the run's keeper. The caller closes the link."""
         ...
 

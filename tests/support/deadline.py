@@ -1,0 +1,22 @@
+"""Waiting for a condition that nothing signals, with an end to the patience."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+LOOK_AGAIN_S = 0.01
+
+
+def eventually(holds: Callable[[], bool], *, within_s: float = 10.0) -> None:
+    """Return when the condition holds; fail when it doesn't in time."""
+    end = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < end, f"not within {within_s} s"
+        time.sleep(LOOK_AGAIN_S)
+
+
+async def eventually_async(holds: Callable[[], Awaitable[bool]], *, within_s: float = 10.0) -> None:
+    """The same without holding up the event loop."""
+    async with asyncio.timeout(within_s):
+        while not await holds():
+            await asyncio.sleep(LOOK_AGAIN_S)
