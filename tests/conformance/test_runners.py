@@ -254,8 +254,7 @@ async def test_stopping_ends_a_polite_program_with_the_first_signal(backend: por
 async def test_stopping_leaves_nothing_of_a_program_that_ignores_it_and_hides(backend: port.Backend) -> None:
     spec = a_run(*python(STUBBORN))
     async with running(backend, spec) as link:
-        while (await output_so_far(backend, spec.run_id)).count(b"ready") < 2:
-            await asyncio.sleep(0)
+        await output_until(link, b"ready", times=2)
         assert len(processes.marked(f"MP_RUN={spec.run_id}")) == 2
         await link.stop(reason="enough")
         await link.stop(reason="asked twice")
@@ -264,18 +263,6 @@ async def test_stopping_leaves_nothing_of_a_program_that_ignores_it_and_hides(ba
     assert (ended.how, ended.signal, ended.reason) == ("stopped", 9, "enough")
     assert ended.survivors == ()
     assert processes.marked(f"MP_RUN={spec.run_id}") == []
-
-
-async def output_so_far(backend: port.Backend, run_id: str) -> bytes:
-    """What the program has printed until now, over a link of its own."""
-    async with await dialled(backend, run_id) as link:
-        seen = b""
-        if link.welcome.output_bytes:
-            async for chunk in link.output():
-                seen += chunk.data
-                if len(seen) >= link.welcome.output_bytes:
-                    break
-        return seen
 
 
 async def test_what_a_program_leaves_behind_is_ended_and_named(backend: port.Backend) -> None:

@@ -18,5 +18,5 @@ def eventually(holds: Callable[[], bool], *, within_s: float = 10.0) -> None:
 async def eventually_async(holds: Callable[[], Awaitable[bool]], *, within_s: float = 10.0) -> None:
     """The same without holding up the event loop."""
     async with asyncio.timeout(within_s):
-        while not await holds():
+        while not await holds():  # noqa: ASYNC110 - nothing signals, that is what this is for
             await asyncio.sleep(LOOK_AGAIN_S)

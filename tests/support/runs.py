@@ -105,12 +105,12 @@ async def all_output(link: port.RunLink, *, start: int = 0) -> bytes:
     return b"".join([chunk.data async for chunk in link.output(start)])
 
 
-async def output_until(link: port.RunLink, wanted: bytes) -> bytes:
-    """The output up to where it holds these bytes."""
+async def output_until(link: port.RunLink, wanted: bytes, *, times: int = 1) -> bytes:
+    """The output up to where it holds these bytes so many times."""
     seen = b""
     async for chunk in link.output():
         seen += chunk.data
-        if wanted in seen:
+        if seen.count(wanted) >= times:
             return seen
     raise AssertionError(f"the output ended without {wanted!r}: {seen!r}")
 

@@ -91,6 +91,15 @@ class Recording:
             return False
         return True
 
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._fd)
+
+    @property
+    def index_entries(self) -> int:
+        """How much of the output's index is held in memory."""
+        return len(self._index)
+
     def locate(self, offset: int) -> tuple[int, int]:
         """Where to start looking for an output offset: (output offset, file position), not after it."""
         best = self._index[0]
