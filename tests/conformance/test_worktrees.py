@@ -5,27 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from moduprompt.effects.git.port import (
-    CommitSpec,
-    MergeSpec,
-    RemoveSpec,
-    Worktrees,
-    WorktreeSpec,
-)
+from moduprompt.effects.git.port import Worktrees, WorktreeSpec
 from moduprompt.effects.git.program import GitProgram
 from tests.support.git_repository import (
+    SALVAGE,
     Repository,
     git_environment,
     granted,
     make_repository,
     refused,
     text_of,
+    to_commit,
 )
 
 ADAPTERS: dict[str, Callable[[Path], Worktrees]] = {
     "git program": lambda home: GitProgram(environment=git_environment(home)),
 }
-ID = "01920000-0000-7000-8000-000000000001"
 
 
 @pytest.fixture
@@ -36,30 +31,6 @@ def repository(tmp_path: Path) -> Repository:
 @pytest.fixture(params=sorted(ADAPTERS))
 def worktrees(request: pytest.FixtureRequest, repository: Repository) -> Worktrees:
     return ADAPTERS[request.param](repository.home)
-
-
-def tree(repository: Repository, name: str = "one", *, base: str = "main") -> WorktreeSpec:
-    path = repository.path.parent / "trees" / name
-    return WorktreeSpec(repository=str(repository.path), path=str(path), branch=f"mp/{name}", base=base)
-
-
-def commit_of(path: str, *, since: str, message: str = "Work") -> CommitSpec:
-    return CommitSpec(path=path, message=message, author_name="Ada", author_email="ada@x.org", since=since)
-
-
-def merge_of(repository: Repository, branch: str, *, into: str = "main") -> MergeSpec:
-    return MergeSpec(
-        repository=str(repository.path),
-        branch=branch,
-        into=into,
-        message=f"Merge {branch}",
-        author_name="Ada",
-        author_email="ada@x.org",
-    )
-
-
-def removal(repository: Repository, path: str) -> RemoveSpec:
-    return RemoveSpec(repository=str(repository.path), path=path, worktree_id=ID)
 
 
 # inspect
@@ -134,6 +105,17 @@ async def test_cloning_twice_gives_the_same_clone(
     assert granted(await worktrees.clone(str(repository.path), str(into))) == first
 
 
+async def test_any_folder_of_a_repository_and_a_bare_one_can_be_cloned(
+    worktrees: Worktrees, repository: Repository, tmp_path: Path
+):
+    bare = tmp_path / "bare.git"
+    repository.git("clone", "--quiet", "--bare", str(repository.path), str(bare))
+    (repository.path / "sub").mkdir()
+    for number, source in enumerate((repository.path / "sub", bare)):
+        facts = granted(await worktrees.clone(str(source), str(tmp_path / f"clone{number}")))
+        assert facts.head == repository.head()
+
+
 async def test_a_clone_that_can_not_be_leaves_nothing(
     worktrees: Worktrees, repository: Repository, tmp_path: Path
 ):
@@ -160,7 +142,7 @@ async def test_a_clone_never_takes_a_folder_that_holds_something_else(
 async def test_a_worktree_starts_on_a_new_branch_at_its_base(worktrees: Worktrees, repository: Repository):
     first = repository.head()
     repository.commit("later.txt", "later")
-    spec = tree(repository, base=first)
+    spec = repository.to_create(base=first)
     facts = granted(await worktrees.create(spec))
     assert (facts.path, facts.branch, facts.head) == (spec.path, "mp/one", first)
     assert repository.git("symbolic-ref", "HEAD", at=Path(spec.path)) == "refs/heads/mp/one"
@@ -169,7 +151,7 @@ async def test_a_worktree_starts_on_a_new_branch_at_its_base(worktrees: Worktree
 async def test_creating_twice_gives_the_same_worktree_with_the_work_in_it(
     worktrees: Worktrees, repository: Repository
 ):
-    spec = tree(repository)
+    spec = repository.to_create()
     first = granted(await worktrees.create(spec))
     repository.write("draft.txt", "unsaved", at=Path(spec.path))
     assert granted(await worktrees.create(spec)) == first
@@ -179,14 +161,14 @@ async def test_creating_twice_gives_the_same_worktree_with_the_work_in_it(
 async def test_a_branch_that_exists_is_not_taken_over(worktrees: Worktrees, repository: Repository):
     repository.git("branch", "mp/one")
     before = repository.snapshot()
-    assert refused(await worktrees.create(tree(repository))).reason == "branch_exists"
+    assert refused(await worktrees.create(repository.to_create())).reason == "branch_exists"
     assert repository.snapshot() == before
-    assert text_of(tree(repository).path, ".git") is None
+    assert text_of(repository.to_create().path, ".git") is None
 
 
 async def test_a_branch_under_an_existing_branch_is_refused(worktrees: Worktrees, repository: Repository):
     repository.git("branch", "mp")
-    assert refused(await worktrees.create(tree(repository))).reason == "branch_exists"
+    assert refused(await worktrees.create(repository.to_create())).reason == "branch_exists"
 
 
 async def test_an_existing_branch_is_checked_out_once_or_shared_on_purpose(
@@ -194,9 +176,11 @@ async def test_an_existing_branch_is_checked_out_once_or_shared_on_purpose(
 ):
     repository.git("branch", "topic")
     place = str(repository.path)
-    first = WorktreeSpec(repository=place, path=tree(repository).path, branch="topic", mode="existing_branch")
+    first = WorktreeSpec(
+        repository=place, path=repository.to_create().path, branch="topic", mode="existing_branch"
+    )
     second = WorktreeSpec(
-        repository=place, path=tree(repository, "two").path, branch="topic", mode="existing_branch"
+        repository=place, path=repository.to_create("two").path, branch="topic", mode="existing_branch"
     )
     shared = WorktreeSpec(repository=place, path=second.path, branch="topic", mode="shared_branch")
     granted(await worktrees.create(first))
@@ -207,8 +191,8 @@ async def test_an_existing_branch_is_checked_out_once_or_shared_on_purpose(
 
 async def test_a_base_or_branch_that_is_not_there_is_refused(worktrees: Worktrees, repository: Repository):
     before = repository.snapshot()
-    assert refused(await worktrees.create(tree(repository, base="nowhere"))).reason == "ref_missing"
-    path = tree(repository).path
+    assert refused(await worktrees.create(repository.to_create(base="nowhere"))).reason == "ref_missing"
+    path = repository.to_create().path
     missing = WorktreeSpec(repository=str(repository.path), path=path, branch="no", mode="existing_branch")
     assert refused(await worktrees.create(missing)).reason == "ref_missing"
     assert repository.snapshot() == before
@@ -218,14 +202,14 @@ async def test_a_base_or_branch_that_is_not_there_is_refused(worktrees: Worktree
 async def test_a_name_that_git_does_not_allow_is_no_branch(
     worktrees: Worktrees, repository: Repository, branch: str
 ):
-    spec = WorktreeSpec(repository=str(repository.path), path=tree(repository).path, branch=branch)
+    spec = WorktreeSpec(repository=str(repository.path), path=repository.to_create().path, branch=branch)
     assert refused(await worktrees.create(spec)).reason == "git_failed"
 
 
 async def test_a_folder_with_something_in_it_becomes_no_worktree(
     worktrees: Worktrees, repository: Repository
 ):
-    spec = tree(repository)
+    spec = repository.to_create()
     repository.write("letter", "mine", at=Path(spec.path))
     assert refused(await worktrees.create(spec)).reason == "worktree_conflict"
     assert text_of(spec.path, "letter") == "mine"
@@ -235,7 +219,7 @@ async def test_a_folder_with_something_in_it_becomes_no_worktree(
 async def test_a_path_that_is_another_branchs_worktree_is_refused(
     worktrees: Worktrees, repository: Repository
 ):
-    spec = tree(repository)
+    spec = repository.to_create()
     granted(await worktrees.create(spec))
     other = WorktreeSpec(repository=spec.repository, path=spec.path, branch="other", base="main")
     assert refused(await worktrees.create(other)).reason == "worktree_conflict"
@@ -248,13 +232,13 @@ async def test_a_path_that_is_another_branchs_worktree_is_refused(
 async def test_a_commit_takes_changed_new_and_deleted_files_but_no_ignored_ones(
     worktrees: Worktrees, repository: Repository
 ):
-    spec = tree(repository)
+    spec = repository.to_create()
     since = granted(await worktrees.create(spec)).head
     repository.write("new.txt", "new", at=Path(spec.path))
     repository.write("noise.log", "noise", at=Path(spec.path))
     repository.git("rm", "--cached", "readme.txt", at=Path(spec.path))
     repository.git("clean", "--force", "readme.txt", at=Path(spec.path))
-    facts = granted(await worktrees.commit(commit_of(spec.path, since=since, message="# Not a comment")))
+    facts = granted(await worktrees.commit(to_commit(spec.path, since=since, message="# Not a comment")))
     assert (facts.commits, facts.commits_total, facts.files_changed) == ((facts.head,), 1, 2)
     assert facts.clean
     assert repository.git("log", "-1", "--format=%an|%ae|%s", at=Path(spec.path)) == (
@@ -265,28 +249,28 @@ async def test_a_commit_takes_changed_new_and_deleted_files_but_no_ignored_ones(
 async def test_commits_that_the_agent_made_are_told_oldest_first_before_ours(
     worktrees: Worktrees, repository: Repository
 ):
-    spec = tree(repository)
+    spec = repository.to_create()
     since = granted(await worktrees.create(spec)).head
     first = repository.commit("a.txt", "a", at=Path(spec.path))
     second = repository.commit("b.txt", "b", at=Path(spec.path))
     repository.write("c.txt", "c", at=Path(spec.path))
-    facts = granted(await worktrees.commit(commit_of(spec.path, since=since)))
+    facts = granted(await worktrees.commit(to_commit(spec.path, since=since)))
     assert facts.commits == (first, second, facts.head)
     assert facts.files_changed == 3
 
 
 async def test_committing_twice_gives_the_same_facts(worktrees: Worktrees, repository: Repository):
-    spec = tree(repository)
+    spec = repository.to_create()
     since = granted(await worktrees.create(spec)).head
     repository.write("a.txt", "a", at=Path(spec.path))
-    first = granted(await worktrees.commit(commit_of(spec.path, since=since)))
-    assert granted(await worktrees.commit(commit_of(spec.path, since=since))) == first
+    first = granted(await worktrees.commit(to_commit(spec.path, since=since)))
+    assert granted(await worktrees.commit(to_commit(spec.path, since=since))) == first
 
 
 async def test_nothing_to_commit_is_no_error(worktrees: Worktrees, repository: Repository):
-    spec = tree(repository)
+    spec = repository.to_create()
     since = granted(await worktrees.create(spec)).head
-    facts = granted(await worktrees.commit(commit_of(spec.path, since=since)))
+    facts = granted(await worktrees.commit(to_commit(spec.path, since=since)))
     assert (facts.head, facts.commits, facts.files_changed, facts.clean) == (since, (), 0, True)
 
 
@@ -296,11 +280,11 @@ async def test_nothing_to_commit_is_no_error(worktrees: Worktrees, repository: R
 async def test_a_merge_advances_a_checked_out_branch_with_its_files(
     worktrees: Worktrees, repository: Repository
 ):
-    spec = tree(repository)
+    spec = repository.to_create()
     granted(await worktrees.create(spec))
     theirs = repository.commit("feature.txt", "feature", at=Path(spec.path))
     before = repository.head()
-    facts = granted(await worktrees.merge(merge_of(repository, "mp/one")))
+    facts = granted(await worktrees.merge(repository.to_merge("mp/one")))
     assert (facts.head_before, facts.head_after, facts.already_merged) == (before, repository.head(), False)
     assert facts.merge_commit == facts.head_after
     assert repository.git("log", "-1", "--format=%P %an %s") == f"{before} {theirs} Ada Merge mp/one"
@@ -312,11 +296,11 @@ async def test_a_merge_advances_a_branch_that_is_checked_out_nowhere(
     worktrees: Worktrees, repository: Repository
 ):
     repository.git("branch", "integration")
-    spec = tree(repository)
+    spec = repository.to_create()
     granted(await worktrees.create(spec))
     repository.commit("feature.txt", "feature", at=Path(spec.path))
     main = repository.head()
-    facts = granted(await worktrees.merge(merge_of(repository, "mp/one", into="integration")))
+    facts = granted(await worktrees.merge(repository.to_merge("mp/one", into="integration")))
     assert repository.head("integration") == facts.head_after
     assert repository.head() == main
 
@@ -324,23 +308,23 @@ async def test_a_merge_advances_a_branch_that_is_checked_out_nowhere(
 async def test_merging_twice_names_the_same_merge_and_moves_nothing(
     worktrees: Worktrees, repository: Repository
 ):
-    spec = tree(repository)
+    spec = repository.to_create()
     granted(await worktrees.create(spec))
     repository.commit("feature.txt", "feature", at=Path(spec.path))
-    first = granted(await worktrees.merge(merge_of(repository, "mp/one")))
+    first = granted(await worktrees.merge(repository.to_merge("mp/one")))
     repository.commit("later.txt", "later")
-    again = granted(await worktrees.merge(merge_of(repository, "mp/one")))
+    again = granted(await worktrees.merge(repository.to_merge("mp/one")))
     assert (again.merge_commit, again.already_merged) == (first.merge_commit, True)
     assert again.head_before == again.head_after == repository.head()
 
 
 async def test_a_conflict_names_the_files_and_changes_nothing(worktrees: Worktrees, repository: Repository):
-    spec = tree(repository)
+    spec = repository.to_create()
     granted(await worktrees.create(spec))
     repository.commit("readme.txt", "theirs", at=Path(spec.path))
     repository.commit("readme.txt", "ours")
     before = repository.snapshot()
-    refusal = refused(await worktrees.merge(merge_of(repository, "mp/one")))
+    refusal = refused(await worktrees.merge(repository.to_merge("mp/one")))
     assert (refusal.reason, refusal.files) == ("merge_conflict", ("readme.txt",))
     assert "readme.txt" in refusal.message
     assert repository.snapshot() == before
@@ -349,31 +333,31 @@ async def test_a_conflict_names_the_files_and_changes_nothing(worktrees: Worktre
 async def test_local_changes_in_the_way_of_a_merge_are_kept_and_named(
     worktrees: Worktrees, repository: Repository
 ):
-    spec = tree(repository)
+    spec = repository.to_create()
     granted(await worktrees.create(spec))
     repository.commit("readme.txt", "theirs", at=Path(spec.path))
     repository.commit("fresh.txt", "theirs", at=Path(spec.path))
     repository.write("readme.txt", "half-typed")
     repository.write("fresh.txt", "mine")
     before = repository.snapshot()
-    refusal = refused(await worktrees.merge(merge_of(repository, "mp/one")))
+    refusal = refused(await worktrees.merge(repository.to_merge("mp/one")))
     assert (refusal.reason, refusal.files) == ("dirty_repository", ("fresh.txt", "readme.txt"))
     assert repository.snapshot() == before
     assert (repository.path / "readme.txt").read_text() == "half-typed"
 
 
 async def test_local_changes_elsewhere_do_not_hinder_a_merge(worktrees: Worktrees, repository: Repository):
-    spec = tree(repository)
+    spec = repository.to_create()
     granted(await worktrees.create(spec))
     repository.commit("feature.txt", "feature", at=Path(spec.path))
     repository.write("readme.txt", "half-typed")
-    granted(await worktrees.merge(merge_of(repository, "mp/one")))
+    granted(await worktrees.merge(repository.to_merge("mp/one")))
     assert (repository.path / "readme.txt").read_text() == "half-typed"
 
 
 async def test_a_merge_of_or_into_what_is_not_there_is_refused(worktrees: Worktrees, repository: Repository):
-    assert refused(await worktrees.merge(merge_of(repository, "no"))).reason == "ref_missing"
-    assert refused(await worktrees.merge(merge_of(repository, "main", into="no"))).reason == "ref_missing"
+    assert refused(await worktrees.merge(repository.to_merge("no"))).reason == "ref_missing"
+    assert refused(await worktrees.merge(repository.to_merge("main", into="no"))).reason == "ref_missing"
 
 
 # remove
@@ -382,10 +366,10 @@ async def test_a_merge_of_or_into_what_is_not_there_is_refused(worktrees: Worktr
 async def test_a_worktree_with_nothing_of_its_own_goes_without_a_salvage(
     worktrees: Worktrees, repository: Repository
 ):
-    spec = tree(repository)
+    spec = repository.to_create()
     granted(await worktrees.create(spec))
     repository.write("noise.log", "ignored", at=Path(spec.path))
-    facts = granted(await worktrees.remove(removal(repository, spec.path)))
+    facts = granted(await worktrees.remove(repository.to_remove(spec.path)))
     assert (facts.salvage_ref, facts.salvage_commit) == (None, None)
     assert list(Path(spec.path).parent.iterdir()) == []
     assert spec.path not in repository.git("worktree", "list")
@@ -395,14 +379,14 @@ async def test_a_worktree_with_nothing_of_its_own_goes_without_a_salvage(
 async def test_uncommitted_untracked_and_unmerged_work_is_saved_before_a_removal(
     worktrees: Worktrees, repository: Repository
 ):
-    spec = tree(repository)
+    spec = repository.to_create()
     granted(await worktrees.create(spec))
     unmerged = repository.commit("unmerged.txt", "unmerged", at=Path(spec.path))
     repository.write("readme.txt", "changed", at=Path(spec.path))
     repository.write("deep/untracked.txt", "untracked", at=Path(spec.path))
     repository.write("noise.log", "ignored", at=Path(spec.path))
-    facts = granted(await worktrees.remove(removal(repository, spec.path)))
-    ref = f"refs/mp/salvage/{ID}"
+    facts = granted(await worktrees.remove(repository.to_remove(spec.path)))
+    ref = SALVAGE
     assert (facts.salvage_ref, facts.salvage_commit) == (ref, repository.head(ref))
     assert repository.git("show", f"{ref}:readme.txt") == "changed"
     assert repository.git("show", f"{ref}:deep/untracked.txt") == "untracked"
@@ -412,27 +396,27 @@ async def test_uncommitted_untracked_and_unmerged_work_is_saved_before_a_removal
 
 
 async def test_unmerged_commits_alone_are_saved_as_they_are(worktrees: Worktrees, repository: Repository):
-    spec = tree(repository)
+    spec = repository.to_create()
     granted(await worktrees.create(spec))
     unmerged = repository.commit("unmerged.txt", "unmerged", at=Path(spec.path))
-    facts = granted(await worktrees.remove(removal(repository, spec.path)))
+    facts = granted(await worktrees.remove(repository.to_remove(spec.path)))
     assert facts.salvage_commit == unmerged
 
 
 async def test_merged_work_needs_no_salvage(worktrees: Worktrees, repository: Repository):
-    spec = tree(repository)
+    spec = repository.to_create()
     granted(await worktrees.create(spec))
     repository.commit("feature.txt", "feature", at=Path(spec.path))
-    granted(await worktrees.merge(merge_of(repository, "mp/one")))
-    assert granted(await worktrees.remove(removal(repository, spec.path))).salvage_ref is None
+    granted(await worktrees.merge(repository.to_merge("mp/one")))
+    assert granted(await worktrees.remove(repository.to_remove(spec.path))).salvage_ref is None
 
 
 async def test_removing_twice_gives_the_same_facts(worktrees: Worktrees, repository: Repository):
-    spec = tree(repository)
+    spec = repository.to_create()
     granted(await worktrees.create(spec))
     repository.write("draft.txt", "draft", at=Path(spec.path))
-    first = granted(await worktrees.remove(removal(repository, spec.path)))
-    assert granted(await worktrees.remove(removal(repository, spec.path))) == first
+    first = granted(await worktrees.remove(repository.to_remove(spec.path)))
+    assert granted(await worktrees.remove(repository.to_remove(spec.path))) == first
 
 
 async def test_only_a_worktree_can_be_removed(worktrees: Worktrees, repository: Repository, tmp_path: Path):
@@ -440,16 +424,16 @@ async def test_only_a_worktree_can_be_removed(worktrees: Worktrees, repository: 
     other.mkdir()
     (other / "letter").write_text("mine")
     for path in (str(repository.path), str(other)):
-        assert refused(await worktrees.remove(removal(repository, path))).reason == "worktree_conflict"
+        assert refused(await worktrees.remove(repository.to_remove(path))).reason == "worktree_conflict"
     assert (other / "letter").read_text() == "mine"
     assert (repository.path / "readme.txt").exists()
 
 
 async def test_a_worktree_that_a_person_locked_stays(worktrees: Worktrees, repository: Repository):
-    spec = tree(repository)
+    spec = repository.to_create()
     granted(await worktrees.create(spec))
     repository.git("worktree", "lock", "--reason", "on my stick", spec.path)
-    refusal = refused(await worktrees.remove(removal(repository, spec.path)))
+    refusal = refused(await worktrees.remove(repository.to_remove(spec.path)))
     assert refusal.reason == "worktree_conflict"
     assert "on my stick" in refusal.message
     assert text_of(spec.path, "readme.txt")

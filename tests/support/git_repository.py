@@ -7,9 +7,13 @@ from typing import TypeVar
 
 import msgspec
 
-from moduprompt.effects.git.port import GitRefusal
+from moduprompt.effects.git.port import CommitSpec, GitRefusal, MergeSpec, RemoveSpec, WorktreeSpec
+from moduprompt.effects.git.program import GitProgram
 
 Facts = TypeVar("Facts")
+
+WORKTREE_ID = "01920000-0000-7000-8000-000000000001"
+SALVAGE = f"refs/mp/salvage/{WORKTREE_ID}"
 
 
 def git_environment(home: Path) -> dict[str, str]:
@@ -61,6 +65,29 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         state = self.git("for-each-ref"), self.git("worktree", "list"), self.git("status", "--porcelain")
         return (*state, self.git("symbolic-ref", "-q", "HEAD", check=False))
 
+    def to_create(self, name: str = "one", *, base: str = "main") -> WorktreeSpec:
+        path = self.path.parent / "trees" / name
+        return WorktreeSpec(repository=str(self.path), path=str(path), branch=f"mp/{name}", base=base)
+
+    def to_merge(self, branch: str = "mp/one", *, into: str = "main") -> MergeSpec:
+        return MergeSpec(
+            repository=str(self.path),
+            branch=branch,
+            into=into,
+            message=f"Merge {branch}",
+            author_name="Ada",
+            author_email="ada@x.org",
+        )
+
+    def to_remove(self, path: str | Path) -> RemoveSpec:
+        return RemoveSpec(repository=str(self.path), path=str(path), worktree_id=WORKTREE_ID)
+
+
+def to_commit(path: str | Path, *, since: str, message: str = "Work") -> CommitSpec:
+    return CommitSpec(
+        path=str(path), message=message, author_name="Ada", author_email="ada@x.org", since=since
+    )
+
 
 def text_of(folder: str | Path, name: str) -> str | None:
     """What a file says; None when there is none."""
@@ -91,3 +118,13 @@ def refused(answer: object) -> GitRefusal:
     assert isinstance(answer, GitRefusal), f"not refused: {answer}"
     assert answer.message, "a refusal needs words"
     return answer
+
+
+def program(repository: Repository, **environment: str) -> GitProgram:
+    """Our git for a repository, with little patience for locks."""
+    return GitProgram(environment=git_environment(repository.home) | environment, lock_wait_s=0.3)
+
+
+async def made(git: GitProgram, repository: Repository, name: str = "one") -> Path:
+    """Where a new worktree of the repository lies."""
+    return Path(granted(await git.create(repository.to_create(name))).path)

@@ -191,7 +191,7 @@ class Agent:
         command = ("git", *identity, "commit", "--quiet", "--no-gpg-sign", "--message", action.message)
         if self._run_shown(command, timeout_s=GIT_TIMEOUT_S) != 0:
             raise StepFailed("git commit failed")
-        self._run_shown(("git", "log", "-1", "--format=%h %s", "--shortstat"), timeout_s=GIT_TIMEOUT_S)
+        self._run_shown(("git", "log", "-1", "--format=%h %s"), timeout_s=GIT_TIMEOUT_S)
 
     def _succeeds(self, command: str | tuple[str, ...]) -> bool:
         return (

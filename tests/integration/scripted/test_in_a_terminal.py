@@ -261,3 +261,16 @@ def test_started_by_path_without_site_packages_it_does_the_same(
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"\x1b[" not in done.stdout, "a pipe gets no colours"
     assert (repository.path / "a.txt").read_text() == "Ada"
+
+
+def test_the_example_of_the_documentation_works(start: Start, repository: Repository) -> None:
+    page = Path(__file__).parents[3] / "docs" / "scripted-agent.md"
+    example = page.read_text().split("```toml\n")[1].split("```")[0]
+    repository.write("README.md", "# An example\n")
+    session = start(example)
+    session.until("Whom shall I greet?")
+    session.type("Ada\n")
+    code, text = session.to_the_end()
+    assert code == 0, text
+    assert "Good morning, Ada" in text
+    assert repository.git("log", "-1", "--format=%s") == "Greet Ada"

@@ -19,7 +19,7 @@ async def clone_repository(git: GitProcess, *, source: str, into: str) -> Reposi
     """Answers the facts of the copy. A copy of the same source that is there already is the copy."""
     require_utf8(into)
     if not _is_address(source):
-        await _require_repository(git, source)
+        source = await _local_repository(git, source)
     target = Path(into)
     if await asyncio.to_thread(_is_taken, target):
         return await _same_clone(git, source=source, into=into)
@@ -42,10 +42,13 @@ def _is_address(source: str) -> bool:
     return "://" in source or (":" in source.partition("/")[0])
 
 
-async def _require_repository(git: GitProcess, source: str) -> None:
+async def _local_repository(git: GitProcess, source: str) -> str:
+    """The top of the repository that a path lies in: git itself clones from nowhere below it."""
     require_folder(source)
-    found = await git.run("rev-parse", "--git-dir", at=source)
-    assert found.code == 0, "BUG: a failing rev-parse was accepted"
+    bare = await git.run("rev-parse", "--is-bare-repository", at=source)
+    top = "--absolute-git-dir" if bare.line == "true" else "--show-toplevel"
+    found = await git.run("rev-parse", top, at=source)
+    return found.line
 
 
 def _is_taken(target: Path) -> bool:

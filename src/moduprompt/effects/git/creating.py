@@ -32,7 +32,9 @@ async def create_worktree(git: GitProcess, spec: WorktreeSpec, *, place: Place) 
         return await _facts(git, path=path, branch=spec.branch)
     await asyncio.to_thread(_require_free, path)
     others = tuple(entry for entry in entries if entry is not here)
-    made = await _prepare_branch(git, spec, place=place, path=path, others=others)
+    made = None
+    if here is None or here.branch != spec.branch:  # else the leftover was on it: it is ours already
+        made = await _prepare_branch(git, spec, place=place, path=path, others=others)
     force = ("--force",) if spec.mode == "shared_branch" else ()
     try:
         await git.run("worktree", "add", "--quiet", *force, "--", path, spec.branch, at=place.top)

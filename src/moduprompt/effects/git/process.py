@@ -194,14 +194,19 @@ async def _read(stream: asyncio.StreamReader, *, bytes_max: int) -> bytes:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a git that is still running, and whatever it started."""
     if process.returncode is not None:
         return
-    for signal_number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal_number)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), END_GRACE_S)
-            return
+    _signal_group(process, signal.SIGTERM)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), END_GRACE_S)
+    _signal_group(process, signal.SIGKILL)
+    await process.wait()
+
+
+def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def refusal_of(output: Output, *, path: str) -> GitRefusal:
