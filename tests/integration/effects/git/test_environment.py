@@ -8,6 +8,7 @@ import pytest
 
 from moduprompt.effects.git.port import WorktreeSpec
 from moduprompt.effects.git.program import GitProgram
+from tests.support.deadline import eventually
 from tests.support.git_repository import (
     SALVAGE,
     Repository,
@@ -124,7 +125,9 @@ async def test_a_git_that_hangs_is_ended_with_all_it_started(repository: Reposit
     slow.chmod(0o755)
     git = GitProgram(environment=git_environment(repository.home), program=str(slow), time_limit_s=1.0)
     assert refused(await git.inspect(str(repository.path))).reason == "timed_out"
-    assert not any(is_running(int(pid)) for pid in (text_of(tmp_path, "pids") or "").split())
+    started = [int(pid) for pid in (text_of(tmp_path, "pids") or "").split()]
+    assert len(started) == 2
+    eventually(lambda: not any(map(is_running, started)))
 
 
 def is_running(pid: int) -> bool:
