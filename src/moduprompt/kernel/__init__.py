@@ -1,0 +1,1 @@
+"""The engine: gates, one writer, and what wakes when something has become durable."""

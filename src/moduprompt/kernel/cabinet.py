@@ -1,0 +1,91 @@
+"""The ledgers of all workspaces: loaded from the log, claimed, kept.
+
+Claiming a workspace raises its epoch, so a writer that was overtaken writes nothing.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from moduprompt.domain.deciders import DECIDERS
+from moduprompt.kernel.judgement import Wanted, wanted_by
+from moduprompt.kernel.ledger import Ledger
+from moduprompt.protocol import Refused, WorkspaceId, missing
+from moduprompt.storage.hashing import first_hash
+from moduprompt.storage.port import READ_MAX, EventLog, Head
+
+
+class Cabinet:
+    """Workspaces in memory."""
+
+    def __init__(self, log: EventLog, *, loaded: Callable[[Ledger, tuple[Wanted, ...]], None]) -> None:
+        self._log = log
+        self._loaded = loaded
+        self._ledgers: dict[WorkspaceId, Ledger] = {}
+        self._known: set[WorkspaceId] = set()
+        self._loading: dict[WorkspaceId, asyncio.Lock] = {}
+
+    async def open(self) -> list[WorkspaceId]:
+        """Learn which workspaces there are."""
+        self._known = {head.workspace_id for head in await self._log.heads()}
+        return sorted(self._known)
+
+    def ledgers(self) -> list[Ledger]:
+        """Those in memory."""
+        return list(self._ledgers.values())
+
+    def get(self, workspace_id: WorkspaceId) -> Ledger | None:
+        """One that is in memory."""
+        return self._ledgers.get(workspace_id)
+
+    async def find(self, workspace_id: WorkspaceId) -> Ledger | None:
+        """The workspace, loaded; None where there is none."""
+        ledger = self._ledgers.get(workspace_id)
+        if ledger is not None or workspace_id not in self._known:
+            return ledger
+        async with self._loading.setdefault(workspace_id, asyncio.Lock()):
+            if workspace_id not in self._ledgers:
+                self._ledgers[workspace_id] = await self._read(workspace_id)
+            return self._ledgers[workspace_id]
+
+    async def load(self, workspace_id: WorkspaceId) -> Ledger:
+        """As `find`, for a workspace that must be there. Raises Refused."""
+        ledger = await self.find(workspace_id)
+        if ledger is None:
+            raise Refused(missing("workspace", workspace_id))
+        return ledger
+
+    def adopt(self, ledger: Ledger) -> None:
+        """A new workspace has come to be."""
+        self._known.add(ledger.workspace_id)
+        self._ledgers[ledger.workspace_id] = ledger
+
+    async def forget(self) -> None:
+        """Nothing in memory can be trusted any more: fold it all again when it is needed."""
+        self._ledgers.clear()
+        await self.open()
+
+    async def _read(self, workspace_id: WorkspaceId) -> Ledger:
+        head = await self._log.claim(workspace_id)
+        ledger = Ledger(head)
+        while ledger.seq < head.seq:
+            for stored in await self._log.read(workspace_id, after=ledger.seq, limit=READ_MAX):
+                ledger.replay(stored)
+        self._loaded(ledger, all_wanted(ledger))
+        return ledger
+
+
+def new_ledger(workspace_id: WorkspaceId) -> Ledger:
+    """A workspace before its first event; the append that makes it is its first claim."""
+    return Ledger(Head(workspace_id=workspace_id, seq=0, head_hash=first_hash(workspace_id), epoch=1))
+
+
+def all_wanted(ledger: Ledger) -> tuple[Wanted, ...]:
+    """What every aggregate wants: what a daemon that starts must take up again."""
+    world = ledger
+    found = (
+        wanted_by(decider.noun, id_, world=world)
+        for decider in DECIDERS
+        for id_, own in ledger.aggregates()
+        if isinstance(own, decider.state)
+    )
+    return tuple(wanted for wanted in found if wanted.intents or wanted.timers)

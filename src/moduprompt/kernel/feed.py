@@ -1,0 +1,156 @@
+"""What has become durable, for those who follow it.
+
+A subscription is a cursor, not a queue: a slow reader costs the daemon nothing. The
+newest events of each workspace are kept encoded once in a bounded ring shared by all;
+older ones are read from the log.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+import msgspec
+
+from moduprompt.kernel.judgement import Fact
+from moduprompt.protocol import Subject, WorkspaceId
+from moduprompt.storage.port import EventLog, StoredEvent
+
+RING_EVENTS: Final = 4_096  # some seconds of a busy workspace; at 1 kB each, 4 MB
+READ_EVENTS: Final = 500  # of one step of a subscription: half a megabyte in flight
+SKIPPED_MAX: Final = 1_000  # the contract's: then the stream says how far it has looked
+POSITION_S: Final = 15.0  # the contract's: a quiet stream says so that often
+
+
+class Glance(msgspec.Struct, frozen=True, kw_only=True):
+    """As much of an event as a filter needs."""
+
+    event_type: str
+    subject: Subject
+    project_id: str | None = None
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events a reader wants; empty wants all. `types` may end in `*`."""
+
+    types: tuple[str, ...] = ()
+    project_id: str | None = None
+    subject: Subject | None = None
+
+    def takes(self, glance: Glance) -> bool:
+        """Whether the reader wants it."""
+        if self.project_id is not None and glance.project_id != self.project_id:
+            return False
+        if self.subject is not None and glance.subject != self.subject:
+            return False
+        return not self.types or any(_fits(glance.event_type, pattern) for pattern in self.types)
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a subscription: events to send, and how far it has looked."""
+
+    events: tuple[StoredEvent, ...]
+    looked_to: int
+
+
+_glance = msgspec.json.Decoder(Glance)
+
+
+class Feed:
+    """Wakes subscriptions when commits become durable."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._rings: dict[WorkspaceId, deque[StoredEvent]] = {}
+        self._heads: dict[WorkspaceId, int] = {}
+        self._waiting: dict[WorkspaceId, set[asyncio.Future[None]]] = {}
+        self._draining = False
+
+    def head(self, workspace_id: WorkspaceId) -> int:
+        """The last durable sequence."""
+        return self._heads.get(workspace_id, 0)
+
+    def set_head(self, workspace_id: WorkspaceId, seq: int) -> None:
+        """Where a workspace stands that was just loaded."""
+        self._heads[workspace_id] = seq
+
+    def publish(self, workspace_id: WorkspaceId, facts: tuple[Fact, ...]) -> None:
+        """These are durable now."""
+        if not facts:
+            return
+        ring = self._rings.setdefault(workspace_id, deque(maxlen=RING_EVENTS))
+        ring.extend(fact.stored for fact in facts)
+        self._heads[workspace_id] = facts[-1].stored.seq
+        self._wake(workspace_id)
+
+    def drain(self) -> None:
+        """Wake everybody: the daemon is going away."""
+        self._draining = True
+        for workspace_id in list(self._waiting):
+            self._wake(workspace_id)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether subscriptions should end."""
+        return self._draining
+
+    async def wait_past(self, workspace_id: WorkspaceId, seq: int, *, timeout_s: float) -> bool:
+        """Whether the head went past `seq` within the time."""
+        if self.head(workspace_id) > seq or self._draining:
+            return True
+        waiting = self._waiting.setdefault(workspace_id, set())
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting.add(woken)
+        try:
+            await asyncio.wait_for(woken, timeout_s)
+        except TimeoutError:
+            return False
+        finally:
+            waiting.discard(woken)
+        return True
+
+    async def follow(
+        self, workspace_id: WorkspaceId, *, after: int, only: Filter, sees: Callable[[Glance], bool]
+    ) -> AsyncIterator[Found]:
+        """Steps from `after` on, for ever; a step without events tells a position.
+
+        Ends when the daemon drains. What the reader may not see is passed over.
+        """
+        looked, told = after, after
+        while not self._draining:
+            batch = await self._read(workspace_id, looked)
+            if batch:
+                looked = batch[-1].seq
+                events = tuple(each for each in batch if _wants(each, only=only, sees=sees))
+                if events or looked - told >= SKIPPED_MAX:
+                    told = looked
+                    yield Found(events=events, looked_to=looked)
+                continue
+            if not await self.wait_past(workspace_id, looked, timeout_s=POSITION_S):
+                told = looked
+                yield Found(events=(), looked_to=looked)
+
+    async def _read(self, workspace_id: WorkspaceId, after: int) -> list[StoredEvent]:
+        head = self.head(workspace_id)
+        if after >= head:
+            return []
+        ring = self._rings.get(workspace_id)
+        if ring and ring[0].seq <= after + 1:
+            first = after + 1 - ring[0].seq
+            return [ring[i] for i in range(first, min(len(ring), first + READ_EVENTS))]
+        limit = min(READ_EVENTS, head - after)
+        return await self._log.read(workspace_id, after=after, limit=limit)
+
+    def _wake(self, workspace_id: WorkspaceId) -> None:
+        for woken in self._waiting.pop(workspace_id, set()):
+            if not woken.done():
+                woken.set_result(None)
+
+
+def _wants(event: StoredEvent, *, only: Filter, sees: Callable[[Glance], bool]) -> bool:
+    glance = _glance.decode(event.data)
+    return only.takes(glance) and sees(glance)
+
+
+def _fits(event_type: str, pattern: str) -> bool:
+    return event_type.startswith(pattern[:-1]) if pattern.endswith("*") else event_type == pattern

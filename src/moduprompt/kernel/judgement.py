@@ -1,0 +1,296 @@
+"""One command against one ledger: the facts as the log will hold them, or a refusal.
+
+Pure but for the ids it is handed. The order is the contract's: the expected version,
+then the decision, then what follows from it, breadth first and at most
+`REACTION_DEPTH_MAX` deep. Nothing touches the ledger before all of it is known.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from moduprompt.domain.decider import (
+    REACTION_DEPTH_MAX,
+    Command,
+    Context,
+    Event,
+    Intent,
+    Observation,
+    Timer,
+    World,
+)
+from moduprompt.domain.deciders import DECIDERS
+from moduprompt.domain.registry import DECIDER_OF
+from moduprompt.domain.workspace.commands import CreateWorkspace
+from moduprompt.domain.workspace.events import WorkspaceCreated
+from moduprompt.kernel.ledger import Draft, Ledger
+from moduprompt.protocol import (
+    COMMAND_REJECTED,
+    REASON_MAX,
+    Actor,
+    Causality,
+    Code,
+    CommandId,
+    CommandRejected,
+    EventEnvelope,
+    EventId,
+    Micros,
+    ProjectId,
+    Rejection,
+    RunId,
+    Subject,
+    TextRef,
+    WorkspaceId,
+    encode,
+    missing,
+    refusal,
+    to_timestamp,
+)
+from moduprompt.storage.hashing import content_hash
+from moduprompt.storage.port import StoredEvent
+
+EVENTS_MAX: Final = 1_000  # of one command; more is a batch in disguise
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that has passed the gates, and what they found."""
+
+    command: Command
+    command_id: CommandId
+    trace_id: str
+    actor: Actor
+    key: str | None = None
+    digest: bytes = b""
+    expected_version: int | None = None
+    text_ref: TextRef | None = None
+    observed: Observation = None
+    policy_ref: str | None = None
+    relied_on: tuple[tuple[str, int], ...] = ()
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
+    """An event in its three forms: typed, wrapped, and as bytes."""
+
+    event: Event | None
+    envelope: EventEnvelope
+    stored: StoredEvent
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What one aggregate wants from outside after a decision: all of it, not what is new."""
+
+    subject: Subject
+    intents: tuple[Intent, ...]
+    timers: tuple[Timer, ...]
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision, applied to its ledger and ready to be written."""
+
+    ledger: Ledger
+    facts: tuple[Fact, ...]
+    seq: int
+    wanted: tuple[Wanted, ...] = ()
+    rejection: Rejection | None = None
+
+
+class Outside(msgspec.Struct, frozen=True, kw_only=True):
+    """What a judgement is handed: the time and where ids and tokens come from."""
+
+    now: Micros
+    new_id: Callable[[], str]
+    token_digest: Callable[[WorkspaceId, RunId], str]
+    new_ledger: Callable[[WorkspaceId], Ledger]
+
+
+def judge(ledger: Ledger, order: Order, outside: Outside) -> Judged:
+    """Decide, apply to the ledger, and give what must be written."""
+    at = Micros(max(outside.now, ledger.last_time))
+    draft = Draft(ledger)
+    decided = _decide(ledger, order, draft=draft, context=_context(ledger, order, outside=outside, at=at))
+    if isinstance(decided, Rejection):
+        return reject(ledger, order, rejection=decided, outside=outside)
+    if isinstance(order.command, CreateWorkspace):
+        first = decided[0]
+        assert isinstance(first, WorkspaceCreated), "BUG: workspace.create decides workspace.created"
+        ledger = outside.new_ledger(first.workspace_id)
+    return record(ledger, order, decided=decided, outside=outside)
+
+
+def record(ledger: Ledger, order: Order, *, decided: list[Event], outside: Outside) -> Judged:
+    """Apply what was decided, and what follows from it, to the ledger."""
+    at = Micros(max(outside.now, ledger.last_time))
+    draft = Draft(ledger)
+    context = _context(ledger, order, outside=outside, at=at)
+    scribe = _Scribe(ledger, order, outside=outside, at=at)
+    _unfold(decided, draft=draft, context=context, scribe=scribe)
+    draft.settle()
+    scribe.settle()
+    facts = tuple(scribe.facts)
+    return Judged(ledger=ledger, facts=facts, seq=ledger.seq, wanted=wanted_after(facts, draft))
+
+
+def reject(ledger: Ledger, order: Order, *, rejection: Rejection, outside: Outside) -> Judged:
+    """A refusal, with the event that says so; it moves nobody's version."""
+    at = Micros(max(outside.now, ledger.last_time))
+    scribe = _Scribe(ledger, order, outside=outside, at=at)
+    reason = (rejection.details or {}).get("reason")
+    payload = CommandRejected(
+        command_type=order.command.wire,
+        code=rejection.code.value,
+        message=rejection.message[:REASON_MAX],
+        reason=reason if isinstance(reason, str) else None,
+    )
+    subject = Subject(kind="command", id=order.command_id)
+    scribe.write(COMMAND_REJECTED, 1, subject=subject, payload=encode(payload), seq_stream=1)
+    scribe.settle()
+    return Judged(ledger=ledger, facts=tuple(scribe.facts), seq=ledger.seq, rejection=rejection)
+
+
+def wanted_after(facts: tuple[Fact, ...], world: World) -> tuple[Wanted, ...]:
+    """What the touched aggregates, and those they wake, want now."""
+    touched: dict[tuple[str, str], None] = {}
+    for fact in facts:
+        if fact.event is None:
+            continue
+        touched[fact.event.kind, fact.envelope.subject.id] = None
+        for decider in DECIDERS:
+            for id_ in decider.woken_by(fact.event, world):
+                touched[decider.noun, id_] = None
+    return tuple(wanted_by(noun, id_, world=world) for noun, id_ in touched)
+
+
+def wanted_by(noun: str, id_: str, *, world: World) -> Wanted:
+    """What one aggregate wants now."""
+    decider = DECIDER_OF[noun]
+    own = world.find(decider.state, id_)
+    assert own is not None, "BUG: what was touched exists"
+    return Wanted(
+        subject=Subject(kind=noun, id=id_),
+        intents=decider.intents(own, world),
+        timers=decider.timers(own, world.workspace_id),
+    )
+
+
+def _context(ledger: Ledger, order: Order, *, outside: Outside, at: Micros) -> Context:
+    return Context(
+        now=at,
+        actor=order.actor,
+        seed=int(order.command_id.replace("-", ""), 16),
+        new_id=outside.new_id,
+        token_digest=lambda run_id: outside.token_digest(ledger.workspace_id, RunId(run_id)),
+        text_ref=order.text_ref,
+        observed=order.observed,
+    )
+
+
+def _decide(ledger: Ledger, order: Order, *, draft: Draft, context: Context) -> list[Event] | Rejection:
+    command = order.command
+    id_ = command.subject_id()
+    actual = 0 if id_ is None else ledger.version(id_)
+    if order.expected_version is not None and order.expected_version != actual:
+        return refusal(
+            Code.EXPECTED_VERSION_MISMATCH,
+            f"{command.kind} {id_ or '(new)'} is at version {actual}, not {order.expected_version}",
+            hint="read it again, and decide again",
+            details={"expected_version": order.expected_version, "actual_version": actual},
+        )
+    decider = DECIDER_OF[command.kind]
+    own = None if id_ is None else ledger.find(decider.state, id_)
+    if id_ is not None and own is None:
+        return missing(command.kind, id_)
+    return decider.decide(command, own, draft, context)
+
+
+def _unfold(decided: list[Event], *, draft: Draft, context: Context, scribe: "_Scribe") -> None:
+    wave: list[tuple[Event, EventEnvelope | None]] = [(event, None) for event in decided]
+    for _ in range(REACTION_DEPTH_MAX):
+        following: list[tuple[Event, EventEnvelope | None]] = []
+        for event, parent in wave:
+            envelope = scribe.record(event, draft=draft, parent=parent)
+            for decider in DECIDERS:
+                following += [(each, envelope) for each in decider.react(event, draft, context)]
+        if not following:
+            return
+        wave = following
+    raise AssertionError(f"BUG: reactions to {scribe.order.command.wire} do not end")
+
+
+class _Scribe:
+    """Writes envelopes: numbers, time, chain, causes."""
+
+    def __init__(self, ledger: Ledger, order: Order, *, outside: Outside, at: Micros) -> None:
+        self.order = order
+        self.facts: list[Fact] = []
+        self._ledger = ledger
+        self._outside = outside
+        self._timestamp = to_timestamp(at)
+        self._at = at
+        self._head_hash = ledger.head_hash
+
+    def record(self, event: Event, *, draft: Draft, parent: EventEnvelope | None) -> EventEnvelope:
+        """One event of an aggregate."""
+        assert len(self.facts) < EVENTS_MAX, "BUG: one command decides a thousand events"
+        seq_stream = draft.record(event)
+        subject = event.subject()
+        own = draft.find(DECIDER_OF[event.kind].state, subject.id)
+        return self.write(
+            event.wire,
+            event.version,
+            subject=subject,
+            payload=encode(event),
+            seq_stream=seq_stream,
+            event=event,
+            project_id=getattr(own, "project_id", None),
+            parent=parent,
+        )
+
+    def write(
+        self,
+        event_type: str,
+        schema_version: int,
+        *,
+        subject: Subject,
+        payload: bytes,
+        seq_stream: int,
+        event: Event | None = None,
+        project_id: ProjectId | None = None,
+        parent: EventEnvelope | None = None,
+    ) -> EventEnvelope:
+        """One envelope, chained to the one before it."""
+        envelope = EventEnvelope(
+            event_id=EventId(self._outside.new_id()),
+            event_type=event_type,
+            timestamp=self._timestamp,
+            actor=self.order.actor,
+            workspace_id=self._ledger.workspace_id,
+            project_id=project_id,
+            subject=subject,
+            payload=msgspec.Raw(payload),
+            schema_version=schema_version,
+            seq_global=self._ledger.seq + len(self.facts) + 1,
+            seq_stream=seq_stream,
+            trace_id=self.order.trace_id,
+            causality=self._cause(parent),
+            policy_decision_ref=self.order.policy_ref,
+            prev_hash=self._head_hash,
+        )
+        data = encode(envelope)
+        stored = StoredEvent(seq=envelope.seq_global, subject_id=subject.id, data=data)
+        self.facts.append(Fact(event=event, envelope=envelope, stored=stored))
+        self._head_hash = content_hash(data)
+        return envelope
+
+    def settle(self) -> None:
+        """The ledger's head moves past all of it."""
+        for fact in self.facts:
+            self._ledger.advance(fact.stored.data, at=self._at)
+
+    def _cause(self, parent: EventEnvelope | None) -> Causality:
+        root = self.facts[0].envelope.event_id if self.facts else None
+        return Causality(
+            command_id=self.order.command_id,
+            parent_event_id=parent.event_id if parent else None,
+            root_event_id=root,
+        )

@@ -1,0 +1,349 @@
+"""The kernel as its callers see it: commands in, answers out, streams and reads of what is durable.
+
+submit → gates → inbox → writer → (durable) → answer
+                                     └→ feed, projector, reactor, timers
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import msgspec
+
+from moduprompt.domain.decider import Command, Timer
+from moduprompt.domain.item import View
+from moduprompt.domain.user.commands import CreateUser
+from moduprompt.domain.user.events import UserCreated
+from moduprompt.domain.user.state import UserState
+from moduprompt.domain.workspace.events import WorkspaceCreated
+from moduprompt.kernel.cabinet import Cabinet, new_ledger
+from moduprompt.kernel.clock import token_sha256
+from moduprompt.kernel.feed import Feed
+from moduprompt.kernel.gates import GATES, digest_of
+from moduprompt.kernel.inbox import Inbox, Pending
+from moduprompt.kernel.judgement import Judged, Order, Outside, Wanted, record
+from moduprompt.kernel.ledger import Ledger
+from moduprompt.kernel.ports import ArtifactStore, Clock, Hand, Mint, Observer
+from moduprompt.kernel.projector import Projector
+from moduprompt.kernel.reactor import Reactor
+from moduprompt.kernel.tickets import Ticket
+from moduprompt.kernel.timers import Timers
+from moduprompt.kernel.writer import Writer
+from moduprompt.protocol import (
+    SECOND,
+    SYSTEM_WORKSPACE,
+    Accepted,
+    Actor,
+    Answer,
+    Code,
+    CommandEnvelope,
+    CommandId,
+    Micros,
+    Refused,
+    RefusedAnswer,
+    Rejection,
+    TextRef,
+    UserId,
+    WorkspaceId,
+    refusal,
+)
+from moduprompt.storage.port import Append, EventLog, KeyRow, StorageFailed, ViewStore
+
+REJECTIONS_BURST: Final = 20  # events that refusals of one actor may leave at once
+REJECTIONS_PER_S: Final = 2  # and from then on: a loop of refused commands must not fill the log
+KERNEL: Final = Actor(kind="system", id="kernel", label="mpd")
+
+log = logging.getLogger(__name__)
+
+
+class Kernel:
+    """One daemon's kernel over one log."""
+
+    def __init__(
+        self,
+        event_log: EventLog,
+        view_store: ViewStore,
+        *,
+        views: tuple[View, ...],
+        clock: Clock,
+        mint: Mint,
+        artifacts: ArtifactStore,
+        observer: Observer,
+    ) -> None:
+        self._log = event_log
+        self._clock = clock
+        self._mint = mint
+        self.artifacts = artifacts
+        self._observer = observer
+        self.view_store = view_store
+        self.feed = Feed(event_log)
+        self.projector = Projector(event_log, views, store=view_store, feed=self.feed)
+        self.cabinet = Cabinet(event_log, loaded=self._loaded)
+        self._timers = Timers(clock, fire=self._fire)
+        self._reactor = Reactor(clock=clock)
+        self._inbox = Inbox()
+        self._writer = Writer(
+            event_log, self._inbox, ledgers=self.cabinet, outside=self._outside, settled=self._settled
+        )
+        self._keys: dict[tuple[str, str, str], _KeyLock] = {}
+        self._buckets: dict[str, tuple[float, Micros]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, *, owner_name: str, hands: tuple[Hand, ...]) -> None:
+        """Fold what there is, make the system workspace at first boot, begin to act."""
+        known = await self.cabinet.open()
+        if SYSTEM_WORKSPACE not in known:
+            await self._first_boot(owner_name)
+        for workspace_id in await self.cabinet.open():
+            await self.cabinet.load(workspace_id)
+        self._tasks = [
+            asyncio.create_task(self._writer.run(), name="writer"),
+            asyncio.create_task(self.projector.run(), name="projector"),
+            asyncio.create_task(self._timers.run(), name="timers"),
+        ]
+        self._reactor.start(hands)
+
+    async def stop(self) -> None:
+        """Drain: end the streams, decide what is queued, let go of the hands."""
+        self.feed.drain()
+        await self._reactor.stop()
+        self._inbox.close()
+        if self._tasks:
+            await asyncio.wait({self._tasks[0]})
+        for task in self._tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    @property
+    def owner_id(self) -> UserId:
+        """The local owner, minted at first boot."""
+        system = self.cabinet.get(SYSTEM_WORKSPACE)
+        owner = next(iter(system.every(UserState)), None) if system else None
+        assert owner is not None, "BUG: first boot makes the owner"
+        return owner.user_id
+
+    def now(self) -> Micros:
+        """The daemon's time."""
+        return self._clock.now()
+
+    def new_command_id(self) -> CommandId:
+        """An id for a command that was just decoded."""
+        return CommandId(self._mint.new_id())
+
+    async def submit(
+        self, envelope: CommandEnvelope, *, actor: Actor, command_id: CommandId, trace_id: str
+    ) -> Answer:
+        """Judge one command; the answer stands on durable events."""
+        ticket = Ticket(envelope, actor=actor, command_id=command_id, trace_id=trace_id)
+        async with self._key_held(ticket):
+            try:
+                return await self._pass_gates(ticket)
+            except Refused as refused:
+                return _refused(ticket, refused.rejection)
+            except StorageFailed as fault:
+                log.exception("storage.failed", extra={"trace_id": trace_id})
+                return _refused(ticket, _unavailable(fault))
+
+    async def execute(self, command: Command, *, key: str) -> Answer:
+        """A command of the kernel's own: a report, a timer. It passes no gate but its key's."""
+        ledger = await self.cabinet.load(command.workspace_id)
+        command_id = self.new_command_id()
+        actor = f"{KERNEL.kind}:{KERNEL.id}"
+        used = await self._log.find_key(ledger.workspace_id, actor=actor, key=key)
+        if used is not None:
+            return await self.answer_again(used)
+        order = Order(
+            command=command,
+            command_id=command_id,
+            trace_id=key[-128:],
+            actor=KERNEL,
+            key=key,
+            digest=digest_of(command),
+        )
+        judged = await self._decided(ledger.workspace_id, order, refused=None)
+        return _answer(order, judged)
+
+    async def find(self, workspace_id: WorkspaceId) -> Ledger | None:
+        """The workspace, loaded; None where there is none."""
+        return await self.cabinet.find(workspace_id)
+
+    async def find_key(self, workspace_id: WorkspaceId, *, actor: Actor, key: str) -> KeyRow | None:
+        """The accepted use of a key."""
+        return await self._log.find_key(workspace_id, actor=f"{actor.kind}:{actor.id}", key=key)
+
+    async def answer_again(self, used: KeyRow) -> Accepted:
+        """The answer that was given then, from the log."""
+        count = used.last_seq - used.first_seq + 1
+        stored = (
+            await self._log.read(used.answer_workspace, after=used.first_seq - 1, limit=count)
+            if count
+            else []
+        )
+        return Accepted(
+            command_id=used.command_id,
+            trace_id=used.trace_id,
+            seq_global=used.last_seq,
+            events=tuple(msgspec.Raw(each.data) for each in stored),
+        )
+
+    async def _pass_gates(self, ticket: Ticket) -> Answer:
+        for gate in GATES:
+            verdict = await gate(ticket, self)
+            if isinstance(verdict, Accepted):
+                return verdict
+            if verdict is not None:
+                return await self._refuse(ticket, verdict)
+        command = ticket.known_command()
+        order = Order(
+            command=command,
+            command_id=ticket.command_id,
+            trace_id=ticket.trace_id,
+            actor=ticket.actor,
+            key=ticket.envelope.idempotency_key,
+            digest=ticket.digest,
+            expected_version=ticket.envelope.expected_version,
+            text_ref=await self._store_text(command),
+            observed=await self._observer.observe(command),
+            relied_on=ticket.relied_on,
+        )
+        judged = await self._decided(ticket.known_ledger().workspace_id, order, refused=None)
+        return _answer(order, judged)
+
+    async def _refuse(self, ticket: Ticket, rejection: Rejection) -> RefusedAnswer:
+        if not ticket.leaves_event or not self._may_leave_event(ticket.actor):
+            return _refused(ticket, rejection)
+        order = Order(
+            command=ticket.known_command(),
+            command_id=ticket.command_id,
+            trace_id=ticket.trace_id,
+            actor=ticket.actor,
+        )
+        judged = await self._decided(ticket.known_ledger().workspace_id, order, refused=rejection)
+        answer = _answer(order, judged)
+        assert isinstance(answer, RefusedAnswer), "BUG: a refusal is answered as one"
+        return answer
+
+    async def _decided(self, workspace_id: WorkspaceId, order: Order, *, refused: Rejection | None) -> Judged:
+        answer: asyncio.Future[Judged] = asyncio.get_running_loop().create_future()
+        self._inbox.put(Pending(workspace_id=workspace_id, order=order, answer=answer, refused=refused))
+        return await answer
+
+    async def _store_text(self, command: Command) -> TextRef | None:
+        text = command.text()
+        if text is None:
+            return None
+        return TextRef(ref=await self.artifacts.put(text.encode()), chars=len(text))
+
+    def _may_leave_event(self, actor: Actor) -> bool:
+        now = self._clock.now()
+        left, since = self._buckets.get(actor.id, (float(REJECTIONS_BURST), now))
+        left = min(REJECTIONS_BURST, left + (now - since) / SECOND * REJECTIONS_PER_S)
+        allowed = left >= 1
+        self._buckets[actor.id] = (left - 1 if allowed else left, now)
+        return allowed
+
+    def _outside(self) -> Outside:
+        return Outside(
+            now=self._clock.now(),
+            new_id=self._mint.new_id,
+            token_digest=lambda ws, run: token_sha256(self._mint.run_token(ws, run)),
+            new_ledger=new_ledger,
+        )
+
+    def _settled(self, judged: Judged) -> None:
+        workspace_id = judged.ledger.workspace_id
+        self.feed.publish(workspace_id, judged.facts)
+        if judged.facts:
+            self.projector.wake(workspace_id)
+        for wanted in judged.wanted:
+            self._reactor.update(wanted)
+            self._timers.update(wanted)
+
+    def _loaded(self, ledger: Ledger, wanted: tuple[Wanted, ...]) -> None:
+        self.feed.set_head(ledger.workspace_id, ledger.seq)
+        self.projector.wake(ledger.workspace_id)
+        for each in wanted:
+            self._reactor.update(each)
+            self._timers.update(each)
+
+    async def _fire(self, timer: Timer) -> bool:
+        try:
+            await self.execute(timer.command, key=timer.name)
+        except (Refused, StorageFailed) as fault:  # the disk or the queue: the timer comes again
+            log.warning("timer.refused", extra={"timer": timer.name, "why": str(fault)})
+            return False
+        return True
+
+    async def _first_boot(self, owner_name: str) -> None:
+        owner_id = UserId(self._mint.new_id())
+        order = Order(
+            command=CreateUser(workspace_id=SYSTEM_WORKSPACE, name=owner_name),
+            command_id=self.new_command_id(),
+            trace_id="first-boot",
+            actor=KERNEL,
+        )
+        decided = [
+            WorkspaceCreated(workspace_id=SYSTEM_WORKSPACE, name="system", owner_id=owner_id),
+            UserCreated(user_id=owner_id, name=owner_name),
+        ]
+        ledger = new_ledger(SYSTEM_WORKSPACE)
+        judged = record(ledger, order, decided=list(decided), outside=self._outside())
+        part = Append(
+            workspace_id=SYSTEM_WORKSPACE,
+            expected_seq=0,
+            epoch=ledger.epoch,
+            head_hash=ledger.head_hash,
+            events=tuple(fact.stored for fact in judged.facts),
+        )
+        await self._log.append([part])
+
+    @asynccontextmanager
+    async def _key_held(self, ticket: Ticket) -> AsyncGenerator[None]:
+        """Uses of one key by one actor go one after another, so that none slips between look-up and write."""
+        key = ticket.envelope.idempotency_key
+        if key is None:
+            yield
+            return
+        name = (ticket.actor.kind, ticket.actor.id, key)
+        held = self._keys.setdefault(name, _KeyLock())
+        held.users += 1
+        try:
+            async with held.lock:
+                yield
+        finally:
+            held.users -= 1
+            if held.users == 0:
+                self._keys.pop(name, None)
+
+
+class _KeyLock:
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.users = 0
+
+
+def _answer(order: Order, judged: Judged) -> Answer:
+    events = tuple(msgspec.Raw(fact.stored.data) for fact in judged.facts)
+    if judged.rejection is not None:
+        return RefusedAnswer(
+            command_id=order.command_id, trace_id=order.trace_id, rejection=judged.rejection, events=events
+        )
+    return Accepted(
+        command_id=order.command_id, trace_id=order.trace_id, seq_global=judged.seq, events=events
+    )
+
+
+def _refused(ticket: Ticket, rejection: Rejection) -> RefusedAnswer:
+    return RefusedAnswer(command_id=ticket.command_id, trace_id=ticket.trace_id, rejection=rejection)
+
+
+def _unavailable(fault: Exception) -> Rejection:
+    return refusal(
+        Code.UNAVAILABLE,
+        "the store can't be read or written at this moment",
+        hint="send it again with the same idempotency key",
+        details={"reason": type(fault).__name__},
+    )

@@ -1,0 +1,176 @@
+"""One workspace in memory: the fold of its log, and a draft for the decision at hand.
+
+A ledger is changed by events only. A draft lies over it while one command is decided,
+so that a refusal or a fault leaves nothing behind.
+"""
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from moduprompt.domain.decider import Event, State
+from moduprompt.domain.registry import DECIDER_OF, UnreadableEvent, read_event
+from moduprompt.protocol import EventEnvelope, Micros, WorkspaceId, decode_event, encode, to_micros
+from moduprompt.storage.hashing import content_hash, first_hash
+from moduprompt.storage.port import Head, StoredEvent
+
+S = TypeVar("S", bound=State)
+
+
+class ChainBroken(Exception):
+    """The log of a workspace is not the one that was written: a gap, or other bytes."""
+
+
+class Ledger:
+    """The state of one workspace, and where its log stands."""
+
+    def __init__(self, head: Head) -> None:
+        self.workspace_id: WorkspaceId = head.workspace_id
+        self.epoch = head.epoch
+        self.seq = 0
+        self.head_hash = first_hash(head.workspace_id)
+        self.last_time = Micros(0)
+        self._states: dict[type[State], dict[str, State]] = {}
+        self._index: dict[tuple[type[State], str], list[str]] = {}
+        self._versions: dict[str, int] = {}
+
+    def find(self, state: type[S], id_: str) -> S | None:
+        """The state of one aggregate, or None."""
+        found = self._states.get(state, {}).get(id_)
+        return found if isinstance(found, state) else None
+
+    def related_ids(self, state: type[State], to: str) -> list[str]:
+        """Those that had this value in their index field at some time, in order."""
+        return self._index.get((state, to), [])
+
+    def related(self, state: type[S], to: str) -> Iterator[S]:
+        """Those of one kind whose index field has this value now."""
+        return _related(self, state, to, self.related_ids(state, to))
+
+    def every(self, state: type[S]) -> Iterator[S]:
+        """All of one kind, in the order they came to be."""
+        return (each for each in self._states.get(state, {}).values() if isinstance(each, state))
+
+    def version(self, id_: str) -> int:
+        """The `seq_stream` of a subject's last event; 0 where there is none."""
+        return self._versions.get(id_, 0)
+
+    def replay(self, stored: StoredEvent) -> tuple[EventEnvelope, Event | None]:
+        """Take the next event of the log. Raises ChainBroken or UnreadableEvent."""
+        envelope = decode_event(stored.data)
+        if envelope.seq_global != self.seq + 1 or envelope.prev_hash != self.head_hash:
+            raise ChainBroken(
+                f"workspace {self.workspace_id}: event {envelope.seq_global} does not follow {self.seq}"
+            )
+        if (
+            envelope.subject.kind != "command"
+            and envelope.seq_stream != self.version(envelope.subject.id) + 1
+        ):
+            raise ChainBroken(
+                f"workspace {self.workspace_id}: event {envelope.seq_global} is {envelope.seq_stream} "
+                f"of {envelope.subject.kind} {envelope.subject.id}, after {self.version(envelope.subject.id)}"
+            )
+        event = read_event(envelope)
+        if event is not None:
+            self.put(envelope.subject.id, evolved(self, event))
+            self._versions[envelope.subject.id] = envelope.seq_stream
+        self.advance(stored.data, at=to_micros(envelope.timestamp))
+        return envelope, event
+
+    def put(self, id_: str, state: State) -> None:
+        """The state of one aggregate from now on."""
+        kind = type(state)
+        of_kind = self._states.setdefault(kind, {})
+        before = of_kind.get(id_)
+        of_kind[id_] = state
+        value = index_value(state)
+        if value is not None and (before is None or index_value(before) != value):
+            self._index.setdefault((kind, value), []).append(id_)
+
+    def set_version(self, id_: str, version: int) -> None:
+        """The version of one subject from now on."""
+        self._versions[id_] = version
+
+    def advance(self, data: bytes, *, at: Micros) -> None:
+        """The log is longer by these bytes."""
+        self.seq += 1
+        self.head_hash = content_hash(data)
+        self.last_time = max(self.last_time, at)
+
+    def state_hash(self) -> str:
+        """A hash of everything folded: equal logs give equal hashes on every machine."""
+        parts: list[bytes] = []
+        for kind in sorted(self._states, key=lambda each: each.__name__):
+            for id_ in sorted(self._states[kind]):
+                parts.append(f"{kind.__name__}/{id_}/{self.version(id_)}/".encode())
+                parts.append(encode(self._states[kind][id_]))
+        return content_hash(b"\n".join(parts))
+
+    def aggregates(self) -> Iterator[tuple[str, State]]:
+        """Every aggregate with its id."""
+        for of_kind in self._states.values():
+            yield from of_kind.items()
+
+
+class Draft:
+    """A ledger as it would be after the events so far of one decision."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._states: dict[tuple[type[State], str], State] = {}
+        self._versions: dict[str, int] = {}
+
+    @property
+    def workspace_id(self) -> WorkspaceId:
+        """The workspace all of it belongs to."""
+        return self._ledger.workspace_id
+
+    def find(self, state: type[S], id_: str) -> S | None:
+        """The state of one aggregate, or None."""
+        found = self._states.get((state, id_))
+        return found if isinstance(found, state) else self._ledger.find(state, id_)
+
+    def related(self, state: type[S], to: str) -> Iterator[S]:
+        """Those of one kind whose index field has this value now."""
+        ids = list(self._ledger.related_ids(state, to))
+        ids += [id_ for kind, id_ in self._states if kind is state and id_ not in ids]
+        return _related(self, state, to, ids)
+
+    def every(self, state: type[S]) -> Iterator[S]:
+        """All of one kind, in the order they came to be."""
+        ids = dict.fromkeys(id_ for id_, own in self._ledger.aggregates() if isinstance(own, state))
+        ids |= dict.fromkeys(id_ for kind, id_ in self._states if kind is state)
+        return (found for found in (self.find(state, id_) for id_ in ids) if found is not None)
+
+    def record(self, event: Event) -> int:
+        """Take an event; gives its `seq_stream`."""
+        id_ = event.subject().id
+        self._states[DECIDER_OF[event.kind].state, id_] = evolved(self, event)
+        self._versions[id_] = self._versions.get(id_, self._ledger.version(id_)) + 1
+        return self._versions[id_]
+
+    def settle(self) -> None:
+        """The draft becomes the ledger."""
+        for (_, id_), state in self._states.items():
+            self._ledger.put(id_, state)
+        for id_, version in self._versions.items():
+            self._ledger.set_version(id_, version)
+
+
+def evolved(world: Ledger | Draft, event: Event) -> State:
+    """The state of an event's subject after it."""
+    decider = DECIDER_OF.get(event.kind)
+    if decider is None:
+        raise UnreadableEvent(f"{event.wire} belongs to no aggregate")
+    return decider.evolve(world.find(decider.state, event.subject().id), event)
+
+
+def index_value(state: State) -> str | None:
+    """The value by which others look this state up."""
+    return None if state.index_by is None else getattr(state, state.index_by)
+
+
+def _related(world: Ledger | Draft, state: type[S], to: str, ids: list[str]) -> Iterator[S]:
+    for id_ in dict.fromkeys(ids):
+        found = world.find(state, id_)
+        if found is not None and index_value(found) == to:
+            yield found

@@ -1,0 +1,105 @@
+"""Keeps the read models up with the log.
+
+Folds what is durable into the views in batches, the position in the same transaction.
+An event that a view can't take stops the projector loudly; reads then answer
+`unavailable` and nothing is skipped.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+from moduprompt.domain.item import Stamp, View
+from moduprompt.domain.registry import read_event
+from moduprompt.kernel.feed import Feed
+from moduprompt.protocol import Code, Refused, Rejection, WorkspaceId, decode_event, refusal
+from moduprompt.storage.port import EventLog, Step, StoredEvent, ViewStore
+
+FOLD_EVENTS: Final = 1_000  # of one transaction: long enough to spread its cost
+WAIT_S: Final = 5.0  # the contract's: a read waits at most so long for its view
+
+log = logging.getLogger(__name__)
+
+
+class Projector:
+    """One task that folds, and the readers that wait for it."""
+
+    def __init__(self, event_log: EventLog, views: tuple[View, ...], *, store: ViewStore, feed: Feed) -> None:
+        self._log = event_log
+        self._views = views
+        self._store = store
+        self._feed = feed
+        self._behind: dict[WorkspaceId, None] = {}
+        self._reached: dict[WorkspaceId, int] = {}
+        self._woken = asyncio.Event()
+        self._moved = asyncio.Condition()
+        self._broken: str | None = None
+
+    def wake(self, workspace_id: WorkspaceId) -> None:
+        """There is something new."""
+        self._behind[workspace_id] = None
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Fold, for ever, or until an event can't be taken."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            while self._behind:
+                workspace_id = next(iter(self._behind))
+                del self._behind[workspace_id]
+                try:
+                    await self._catch_up(workspace_id)
+                except Exception as fault:  # a view that skips is worse than one that stands still
+                    log.exception("view.stopped", extra={"workspace_id": workspace_id})
+                    await self._stop(f"{type(fault).__name__} in workspace {workspace_id}")
+                    return
+
+    async def wait_for(self, workspace_id: WorkspaceId, seq: int) -> None:
+        """Until the views hold `seq`. Raises Refused (`unavailable`) after WAIT_S."""
+        if self._reached.get(workspace_id, 0) >= seq:
+            return
+        self.wake(workspace_id)
+        try:
+            async with asyncio.timeout(WAIT_S), self._moved:
+                await self._moved.wait_for(
+                    lambda: self._broken is not None or self._reached.get(workspace_id, 0) >= seq
+                )
+        except TimeoutError:
+            raise Refused(_late("the read models are behind the log")) from None
+        if self._broken is not None and self._reached.get(workspace_id, 0) < seq:
+            raise Refused(_late(f"the read models have stopped: {self._broken}"))
+
+    async def _catch_up(self, workspace_id: WorkspaceId) -> None:
+        if workspace_id not in self._reached:
+            positions = [await self._store.position(view, workspace_id) for view in self._views]
+            self._reached[workspace_id] = min(positions, default=0)
+        while (after := self._reached[workspace_id]) < self._feed.head(workspace_id):
+            limit = min(FOLD_EVENTS, self._feed.head(workspace_id) - after)
+            stored = await self._log.read(workspace_id, after=after, limit=limit)
+            await self._store.apply(self._views, [to_step(each) for each in stored])
+            async with self._moved:
+                self._reached[workspace_id] = stored[-1].seq
+                self._moved.notify_all()
+
+    async def _stop(self, why: str) -> None:
+        async with self._moved:
+            self._broken = why
+            self._moved.notify_all()
+
+
+def to_step(stored: StoredEvent) -> Step:
+    """An event as views take it."""
+    envelope = decode_event(stored.data)
+    stamp = Stamp(
+        workspace_id=envelope.workspace_id,
+        seq=envelope.seq_global,
+        version=envelope.seq_stream,
+        timestamp=envelope.timestamp,
+        actor=envelope.actor,
+    )
+    return Step(event=read_event(envelope), stamp=stamp)
+
+
+def _late(message: str) -> Rejection:
+    return refusal(Code.UNAVAILABLE, message, hint="ask again, or with stale=ok for what there is")

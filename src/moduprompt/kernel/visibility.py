@@ -1,0 +1,52 @@
+"""What an actor may see. A thing that may not be seen does not exist for them."""
+
+from moduprompt.domain.decider import Command
+from moduprompt.domain.run.state import RunState
+from moduprompt.domain.scope import sees
+from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.user.state import UserState
+from moduprompt.domain.workspace.state import WorkspaceState
+from moduprompt.kernel.feed import Glance
+from moduprompt.kernel.ledger import Ledger
+from moduprompt.policy.rights import Right
+from moduprompt.protocol import SYSTEM_WORKSPACE, Actor, Subject
+
+
+def may_enter(actor: Actor, ledger: Ledger, *, command: Command | None = None) -> bool:
+    """Whether a workspace exists for this actor.
+
+    A session knows of its own workspace alone. The system workspace is entered by users.
+    """
+    if actor.kind == "system":
+        return True
+    if ledger.workspace_id == SYSTEM_WORKSPACE:
+        if actor.kind == "session":
+            return command is not None
+        return ledger.find(UserState, actor.id) is not None
+    if actor.kind == "user":
+        own = ledger.find(WorkspaceState, ledger.workspace_id)
+        return own is not None and own.owner_id == actor.id
+    return actor.kind == "session" and ledger.find(SessionState, actor.id) is not None
+
+
+def may_see(actor: Actor, ledger: Ledger, subject: Subject) -> bool:
+    """Whether a subject exists for this actor, within a workspace it may enter."""
+    if actor.kind in ("system", "user"):
+        return True
+    asker = ledger.find(SessionState, actor.id)
+    if asker is None or Right.READ_LINEAGE not in asker.may:
+        return False
+    return sees(asker, subject, ledger)
+
+
+def sees_event(actor: Actor, ledger: Ledger, glance: Glance) -> bool:
+    """Whether an event of a stream is shown to this actor."""
+    return may_see(actor, ledger, glance.subject)
+
+
+def run_of_token(ledger: Ledger, run_id: str, token_sha256: str) -> RunState | None:
+    """The live run that a token belongs to."""
+    run = ledger.find(RunState, run_id)
+    if run is None or not run.is_live() or run.token_sha256 != token_sha256:
+        return None
+    return run

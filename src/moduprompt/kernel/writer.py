@@ -1,0 +1,207 @@
+"""The one task that decides. It takes what waits, judges it in memory, and has it written.
+
+While the disk works on one batch the next one is judged. Answers go out when their
+batch is durable, never before; then, and only then, the feed, the projector, the
+reactor and the timers hear of it. After a storage error nobody knows what the disk
+holds: everything in flight is answered `unavailable`, memory is forgotten and folded
+again from the log.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from moduprompt.kernel.inbox import Inbox, Pending
+from moduprompt.kernel.judgement import Judged, Outside, judge, reject
+from moduprompt.kernel.ledger import Ledger
+from moduprompt.protocol import Code, Refused, Rejection, WorkspaceId, refusal
+from moduprompt.storage.port import (
+    Append,
+    EventLog,
+    HeadMoved,
+    KeyRow,
+    StorageFailed,
+    StorageFull,
+    StoredEvent,
+)
+
+BATCH_MAX: Final = 256  # commands of one transaction: the disk's cost is spread, the wait stays short
+
+log = logging.getLogger(__name__)
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """A pending order with its judgement."""
+
+    pending: Pending
+    home: Ledger
+    judged: Judged
+
+
+class Ledgers(Protocol):
+    """Where the writer finds the workspaces it owns."""
+
+    async def load(self, workspace_id: WorkspaceId) -> Ledger:
+        """The ledger, folded from the log when it is not in memory. Raises Refused."""
+        ...
+
+    def adopt(self, ledger: Ledger) -> None:
+        """A new workspace has come to be."""
+        ...
+
+    async def forget(self) -> None:
+        """Nothing in memory can be trusted any more."""
+        ...
+
+
+class Writer:
+    """Owns every ledger; nobody else changes one."""
+
+    def __init__(
+        self,
+        event_log: EventLog,
+        inbox: Inbox,
+        *,
+        ledgers: Ledgers,
+        outside: Callable[[], Outside],
+        settled: Callable[[Judged], None],
+    ) -> None:
+        self._log = event_log
+        self._inbox = inbox
+        self._ledgers = ledgers
+        self._outside = outside
+        self._settled = settled
+
+    async def run(self) -> None:
+        """Until the inbox is closed and empty."""
+        writing: asyncio.Task[bool] | None = None
+        while await self._inbox.wait():
+            batch: list[Done] = []
+            await self._judge_waiting(batch)
+            while writing is not None and not writing.done():
+                await self._wait_for_more(writing, is_full=len(batch) >= BATCH_MAX)
+                await self._judge_waiting(batch)
+            if writing is not None and not writing.result():
+                await self._give_up(batch, StorageFailed("the batch before it was not written"))
+                writing = None
+            elif batch:
+                # The appends are made before anything else is judged on top of them.
+                writing = asyncio.create_task(self._write(batch, to_appends(batch)), name="commit")
+        if writing is not None:
+            await writing
+
+    async def _wait_for_more(self, writing: "asyncio.Task[bool]", *, is_full: bool) -> None:
+        if is_full or self._inbox.is_closed:
+            await asyncio.wait({writing})
+            return
+        waiting = asyncio.create_task(self._inbox.wait(), name="inbox")
+        await asyncio.wait({writing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+
+    async def _judge_waiting(self, batch: list[Done]) -> None:
+        for pending in self._inbox.take(BATCH_MAX - len(batch)):
+            if pending.answer.done():
+                continue  # nobody waits for it any more
+            try:
+                batch.append(await self._judge(pending))
+            except Refused as refused:
+                pending.answer.set_exception(refused)
+            except Exception as fault:  # one broken command must not end the writer for all
+                log.exception("command.broke", extra={"command_id": pending.order.command_id})
+                pending.answer.set_exception(fault)
+
+    async def _judge(self, pending: Pending) -> Done:
+        ledger = await self._ledgers.load(pending.workspace_id)
+        outside = self._outside()
+        if pending.refused is not None:
+            refused = reject(ledger, pending.order, rejection=pending.refused, outside=outside)
+            return Done(pending=pending, home=ledger, judged=refused)
+        for id_, version in pending.order.relied_on:
+            if ledger.version(id_) != version:
+                raise Refused(_moved_on(id_))
+        judged = judge(ledger, pending.order, outside)
+        if judged.ledger is not ledger:
+            self._ledgers.adopt(judged.ledger)
+        return Done(pending=pending, home=ledger, judged=judged)
+
+    async def _write(self, batch: list[Done], appends: list[Append]) -> bool:
+        try:
+            await self._log.append(appends)
+        except (StorageFailed, HeadMoved) as fault:
+            await self._give_up(batch, fault)
+            return False
+        for done in batch:
+            self._settled(done.judged)
+        for done in batch:
+            if not done.pending.answer.done():
+                done.pending.answer.set_result(done.judged)
+        return True
+
+    async def _give_up(self, batch: list[Done], fault: Exception) -> None:
+        log.error("commit.failed", extra={"fault": str(fault), "commands": len(batch)})
+        await self._ledgers.forget()
+        full = isinstance(fault, StorageFull)
+        refused = refusal(
+            Code.UNAVAILABLE,
+            "the disk takes no writes" if full else "the log could not be written",
+            hint="make room, then send it again with the same idempotency key"
+            if full
+            else "send it again with the same idempotency key",
+            details={"reason": "storage_full" if full else "storage_failed"},
+        )
+        for done in batch:
+            if not done.pending.answer.done():
+                done.pending.answer.set_exception(Refused(refused))
+
+
+def to_appends(batch: list[Done]) -> list[Append]:
+    """What each workspace gets: its events in the order of the decisions, its keys."""
+    ledgers: dict[WorkspaceId, Ledger] = {}
+    events: dict[WorkspaceId, list[StoredEvent]] = {}
+    keys: dict[WorkspaceId, list[KeyRow]] = {}
+    for done in batch:
+        for ledger in (done.home, done.judged.ledger):
+            ledgers[ledger.workspace_id] = ledger
+        events.setdefault(done.judged.ledger.workspace_id, []).extend(f.stored for f in done.judged.facts)
+        row = _key_row(done)
+        if row is not None:
+            keys.setdefault(done.home.workspace_id, []).append(row)
+    return [
+        Append(
+            workspace_id=ledger.workspace_id,
+            expected_seq=ledger.seq - len(events.get(ledger.workspace_id, [])),
+            epoch=ledger.epoch,
+            head_hash=ledger.head_hash,
+            events=tuple(events.get(ledger.workspace_id, [])),
+            keys=tuple(keys.get(ledger.workspace_id, [])),
+        )
+        for ledger in ledgers.values()
+        if ledger.workspace_id in events or ledger.workspace_id in keys
+    ]
+
+
+def _key_row(done: Done) -> KeyRow | None:
+    order, judged = done.pending.order, done.judged
+    if order.key is None or judged.rejection is not None:
+        return None
+    return KeyRow(
+        actor=f"{order.actor.kind}:{order.actor.id}",
+        key=order.key,
+        digest=order.digest,
+        command_id=order.command_id,
+        trace_id=order.trace_id,
+        answer_workspace=judged.ledger.workspace_id,
+        first_seq=judged.seq - len(judged.facts) + 1,
+        last_seq=judged.seq,
+    )
+
+
+def _moved_on(id_: str) -> Rejection:
+    return refusal(
+        Code.UNAVAILABLE,
+        f"what the policy relied on ({id_}) has changed in between",
+        hint="send it again with the same idempotency key",
+    )

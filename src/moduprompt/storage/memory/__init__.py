@@ -1,0 +1,1 @@
+"""Adapters that forget at the end: for tests, simulations and clients."""

@@ -1,0 +1,153 @@
+"""What the kernel asks of a store.
+
+`EventLog` is the truth: appends are atomic, durable when they return, gapless per
+workspace and fenced by an epoch. `ViewStore` is a cache of folds: it may be dropped at
+any time, and keeps each view's position in the same transaction as its rows.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from moduprompt.domain.decider import Event
+from moduprompt.domain.item import Item, Stamp, View
+from moduprompt.protocol import CommandId, WorkspaceId
+
+READ_MAX = 10_000  # rows of one read; a reader that wants more comes again
+
+ItemT = TypeVar("ItemT", bound=Item)
+
+
+class StorageFailed(Exception):
+    """The store could not do it; whether a write reached the disk is unknown."""
+
+
+class StorageFull(StorageFailed):
+    """There is no room, or the medium is read-only: nothing was written."""
+
+
+class StorageTooNew(Exception):
+    """The data was written by a newer version of this program."""
+
+
+class HeadMoved(Exception):
+    """Somebody else owns or has moved this workspace: this writer must stop."""
+
+
+class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as it lies in the log. `data` is hashed and served verbatim."""
+
+    seq: int
+    subject_id: str
+    data: bytes
+
+
+class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted use of an idempotency key: its digest and the events of its answer.
+
+    The events are those with `first_seq <= seq <= last_seq`; none where `last_seq < first_seq`.
+    """
+
+    actor: str
+    key: str
+    digest: bytes
+    command_id: CommandId
+    trace_id: str
+    answer_workspace: WorkspaceId
+    first_seq: int
+    last_seq: int
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a workspace's log ends. `epoch` fences writers."""
+
+    workspace_id: WorkspaceId
+    seq: int
+    head_hash: str
+    epoch: int
+
+
+class Append(msgspec.Struct, frozen=True, kw_only=True):
+    """What one workspace gets in a batch: `events` follow `expected_seq` without a gap.
+
+    A workspace that does not exist is made by the append at sequence 0 in epoch 1, so
+    that it comes to be together with its first event.
+    """
+
+    workspace_id: WorkspaceId
+    expected_seq: int
+    epoch: int
+    head_hash: str
+    events: tuple[StoredEvent, ...]
+    keys: tuple[KeyRow, ...] = ()
+
+
+class EventLog(Protocol):
+    """The append-only log of all workspaces of one daemon."""
+
+    async def append(self, batch: Sequence[Append]) -> None:
+        """All of it, durably, or nothing. Raises HeadMoved, StorageFull or StorageFailed."""
+        ...
+
+    async def claim(self, workspace_id: WorkspaceId) -> Head:
+        """Own the workspace from here on: its head with a new epoch; made when it is new."""
+        ...
+
+    async def heads(self) -> list[Head]:
+        """All workspaces, in the order they came to be."""
+        ...
+
+    async def read(self, workspace_id: WorkspaceId, *, after: int, limit: int) -> list[StoredEvent]:
+        """Events with `seq > after`, in order, at most `limit`."""
+        ...
+
+    async def read_stream(
+        self, workspace_id: WorkspaceId, *, subject_id: str, after: int, limit: int
+    ) -> list[StoredEvent]:
+        """One subject's events with `seq > after`, in order, at most `limit`."""
+        ...
+
+    async def find_key(self, workspace_id: WorkspaceId, *, actor: str, key: str) -> KeyRow | None:
+        """The accepted use of a key, or None."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything; closing twice is fine."""
+        ...
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One event on its way into a view; `event` is None for what belongs to no aggregate."""
+
+    event: Event | None
+    stamp: Stamp
+
+
+class ViewStore(Protocol):
+    """Rows of read models, and how far each view has come in each workspace."""
+
+    async def apply(self, views: Sequence[View], steps: Sequence[Step]) -> None:
+        """Fold steps into the views' rows and move their positions, in one transaction.
+
+        Steps at or before a view's position are passed over, so applying twice is harmless.
+        """
+        ...
+
+    async def position(self, view: View, workspace_id: WorkspaceId) -> int:
+        """The last sequence that the view holds; 0 for a view of another version."""
+        ...
+
+    async def rows(
+        self, collection: str, *, workspace_id: WorkspaceId | None, after: str, limit: int
+    ) -> list[tuple[str, bytes]]:
+        """(id, JSON) with `id > after` in the order of ids; of all workspaces where None."""
+        ...
+
+    async def row(self, collection: str, id_: str) -> tuple[WorkspaceId, bytes] | None:
+        """One row and its workspace, or None."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything; closing twice is fine."""
+        ...

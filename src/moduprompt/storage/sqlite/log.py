@@ -1,0 +1,167 @@
+"""The event log in a SQLite file: one writing thread, one reading thread.
+
+A batch is one transaction. The head row is moved under its expected sequence and epoch
+first, so a writer that was overtaken writes nothing. The writer is also the only one
+that checkpoints.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from moduprompt.protocol import CommandId, WorkspaceId
+from moduprompt.storage.hashing import first_hash
+from moduprompt.storage.port import READ_MAX, Append, Head, HeadMoved, KeyRow, StoredEvent
+from moduprompt.storage.sqlite.connection import (
+    PAGES_BETWEEN_CHECKPOINTS,
+    Database,
+    load_queries,
+    open_reader,
+    open_writer,
+)
+from moduprompt.storage.sqlite.worker import Worker
+
+
+class SqliteLog:
+    """An `EventLog` in one file."""
+
+    def __init__(self, *, writer: Database, reader: Database) -> None:
+        self._write = writer
+        self._read = reader
+        self._writing = Worker("log-writer")
+        self._reading = Worker("log-reader")
+        self._sql = load_queries("log.sql")
+        self._numbers: dict[WorkspaceId, int] = {}
+        self._closed = False
+
+    @classmethod
+    async def open(cls, path: Path) -> "SqliteLog":
+        """Open or make the file. Raises StorageFailed, StorageFull or StorageTooNew."""
+        opening = Worker("log-open")
+        try:
+            writer = await opening.run(lambda: open_writer(path, migrations="log", synchronous="FULL"))
+            reader = await opening.run(lambda: open_reader(path))
+        finally:
+            opening.stop()
+        return cls(writer=writer, reader=reader)
+
+    async def append(self, batch: Sequence[Append]) -> None:
+        """One transaction, durable when this returns."""
+        await self._writing.run(lambda: self._append(batch))
+
+    async def claim(self, workspace_id: WorkspaceId) -> Head:
+        """The head under a new epoch."""
+        return await self._writing.run(lambda: self._claim(workspace_id))
+
+    async def heads(self) -> list[Head]:
+        """All workspaces."""
+        rows = await self._reading.run(
+            lambda: self._read.select(self._sql["heads"], (), row=tuple[str, int, str, int])
+        )
+        return [
+            Head(workspace_id=WorkspaceId(id_), seq=seq, head_hash=head_hash, epoch=epoch)
+            for id_, seq, head_hash, epoch in rows
+        ]
+
+    async def read(self, workspace_id: WorkspaceId, *, after: int, limit: int) -> list[StoredEvent]:
+        """In order."""
+        bindings = (workspace_id, after, min(limit, READ_MAX))
+        return await self._reading.run(lambda: self._events(self._sql["read"], bindings))
+
+    async def read_stream(
+        self, workspace_id: WorkspaceId, *, subject_id: str, after: int, limit: int
+    ) -> list[StoredEvent]:
+        """One subject's, in order."""
+        bindings = (subject_id, workspace_id, after, min(limit, READ_MAX))
+        return await self._reading.run(lambda: self._events(self._sql["read_stream"], bindings))
+
+    async def find_key(self, workspace_id: WorkspaceId, *, actor: str, key: str) -> KeyRow | None:
+        """The accepted use, or None."""
+        rows = await self._reading.run(
+            lambda: self._read.select(
+                self._sql["find_key"],
+                (workspace_id, actor, key),
+                row=tuple[str, str, bytes, str, str, str, int, int],
+            )
+        )
+        for actor_, key_, digest, command_id, trace_id, answer_in, first, last in rows:
+            return KeyRow(
+                actor=actor_,
+                key=key_,
+                digest=digest,
+                command_id=CommandId(command_id),
+                trace_id=trace_id,
+                answer_workspace=WorkspaceId(answer_in),
+                first_seq=first,
+                last_seq=last,
+            )
+        return None
+
+    async def close(self) -> None:
+        """Checkpoint and let go."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._reading.run(self._read.close)
+        await self._writing.run(self._close_writer)
+        self._reading.stop()
+        self._writing.stop()
+
+    def _events(self, sql: str, bindings: tuple[str | int, ...]) -> list[StoredEvent]:
+        rows = self._read.select(sql, bindings, row=tuple[int, str, bytes])
+        return [StoredEvent(seq=seq, subject_id=subject, data=data) for seq, subject, data in rows]
+
+    def _append(self, batch: Sequence[Append]) -> None:
+        with self._write.transaction():
+            numbers = {part.workspace_id: self._append_part(part) for part in batch}
+        self._numbers.update(numbers)
+        if self._write.wal_pages >= PAGES_BETWEEN_CHECKPOINTS:
+            self._write.checkpoint()
+
+    def _append_part(self, part: Append) -> int:
+        ws = self._numbers.get(part.workspace_id) or self._number(part)
+        seq = part.expected_seq + len(part.events)
+        bindings = (seq, part.head_hash, ws, part.expected_seq, part.epoch)
+        if not self._write.select(self._sql["move_head"], bindings, row=tuple[int]):
+            raise HeadMoved(f"workspace {part.workspace_id} is not at {part.expected_seq} in this epoch")
+        events = ((ws, e.seq, e.subject_id, e.data) for e in part.events)
+        self._write.write_many(self._sql["add_event"], events)
+        self._write.write_many(self._sql["add_key"], (_to_row(ws, row) for row in part.keys))
+        return ws
+
+    def _number(self, part: Append) -> int:
+        if (part.expected_seq, part.epoch) != (0, 1):
+            raise HeadMoved(f"workspace {part.workspace_id} was never claimed by this writer")
+        bindings = (part.workspace_id, first_hash(part.workspace_id))
+        made = self._write.select(self._sql["make_workspace"], bindings, row=tuple[int])
+        if not made:
+            raise HeadMoved(f"workspace {part.workspace_id} exists already")
+        return made[0][0]
+
+    def _claim(self, workspace_id: WorkspaceId) -> Head:
+        with self._write.transaction():
+            self._write.write(self._sql["add_workspace"], (workspace_id, first_hash(workspace_id)))
+            rows = self._write.select(
+                self._sql["next_epoch"], (workspace_id,), row=tuple[int, str, int, str, int]
+            )
+        assert rows, "BUG: a workspace that was just added has a head"
+        ws, _, seq, head_hash, epoch = rows[0]
+        self._numbers[workspace_id] = ws
+        return Head(workspace_id=workspace_id, seq=seq, head_hash=head_hash, epoch=epoch)
+
+    def _close_writer(self) -> None:
+        self._write.checkpoint()
+        self._write.close()
+
+
+def _to_row(ws: int, row: KeyRow) -> tuple[int, str, str, bytes, str, str, str, int, int]:
+    return (
+        ws,
+        row.actor,
+        row.key,
+        row.digest,
+        row.command_id,
+        row.trace_id,
+        row.answer_workspace,
+        row.first_seq,
+        row.last_seq,
+    )

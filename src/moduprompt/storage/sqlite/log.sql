@@ -1,0 +1,33 @@
+-- name: add_workspace
+INSERT INTO workspaces (id, seq, head_hash, epoch) VALUES (?, 0, ?, 0) ON CONFLICT (id) DO NOTHING;
+
+-- name: make_workspace
+INSERT INTO workspaces (id, seq, head_hash, epoch) VALUES (?, 0, ?, 1) ON CONFLICT (id) DO NOTHING RETURNING ws;
+
+-- name: next_epoch
+UPDATE workspaces SET epoch = epoch + 1 WHERE id = ? RETURNING ws, id, seq, head_hash, epoch;
+
+-- name: heads
+SELECT id, seq, head_hash, epoch FROM workspaces ORDER BY ws;
+
+-- name: move_head
+UPDATE workspaces SET seq = ?, head_hash = ? WHERE ws = ? AND seq = ? AND epoch = ? RETURNING ws;
+
+-- name: add_event
+INSERT INTO events (ws, seq, subject, data) VALUES (?, ?, ?, ?);
+
+-- name: add_key
+INSERT INTO keys (ws, actor, key, digest, command_id, trace_id, answer_in, first_seq, last_seq)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
+
+-- name: read
+SELECT seq, subject, data FROM events
+WHERE ws = (SELECT ws FROM workspaces WHERE id = ?) AND seq > ? ORDER BY seq LIMIT ?;
+
+-- name: read_stream
+SELECT seq, subject, data FROM events
+WHERE subject = ? AND ws = (SELECT ws FROM workspaces WHERE id = ?) AND seq > ? ORDER BY seq LIMIT ?;
+
+-- name: find_key
+SELECT actor, key, digest, command_id, trace_id, answer_in, first_seq, last_seq FROM keys
+WHERE ws = (SELECT ws FROM workspaces WHERE id = ?) AND actor = ? AND key = ?;
