@@ -1,0 +1,190 @@
+"""Where things lie and how the daemon listens: one frozen tree, read once.
+
+Order of precedence: command line, `MP_*` variables, `config.toml`, the defaults of the
+platform (XDG Base Directory Specification 0.8).
+"""
+
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+SOCKET_PATH_MAX: Final = 107  # sun_path of Linux has 108 bytes, the last one a zero
+CONFIG_BYTES_MAX: Final = 64 * 1024  # a configuration, not a document
+
+
+class ConfigRefused(Exception):
+    """The configuration can't be used. `path` is where, `hint` what to do."""
+
+    def __init__(self, message: str, *, path: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+        self.hint = hint
+
+
+class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person can choose: the fields of `config.toml` and the flags of the same names."""
+
+    data_dir: str | None = None
+    runtime_dir: str | None = None
+    db: str | None = None
+    listen: str | None = None
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """What the programs use."""
+
+    data_dir: Path
+    runtime_dir: Path
+    log_db: Path
+    listen: str | None
+
+    @property
+    def state_dir(self) -> Path:
+        """Log, views, audit, snapshots: beside the log, wherever that is."""
+        return self.log_db.parent
+
+    @property
+    def views_db(self) -> Path:
+        """Read models."""
+        return self.state_dir / "views.sqlite"
+
+    @property
+    def secret_file(self) -> Path:
+        """What run tokens are derived from; mode 0600."""
+        return self.state_dir / "secret"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the one daemon that owns this data."""
+        return self.state_dir / "mpd.lock"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """Content-addressed blobs."""
+        return self.data_dir / "artifacts"
+
+    @property
+    def runs_dir(self) -> Path:
+        """One folder a run: keeper socket, journal, recording."""
+        return self.data_dir / "runs"
+
+    @property
+    def worktrees_dir(self) -> Path:
+        """Where worktrees are made."""
+        return self.data_dir / "worktrees"
+
+    @property
+    def logs_dir(self) -> Path:
+        """What the daemon itself has to say."""
+        return self.data_dir / "logs"
+
+    @property
+    def socket(self) -> Path:
+        """The daemon's socket."""
+        return self.runtime_dir / "mpd.sock"
+
+    @property
+    def daemon_file(self) -> Path:
+        """`daemon.json`: how clients find the daemon; mode 0600."""
+        return self.runtime_dir / "daemon.json"
+
+
+class DaemonFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of `daemon.json`."""
+
+    addr: str
+    socket: str
+    token: str
+    pid: int
+    db_path: str
+    started_at: str
+    version: str
+
+
+def load_config(flags: Choices, environ: Mapping[str, str]) -> Config:
+    """The configuration. Raises ConfigRefused."""
+    given = _merge(flags, _from_environ(environ), _from_file(environ))
+    data_dir = _absolute(given.data_dir) or _data_home(environ) / "moduprompt"
+    runtime_dir = _absolute(given.runtime_dir) or _runtime_home(environ, data_dir)
+    log_db = _absolute(given.db) or data_dir / "state" / "log.sqlite"
+    config = Config(data_dir=data_dir, runtime_dir=runtime_dir, log_db=log_db, listen=given.listen)
+    if len(os.fsencode(config.socket)) > SOCKET_PATH_MAX:
+        raise ConfigRefused(
+            f"the socket path {config.socket} has {len(os.fsencode(config.socket))} bytes; "
+            f"the system takes {SOCKET_PATH_MAX}",
+            path=str(config.socket),
+            hint="choose a shorter folder with --runtime-dir or MP_RUNTIME_DIR",
+        )
+    return config
+
+
+def config_file(environ: Mapping[str, str]) -> Path:
+    """Where `config.toml` is looked for."""
+    home = environ.get("XDG_CONFIG_HOME")
+    base = Path(home) if home and Path(home).is_absolute() else _home(environ) / ".config"
+    if sys.platform == "darwin" and not home:
+        base = _home(environ) / "Library" / "Application Support"
+    return base / "moduprompt" / "config.toml"
+
+
+def _from_environ(environ: Mapping[str, str]) -> Choices:
+    return Choices(
+        data_dir=environ.get("MP_DATA_DIR") or None,
+        runtime_dir=environ.get("MP_RUNTIME_DIR") or None,
+        db=environ.get("MP_DB") or None,
+        listen=environ.get("MP_LISTEN") or None,
+    )
+
+
+def _from_file(environ: Mapping[str, str]) -> Choices:
+    path = config_file(environ)
+    try:
+        data = path.read_bytes()[:CONFIG_BYTES_MAX]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return Choices()
+    try:
+        return msgspec.convert(tomllib.loads(data.decode()), type=Choices)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as fault:
+        raise ConfigRefused(
+            f"{path}: {fault}", path=str(path), hint="known settings: data_dir, runtime_dir, db, listen"
+        ) from fault
+
+
+def _merge(*layers: Choices) -> Choices:
+    def first(name: str) -> str | None:
+        return next((value for layer in layers if (value := getattr(layer, name)) is not None), None)
+
+    return Choices(
+        data_dir=first("data_dir"), runtime_dir=first("runtime_dir"), db=first("db"), listen=first("listen")
+    )
+
+
+def _absolute(path: str | None) -> Path | None:
+    return None if path is None else Path(path).expanduser().absolute()
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    home = environ.get("HOME")
+    return Path(home) if home else Path("~").expanduser()
+
+
+def _data_home(environ: Mapping[str, str]) -> Path:
+    home = environ.get("XDG_DATA_HOME")
+    if home and Path(home).is_absolute():
+        return Path(home)
+    if sys.platform == "darwin":
+        return _home(environ) / "Library" / "Application Support"
+    return _home(environ) / ".local" / "share"
+
+
+def _runtime_home(environ: Mapping[str, str], data_dir: Path) -> Path:
+    home = environ.get("XDG_RUNTIME_DIR")
+    if home and Path(home).is_absolute() and Path(home).is_dir():
+        return Path(home) / "moduprompt"
+    return data_dir / "run"
