@@ -24,7 +24,10 @@ class Generator(NamedTuple):
     function: str
 
 
-GENERATORS: tuple[Generator, ...] = ()
+GENERATORS: tuple[Generator, ...] = (
+    Generator("tests/golden/histories", "tests.support.live_pictures", "histories"),
+    Generator("tests/golden/pictures", "tests.support.live_pictures", "pictures"),
+)
 
 
 def generate(generator: Generator) -> Mapping[str, bytes]:

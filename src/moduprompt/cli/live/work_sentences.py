@@ -1,0 +1,194 @@
+"""Sentences for what moves most: sessions, their runs, and tasks."""
+
+from typing import assert_never
+
+from moduprompt.cli.live.names import Names
+from moduprompt.cli.live.text import plain, without_ids
+from moduprompt.domain.run.commands import ObservedStatus
+from moduprompt.domain.run.events import (
+    RunExited,
+    RunFact,
+    RunLost,
+    RunOutputRecorded,
+    RunRequested,
+    RunResized,
+    RunStarted,
+    RunStatusObserved,
+    RunStopRequested,
+)
+from moduprompt.domain.session.events import (
+    PromptAccepted,
+    PromptPlaced,
+    PromptSubmitted,
+    PromptUncertain,
+    SessionClosed,
+    SessionFact,
+    SessionForked,
+    SessionRenamed,
+    SessionSpawned,
+    SessionWorktreeAttached,
+    SessionWorktreeDetached,
+)
+from moduprompt.domain.task.events import (
+    AttemptFailed,
+    BlockKind,
+    DeadlineMissed,
+    DeadlineSet,
+    RetryScheduled,
+    StageChanged,
+    TaskAssigned,
+    TaskBlocked,
+    TaskCancelled,
+    TaskCompleted,
+    TaskCreated,
+    TaskFact,
+    TaskFailed,
+    TaskPaused,
+    TaskResumed,
+    TaskStarted,
+    TaskUnblocked,
+)
+
+_OBSERVED: dict[ObservedStatus, str] = {
+    "working": "works",
+    "waiting_input": "waits for input",
+    "blocked_on_permission": "waits for a permission",
+    "rate_limited": "is held by a rate limit",
+    "idle": "is idle",
+    "exited": "has exited",
+    "lost": "is lost",
+    "unknown": "does something that no rule knows",
+}
+_BLOCKS: dict[BlockKind, str] = {
+    "approval": "an approval",
+    "policy": "the policy",
+    "user_input": "the answer its session waits for",
+}
+
+
+def session_sentence(event: SessionFact, names: Names) -> str:
+    """What happened to a session."""
+    match event:
+        case SessionSpawned():
+            parent = event.parent_session_id
+            below = "" if parent is None else f" below {names.of(parent)}"
+            return f"begins{below} with {event.agent.adapter}{_on(event.branch)}"
+        case SessionForked():
+            return (
+                f"begins as a fork of {names.of(event.fork_of)} with {event.agent.adapter}{_on(event.branch)}"
+            )
+        case SessionWorktreeAttached():
+            return f"has its worktree {names.of(event.worktree_id)}"
+        case SessionWorktreeDetached():
+            return f"leaves its worktree {names.of(event.worktree_id)}"
+        case PromptAccepted():
+            chars = event.prompt.chars
+            return f"gets a prompt of {chars} character{'' if chars == 1 else 's'}"
+        case PromptPlaced():
+            return "has its next prompt at the keyboard"
+        case PromptSubmitted():
+            return "was told: the prompt is typed"
+        case PromptUncertain():
+            return f"may not have got its prompt: {without_ids(event.evidence)}"
+        case SessionRenamed():
+            return f"is now called {plain(event.name)}"
+        case SessionClosed():
+            return "is closed" + _because(event.reason)
+        case _:
+            assert_never(event)
+
+
+def run_sentence(event: RunFact) -> str:
+    """What happened to a run."""
+    match event:
+        case RunRequested():
+            return f"shall start {plain(' '.join((event.agent.adapter, *event.agent.argv)))}"
+        case RunStarted():
+            return f"has started as process {event.pid}"
+        case RunStatusObserved():
+            return f"{_OBSERVED[event.status]}{_because(event.evidence)}"
+        case RunResized():
+            return f"has a terminal of {event.cols}×{event.rows}"
+        case RunStopRequested():
+            return "shall stop" + _because(event.reason)
+        case RunOutputRecorded():
+            return f"has {event.output_bytes} bytes of output recorded"
+        case RunExited():
+            return _exited(event)
+        case RunLost():
+            return f"is lost: {without_ids(event.evidence)}"
+        case _:
+            assert_never(event)
+
+
+def task_sentence(event: TaskFact, names: Names) -> str:
+    """What happened to a task."""
+    match event:
+        case TaskCreated():
+            return "is planned: " + " → ".join(stage.name for stage in event.stages)
+        case TaskAssigned():
+            return f"is done by {names.of(event.session_id)}"
+        case TaskStarted():
+            return f"starts, attempt {event.attempt}"
+        case StageChanged():
+            return f"enters {event.stage}" + (f", after {event.before}" if event.before else "")
+        case TaskBlocked():
+            to = f"enter {event.stage}" if event.stage else "go on"
+            return f"can't {to} without {_BLOCKS[event.by]}"
+        case TaskUnblocked():
+            return f"waits no more for {_BLOCKS[event.by]}"
+        case AttemptFailed():
+            return f"failed at attempt {event.attempt}, {event.failure.value}{_because(event.reason)}"
+        case RetryScheduled():
+            return f"tries again at {event.due_at[11:19]}, attempt {event.attempt}"
+        case TaskFailed():
+            return f"has failed, {event.failure.value}{_because(event.reason)}"
+        case TaskCancelled():
+            return "is given up" + _because(event.reason)
+        case DeadlineSet():
+            return f"is due at {event.due_at}" if event.due_at else "has no deadline any more"
+        case DeadlineMissed():
+            return f"has missed its deadline {event.due_at}"
+        case TaskCompleted() | TaskPaused() | TaskResumed():
+            return _resting(event)
+        case _:
+            assert_never(event)
+
+
+def _resting(event: TaskCompleted | TaskPaused | TaskResumed) -> str:
+    match event:
+        case TaskCompleted():
+            return "is done"
+        case TaskPaused():
+            return "is held where it is"
+        case TaskResumed():
+            return "goes on"
+        case _:
+            assert_never(event)
+
+
+def _exited(event: RunExited) -> str:
+    match event.how:
+        case "exited":
+            how = f"ended with {event.code}"
+        case "signalled":
+            how = f"was ended by signal {event.signal}"
+        case "timed_out":
+            how = "ran out of time"
+        case "stopped":
+            how = "was stopped"
+        case "not_started":
+            how = "could not start"
+        case _:
+            assert_never(event.how)
+    failure = f", {event.failure.value}" if event.failure else ""
+    left = f"; {event.leftovers} of its processes are left" if event.leftovers else ""
+    return f"{how}{failure}{_because(event.reason)}{left}"
+
+
+def _on(branch: str | None) -> str:
+    return "" if branch is None else f" on {plain(branch)}"
+
+
+def _because(reason: str | None) -> str:
+    return f": {without_ids(reason)}" if reason else ""

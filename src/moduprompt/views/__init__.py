@@ -1,0 +1,1 @@
+"""Pure read models that span aggregates."""

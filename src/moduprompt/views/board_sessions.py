@@ -1,0 +1,241 @@
+"""Sessions on the board, each with its newest run folded in.
+
+A session waits for a person when its program asks and no prompt is on its way; once one
+is, it waits for the program (which does not read yet) or for the keeper (which types).
+"""
+
+from msgspec.structs import replace
+
+from moduprompt.domain.item import Rows, Stamp
+from moduprompt.domain.run.events import (
+    RunEvent,
+    RunExited,
+    RunLost,
+    RunRequested,
+    RunStarted,
+    RunStatusObserved,
+    RunStopRequested,
+)
+from moduprompt.domain.session.events import (
+    PromptAccepted,
+    PromptPlaced,
+    PromptSubmitted,
+    PromptUncertain,
+    SessionClosed,
+    SessionEvent,
+    SessionForked,
+    SessionRenamed,
+    SessionSpawned,
+    SessionWorktreeAttached,
+    SessionWorktreeDetached,
+)
+from moduprompt.views.board_changes import changed, draw_edge, erase_edge, make_part, new_node, node_of
+from moduprompt.views.board_rows import BoardNode, PendingPrompt, RunFacts, SessionFacts, Wait, short
+
+ENDED: frozenset[str] = frozenset({"exited", "lost"})
+
+
+def fold_session(rows: Rows, event: SessionEvent, stamp: Stamp) -> None:
+    """An event of a session into its node and edges."""
+    if isinstance(event, SessionSpawned | SessionForked):
+        _begin(rows, event, stamp)
+        return
+    node = node_of(rows, event.session_id)
+    if node is None or not isinstance(node.facts, SessionFacts):
+        return
+    title = event.name if isinstance(event, SessionRenamed) else node.title
+    _draw_place(rows, event, stamp)
+    rows.put(_settled(node, event, stamp, facts=_told(node.facts, event, stamp), title=title))
+
+
+def fold_run(rows: Rows, event: RunEvent, stamp: Stamp) -> None:
+    """An event of a run into its session's node; those of an older run change nothing."""
+    if isinstance(event, RunRequested):
+        label = f"run {event.ordinal}"
+        make_part(rows, event, stamp, node_id=event.session_id, label=label)
+    node = node_of(rows, event.run_id)
+    if node is None or not isinstance(node.facts, SessionFacts):
+        return
+    run = _seen(node.facts.run, event, stamp)
+    rows.put(_settled(node, event, stamp, facts=replace(node.facts, run=run), title=node.title))
+
+
+def _begin(rows: Rows, event: SessionSpawned | SessionForked, stamp: Stamp) -> None:
+    forked = isinstance(event, SessionForked)
+    facts = SessionFacts(
+        adapter=event.agent.adapter,
+        argv=event.agent.argv,
+        path=event.path,
+        place=event.place,
+        branch=event.branch,
+        parent_session_id=event.parent_session_id,
+        fork_of=event.fork_of if forked else None,
+        fork_mode=event.mode if forked else None,
+        task_id=event.task_id,
+    )
+    node = new_node(event, stamp, kind="session", title=event.name, facts=facts)
+    rows.put(_settled(node, event, stamp, facts=facts, title=event.name))
+    if event.parent_session_id is not None:
+        draw_edge(rows, stamp, "lineage", source=event.parent_session_id, target=event.session_id)
+    if forked:
+        draw_edge(rows, stamp, "fork", source=event.fork_of, target=event.session_id)
+    if event.task_id is not None:
+        draw_edge(rows, stamp, "provenance", source=event.task_id, target=event.session_id)
+
+
+def _draw_place(rows: Rows, event: SessionEvent, stamp: Stamp) -> None:
+    if isinstance(event, SessionWorktreeAttached):
+        draw_edge(rows, stamp, "attachment", source=event.session_id, target=event.worktree_id)
+    elif isinstance(event, SessionWorktreeDetached):
+        erase_edge(rows, "attachment", source=event.session_id, target=event.worktree_id)
+
+
+def _told(facts: SessionFacts, event: SessionEvent, stamp: Stamp) -> SessionFacts:
+    match event:
+        case SessionWorktreeAttached():
+            return replace(facts, worktree_id=event.worktree_id)
+        case SessionWorktreeDetached():
+            return replace(facts, worktree_id=None)
+        case PromptAccepted():
+            added = PendingPrompt(prompt_id=event.prompt_id, since=stamp.timestamp)
+            return replace(facts, prompts=(*facts.prompts, added))
+        case PromptPlaced():
+            prompts = (
+                replace(p, is_placed=p.is_placed or p.prompt_id == event.prompt_id) for p in facts.prompts
+            )
+            return replace(facts, prompts=tuple(prompts))
+        case PromptSubmitted():
+            return replace(facts, prompts=_without(facts.prompts, event.prompt_id))
+        case PromptUncertain():
+            left = _without(facts.prompts, event.prompt_id)
+            return replace(facts, prompts=left, uncertain=facts.uncertain + 1)
+        case SessionClosed():
+            return replace(facts, is_closed=True)
+        case _:
+            return facts
+
+
+def _without(prompts: tuple[PendingPrompt, ...], prompt_id: str) -> tuple[PendingPrompt, ...]:
+    return tuple(p for p in prompts if p.prompt_id != prompt_id)
+
+
+def _seen(run: RunFacts | None, event: RunEvent, stamp: Stamp) -> RunFacts | None:
+    if isinstance(event, RunRequested):
+        return RunFacts(run_id=event.run_id, ordinal=event.ordinal, since=stamp.timestamp)
+    if run is None or run.run_id != event.run_id:
+        return run
+    match event:
+        case RunStarted():
+            return replace(run, status="started", since=stamp.timestamp)
+        case RunStatusObserved():
+            since = run.since if run.observed == event.status else stamp.timestamp
+            return replace(run, observed=event.status, evidence=event.evidence, since=since)
+        case RunStopRequested():
+            return replace(run, is_stopping=True)
+        case RunExited():
+            failure = event.failure.value if event.failure is not None else None
+            ended = replace(run, status="exited", how=event.how, code=event.code, signal=event.signal)
+            return replace(ended, failure=failure, evidence=event.reason, since=stamp.timestamp)
+        case RunLost():
+            return replace(run, status="lost", evidence=event.evidence, since=stamp.timestamp)
+        case _:
+            return run
+
+
+def _settled(
+    node: BoardNode, event: SessionEvent | RunEvent, stamp: Stamp, *, facts: SessionFacts, title: str
+) -> BoardNode:
+    """The node with everything that follows from its facts."""
+    return changed(
+        node,
+        event,
+        stamp,
+        facts=facts,
+        title=title,
+        status=_status(facts),
+        detail=_detail(facts),
+        waits=_waits(node.id, title, facts),
+    )
+
+
+def _status(facts: SessionFacts) -> str:
+    run = facts.run
+    if run is None:
+        return "closed" if facts.is_closed else "opening"
+    if run.status == "lost":
+        return "lost"
+    if run.status == "exited":
+        return _ending(run)
+    if run.is_stopping:
+        return "stopping"
+    if run.status == "requested":
+        return "starting"
+    return "running" if run.observed == "unknown" else run.observed
+
+
+def _ending(run: RunFacts) -> str:
+    if run.how == "stopped":
+        return "stopped"
+    return "exited" if run.how == "exited" and run.code == 0 else "failed"
+
+
+def _detail(facts: SessionFacts) -> tuple[str, ...]:
+    lines = [" ".join((facts.adapter, *facts.argv))]
+    if facts.branch is not None:
+        lines.append(f"branch {facts.branch}")
+    run = facts.run
+    if run is not None:
+        lines.append(f"run {run.ordinal}: {_account(run)}")
+    if facts.uncertain:
+        lines.append("nobody can say whether its last prompt was typed")
+    return tuple(lines)
+
+
+def _account(run: RunFacts) -> str:
+    """What became of a run, in words."""
+    if run.status == "requested":
+        return "requested"
+    if run.status == "started":
+        return run.observed if run.evidence is None else f"{run.observed} ({run.evidence})"
+    if run.status == "lost":
+        return f"lost ({run.evidence})"
+    words = {"signalled": f"signal {run.signal}", "timed_out": "timed out", "not_started": "not started"}
+    how = words.get(run.how or "", f"{run.how} with {run.code}" if run.code is not None else f"{run.how}")
+    return how if run.evidence is None else f"{how} ({run.evidence})"
+
+
+def _waits(session_id: str, title: str, facts: SessionFacts) -> tuple[Wait, ...]:
+    run = facts.run
+    if run is None or run.status in ENDED or facts.is_closed:
+        return ()
+    if run.status == "requested":
+        since = run.since
+        return (Wait(what=f"the program of {title} starts", on="keeper", whom="its keeper", since=since),)
+    if facts.prompts:
+        return (_undelivered(title, facts.prompts[0], run),)
+    if run.observed == "waiting_input":
+        return (
+            Wait(
+                what=f"{title} asks for input",
+                on="person",
+                whom="a person",
+                since=run.since,
+                command=f"mpctl session prompt {short(session_id)} 'your answer'",
+                note=run.evidence,
+            ),
+        )
+    if run.observed == "blocked_on_permission":
+        what = f"{title} asks for permission in its terminal"
+        return (Wait(what=what, on="person", whom="a person", since=run.since, note=run.evidence),)
+    if run.observed == "rate_limited":
+        what = f"{title} is held by a rate limit"
+        return (Wait(what=what, on="provider", whom="its provider", since=run.since, note=run.evidence),)
+    return ()
+
+
+def _undelivered(title: str, prompt: PendingPrompt, run: RunFacts) -> Wait:
+    if prompt.is_placed or run.observed == "waiting_input":
+        what = f"a prompt for {title} is typed"
+        return Wait(what=what, on="keeper", whom="its keeper", since=prompt.since)
+    what = f"a prompt for {title} is not typed yet"
+    return Wait(what=what, on="program", whom="its program, which does not read yet", since=prompt.since)

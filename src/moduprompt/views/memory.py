@@ -1,0 +1,32 @@
+"""Rows in a dictionary: what a client or a test folds a view into."""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from moduprompt.domain.item import Item
+
+I = TypeVar("I", bound=Item)  # noqa: E741 - the row's type
+
+
+class MemoryRows:
+    """Keeps each collection by id. Meant for one workspace, like the stream that feeds it."""
+
+    def __init__(self) -> None:
+        self._kept: dict[type[Item], dict[str, Item]] = {}
+
+    def get(self, kind: type[I], id_: str) -> I | None:
+        """The row as it stands, or None."""
+        row = self._kept.get(kind, {}).get(id_)
+        return row if isinstance(row, kind) else None
+
+    def put(self, row: Item) -> None:
+        """Write the row whole."""
+        self._kept.setdefault(type(row), {})[row.id] = row
+
+    def drop(self, kind: type[Item], id_: str) -> None:
+        """Remove the row; removing none is fine."""
+        self._kept.get(kind, {}).pop(id_, None)
+
+    def every(self, kind: type[I]) -> Iterable[I]:
+        """All rows of one kind, in the order they were first put."""
+        return [row for row in self._kept.get(kind, {}).values() if isinstance(row, kind)]
