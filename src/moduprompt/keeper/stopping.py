@@ -38,7 +38,7 @@ class Ladder:
 
     def begin_with_terminate(self, now: float) -> None:
         """Start with SIGTERM: for what a program that has ended left behind."""
-        if self._step < 1:
+        if self._step < 2:
             self._step, self.next_at = 1, now
 
     def due(self, now: float) -> int:

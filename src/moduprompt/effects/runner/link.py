@@ -9,6 +9,7 @@ import asyncio
 import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -61,7 +62,7 @@ async def open_link(path: str, *, nonce: str) -> "KeeperLink":
             raise port.LinkClosedError(_reason(kind, body))
         welcome = msgspec.json.decode(body, type=port.Welcome)
     except BaseException as error:
-        writer.close()
+        await _hang_up(writer)
         if isinstance(error, (wire.FrameError, msgspec.MsgspecError)):
             raise port.LinkClosedError(f"no keeper's greeting: {error}") from error
         raise
@@ -102,7 +103,7 @@ class KeeperLink:
         """Hang up. The run goes on. Safe twice."""
         self._pump.cancel()
         await asyncio.gather(self._pump, return_exceptions=True)
-        self._writer.close()
+        await _hang_up(self._writer)
 
     async def entries(self, *, after: int = 0) -> AsyncIterator[port.Entry]:
         """See `RunLink.entries`."""
@@ -223,6 +224,12 @@ class KeeperLink:
             _empty(self._entries)  # unacknowledged reports come again
         self._entries.put_nowait(None)
         self._writer.close()
+
+
+async def _hang_up(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):  # it may have broken before; what counts is that it is closed
+        await writer.wait_closed()
 
 
 def _empty(queue: asyncio.Queue[_Item]) -> None:

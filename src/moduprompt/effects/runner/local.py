@@ -79,7 +79,7 @@ class LocalBackend:
         except OSError as error:
             return port.Gone(run_id=run_id, evidence=f"no run directory: {error}", entries=(), survivors=())
         try:
-            return await open_link(f"/proc/self/fd/{fd}/{SOCKET_NAME}", nonce=self._nonce(run_id))
+            return await open_link(f"/proc/self/fd/{fd}/{SOCKET_NAME}", nonce=self.nonce(run_id))
         except (OSError, TimeoutError, port.LinkClosedError) as error:
             evidence = f"{type(error).__name__}: {error}"
         finally:
@@ -108,9 +108,9 @@ class LocalBackend:
     def _encode(self, spec: port.LaunchSpec) -> bytes:
         fields = msgspec.structs.asdict(spec)
         fields["env"] = {**spec.env, "MP_RUN": spec.run_id}  # by which survivors of a dead keeper are found
-        return msgspec.json.encode({"version": 1, "nonce": self._nonce(spec.run_id), **fields})
+        return msgspec.json.encode({"version": 1, "nonce": self.nonce(spec.run_id), **fields})
 
-    def _nonce(self, run_id: str) -> str:
+    def nonce(self, run_id: str) -> str:
         if self._key is None:
             self._key = _load_key(self._runs_dir / KEY_NAME)
         return hashlib.blake2b(run_id.encode(), key=self._key, digest_size=32).hexdigest()
