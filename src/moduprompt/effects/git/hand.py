@@ -1,0 +1,153 @@
+"""Makes worktrees, commits, merges and removals come true, and reports what git said."""
+
+from pathlib import Path
+from typing import Final
+
+from moduprompt.domain.decider import Intent
+from moduprompt.domain.failures import FailureClass
+from moduprompt.domain.worktree.commands import (
+    ReportCommitted,
+    ReportCreated,
+    ReportDeleted,
+    ReportFailed,
+    ReportMerged,
+)
+from moduprompt.domain.worktree.events import Operation
+from moduprompt.domain.worktree.intents import (
+    MakeCommit,
+    MakeMerge,
+    MakeWorktree,
+    RemoveWorktree,
+    WorktreeIntent,
+)
+from moduprompt.effects.git.port import (
+    CommitSpec,
+    GitRefusal,
+    MergeSpec,
+    RefusalReason,
+    RemoveSpec,
+    Worktrees,
+    WorktreeSpec,
+)
+from moduprompt.effects.reporter import Reporter, report
+from moduprompt.protocol import REASON_MAX
+
+FAILURES: Final[dict[RefusalReason, FailureClass]] = {
+    "merge_conflict": FailureClass.MERGE_CONFLICT,
+    "dirty_repository": FailureClass.WORKTREE_CONFLICT,
+    "branch_exists": FailureClass.WORKTREE_CONFLICT,
+    "branch_checked_out": FailureClass.WORKTREE_CONFLICT,
+    "worktree_conflict": FailureClass.WORKTREE_CONFLICT,
+    "timed_out": FailureClass.TIMEOUT,
+    "git_missing": FailureClass.PROGRAM_MISSING,
+}
+AUTHOR_EMAIL: Final = "agent@moduprompt.localhost"  # an agent has no mailbox; the name says who it was
+
+
+class GitHand:
+    """The `Hand` for worktrees."""
+
+    handles = (MakeWorktree, MakeCommit, MakeMerge, RemoveWorktree)
+
+    def __init__(self, git: Worktrees, reporter: Reporter, *, worktrees_dir: Path) -> None:
+        self._git = git
+        self._reporter = reporter
+        self._worktrees_dir = worktrees_dir
+
+    async def carry_out(self, intent: Intent) -> bool:
+        """One operation, then its report. Git refusing is a result, not a failure of ours."""
+        match intent:
+            case MakeWorktree():
+                await self._create(intent)
+            case MakeCommit():
+                await self._commit(intent)
+            case MakeMerge():
+                await self._merge(intent)
+            case RemoveWorktree():
+                await self._remove(intent)
+            case _:
+                raise AssertionError(f"BUG: {type(intent).__name__} is not for git")
+        return True
+
+    async def _create(self, intent: MakeWorktree) -> None:
+        path = self._worktrees_dir / intent.worktree_id
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = await self._git.create(
+            WorktreeSpec(repository=intent.repository, path=str(path), branch=intent.branch, base=intent.base)
+        )
+        if isinstance(made, GitRefusal):
+            await self._refused(intent, made, operation="create")
+            return
+        done = ReportCreated(
+            workspace_id=intent.workspace_id, worktree_id=intent.worktree_id, path=made.path, head=made.head
+        )
+        await report(self._reporter, done, key=f"{intent.name}/done")
+
+    async def _commit(self, intent: MakeCommit) -> None:
+        made = await self._git.commit(
+            CommitSpec(
+                path=intent.path,
+                message=intent.message,
+                author_name=intent.author,
+                author_email=AUTHOR_EMAIL,
+                since=intent.since,
+            )
+        )
+        if isinstance(made, GitRefusal):
+            await self._refused(intent, made, operation="commit")
+            return
+        done = ReportCommitted(
+            workspace_id=intent.workspace_id,
+            worktree_id=intent.worktree_id,
+            generation=intent.generation,
+            head=made.head,
+            commits=made.commits,
+            files_changed=made.files_changed,
+        )
+        await report(self._reporter, done, key=f"{intent.name}/done")
+
+    async def _merge(self, intent: MakeMerge) -> None:
+        made = await self._git.merge(
+            MergeSpec(
+                repository=intent.repository,
+                branch=intent.branch,
+                into=intent.into,
+                message=f"Merge {intent.branch}",
+                author_name="ModuPrompt",
+                author_email=AUTHOR_EMAIL,
+            )
+        )
+        if isinstance(made, GitRefusal):
+            await self._refused(intent, made, operation="merge")
+            return
+        done = ReportMerged(
+            workspace_id=intent.workspace_id,
+            worktree_id=intent.worktree_id,
+            generation=intent.generation,
+            commit=made.merge_commit or made.head_after,
+            into=intent.into,
+        )
+        await report(self._reporter, done, key=f"{intent.name}/done")
+
+    async def _remove(self, intent: RemoveWorktree) -> None:
+        made = await self._git.remove(
+            RemoveSpec(repository=intent.repository, path=intent.path, worktree_id=intent.worktree_id)
+        )
+        if isinstance(made, GitRefusal):
+            await self._refused(intent, made, operation="delete")
+            return
+        done = ReportDeleted(
+            workspace_id=intent.workspace_id, worktree_id=intent.worktree_id, salvage_ref=made.salvage_ref
+        )
+        await report(self._reporter, done, key=f"{intent.name}/done")
+
+    async def _refused(self, intent: WorktreeIntent, refusal: GitRefusal, *, operation: Operation) -> None:
+        files = f" ({', '.join(refusal.files)})" if refusal.files else ""
+        failed = ReportFailed(
+            workspace_id=intent.workspace_id,
+            worktree_id=intent.worktree_id,
+            operation=operation,
+            failure=FAILURES.get(refusal.reason, FailureClass.INTERNAL),
+            reason=f"{refusal.message}{files}"[:REASON_MAX],
+        )
+        await report(self._reporter, failed, key=f"{intent.name}/failed")

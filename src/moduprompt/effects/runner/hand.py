@@ -1,0 +1,286 @@
+"""Keeps runs: finds or starts each one's keeper, and listens until its end is known.
+
+The keeper's journal is the source: an entry's number is the key of the report it leads
+to, and it is acknowledged only when that report is durable. So a daemon that dies at
+any point hears the same entries again and reports nothing twice.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from moduprompt.domain.decider import Intent
+from moduprompt.domain.failures import FailureClass
+from moduprompt.domain.run.commands import ReportExited, ReportLost, ReportStarted, ReportStatus
+from moduprompt.domain.run.intents import EndRun, KeepRun, ResizeTerminal
+from moduprompt.domain.session.commands import AgentSpec
+from moduprompt.effects.artifacts.folder import FolderArtifacts
+from moduprompt.effects.observer import to_request
+from moduprompt.effects.reporter import Reporter, report
+from moduprompt.effects.runner import port
+from moduprompt.effects.runner.adapters import AgentRefused, adapter_named, run_environment
+from moduprompt.effects.runner.status import Seen, observe
+from moduprompt.kernel.ports import Clock
+from moduprompt.protocol import REASON_MAX, ArtifactRef, RunId, WorkspaceId
+
+RECORDING_NAME: Final = "recording.mprec"
+PROMPT_NAME: Final = "prompt.txt"
+SCRATCH_NAME: Final = "scratch"
+LOOK_S: Final = 0.1  # between looks at a run whose picture has just changed
+LOOK_S_MAX: Final = 1.0  # and at one that has long been the same
+LOOK_GROWTH: Final = 1.5
+
+log = logging.getLogger(__name__)
+
+
+class Tokens(Protocol):
+    """Where a run's token comes from."""
+
+    def run_token(self, workspace_id: WorkspaceId, run_id: RunId) -> str:
+        """The same at every asking."""
+        ...
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every run of this daemon gets: declared here, and nothing else of the daemon's."""
+
+    socket: str
+    home: str
+    path: str
+    commands_dir: Path
+
+
+class RunHand:
+    """The `Hand` for runs' lives: started, listened to, stopped, resized."""
+
+    handles = (KeepRun, EndRun, ResizeTerminal)
+
+    def __init__(
+        self,
+        backend: port.Backend,
+        reporter: Reporter,
+        *,
+        artifacts: FolderArtifacts,
+        tokens: Tokens,
+        surroundings: Surroundings,
+        clock: Clock,
+    ) -> None:
+        self._backend = backend
+        self._reporter = reporter
+        self._artifacts = artifacts
+        self._tokens = tokens
+        self._surroundings = surroundings
+        self._clock = clock
+        self._answered: set[str] = set()
+
+    def look_again(self, run_id: str) -> None:
+        """Something was typed: what was seen before says nothing about what is now."""
+        self._answered.add(run_id)
+
+    async def carry_out(self, intent: Intent) -> bool:
+        """One of the three."""
+        match intent:
+            case KeepRun():
+                return await self._keep(intent)
+            case EndRun():
+                return await self._ask(intent.run_id, lambda link: link.stop(reason="stopped"))
+            case ResizeTerminal():
+                return await self._ask(
+                    intent.run_id, lambda link: link.resize(rows=intent.rows, cols=intent.cols)
+                )
+            case _:
+                raise AssertionError(f"BUG: {type(intent).__name__} is not for runs")
+
+    async def _keep(self, intent: KeepRun) -> bool:
+        found = await self._backend.dial(intent.run_id)
+        if isinstance(found, port.Gone) and not found.entries and not intent.is_started:
+            refused = await self._start(intent)
+            if refused is not None:
+                return await self._not_started(intent, refused)
+            found = await self._backend.dial(intent.run_id)
+        if isinstance(found, port.Unreachable):
+            log.warning("keeper.unreachable", extra={"run_id": intent.run_id, "evidence": found.evidence})
+            return False
+        if isinstance(found, port.Gone):
+            return await self._bury(intent, found)
+        async with found as link:
+            return await self._listen(intent, link)
+
+    async def _start(self, intent: KeepRun) -> port.StartRefused | None:
+        launch = await self._to_launch(intent)
+        if isinstance(launch, port.StartRefused):
+            return launch
+        started = await self._backend.start(launch)
+        if isinstance(started, port.Kept) or started.code == "used":
+            return None
+        return started
+
+    async def _to_launch(self, intent: KeepRun) -> port.LaunchSpec | port.StartRefused:
+        prompt = await self._place_prompt(intent)
+        adapter = adapter_named(intent.adapter)
+        agent = AgentSpec(adapter=intent.adapter, argv=intent.argv)
+        command = adapter.command(to_request(agent, prompt=prompt)) if adapter else None
+        if command is None or isinstance(command, AgentRefused):
+            why = command.message if command else f"no adapter is named {intent.adapter}"
+            return port.StartRefused(code="bad_spec", message=why, run_id=intent.run_id)
+        cwd = intent.cwd or str(self._scratch(intent.run_id))
+        around = self._surroundings
+        variables = {
+            "MP_SOCKET": around.socket,
+            "MP_TOKEN": self._tokens.run_token(intent.workspace_id, intent.run_id),
+            "MP_WORKSPACE": intent.workspace_id,
+            "MP_PROJECT": intent.project_id,
+            "MP_SESSION": intent.session_id,
+            "MP_RUN": intent.run_id,
+            **command.env,
+        }
+        env = run_environment(
+            home=around.home, commands_dir=around.commands_dir, variables=variables, path=around.path
+        )
+        return port.LaunchSpec(
+            run_id=intent.run_id, argv=command.argv, cwd=cwd, env=env, rows=intent.rows, cols=intent.cols
+        )
+
+    async def _place_prompt(self, intent: KeepRun) -> str | None:
+        if intent.prompt is None:
+            return None
+        text = await self._artifacts.get(intent.prompt.ref)
+        folder = self._backend.run_dir(intent.run_id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / PROMPT_NAME
+        await asyncio.to_thread(path.write_bytes, text or b"")
+        return str(path)
+
+    def _scratch(self, run_id: str) -> Path:
+        folder = self._backend.run_dir(run_id) / SCRATCH_NAME
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    async def _not_started(self, intent: KeepRun, refused: port.StartRefused) -> bool:
+        if refused.code == "timed_out":
+            return False
+        ended = ReportExited(
+            workspace_id=intent.workspace_id,
+            run_id=intent.run_id,
+            how="not_started",
+            failure=FailureClass.SPAWN_FAILED,
+            reason=refused.message[:REASON_MAX],
+        )
+        await report(self._reporter, ended, key=f"{intent.name}/not-started")
+        return True
+
+    async def _bury(self, intent: KeepRun, gone: port.Gone) -> bool:
+        """No keeper is left: what its journal says is what is known."""
+        for entry in gone.entries:
+            await self._take(intent, entry)
+        swept = await self._backend.sweep(intent.run_id)
+        if gone.last_word is None:
+            names = ", ".join(f"{each.name} ({each.pid})" for each in swept)
+            evidence = f"{gone.evidence}; ended what was left: {names}" if swept else gone.evidence
+            lost = ReportLost(
+                workspace_id=intent.workspace_id, run_id=intent.run_id, evidence=evidence[:REASON_MAX]
+            )
+            await report(self._reporter, lost, key=f"{intent.name}/lost")
+        return True
+
+    async def _listen(self, intent: KeepRun, link: port.RunLink) -> bool:
+        """Reports and looks, until the end is reported. False where the link broke first."""
+        looking = asyncio.create_task(self._look(intent, link), name=f"look {intent.run_id}")
+        try:
+            async for entry in link.entries():
+                is_over = await self._take(intent, entry)
+                await link.ack(entry.number)
+                if is_over:
+                    return True
+        except port.LinkClosedError:
+            return False
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+        return False
+
+    async def _take(self, intent: KeepRun, entry: port.Entry) -> bool:
+        """Report what an entry means; whether it was the last word."""
+        key = f"run/{intent.run_id}/journal/{entry.number}"
+        said = entry.report
+        if isinstance(said, port.Started):
+            started = ReportStarted(
+                workspace_id=intent.workspace_id,
+                run_id=intent.run_id,
+                pid=said.pid,
+                start_time=said.start_time,
+            )
+            await report(self._reporter, started, key=key)
+        elif isinstance(said, port.StartFailed):
+            failed = ReportExited(
+                workspace_id=intent.workspace_id,
+                run_id=intent.run_id,
+                how="not_started",
+                failure=FailureClass(said.failure),
+                reason=said.message[:REASON_MAX],
+            )
+            await report(self._reporter, failed, key=key)
+        elif isinstance(said, port.Exited):
+            ended = ReportExited(
+                workspace_id=intent.workspace_id,
+                run_id=intent.run_id,
+                how=said.how,
+                code=said.code,
+                signal=said.signal,
+                reason=said.reason[:REASON_MAX] if said.reason else None,
+                output_bytes=said.output_bytes,
+                leftovers=len(said.survivors),
+                recording=await self._keep_recording(intent.run_id),
+            )
+            await report(self._reporter, ended, key=key)
+        return isinstance(said, port.StartFailed | port.Exited)
+
+    async def _keep_recording(self, run_id: str) -> ArtifactRef | None:
+        path = self._backend.run_dir(run_id) / RECORDING_NAME
+        return await self._artifacts.put_file(path) if path.is_file() else None
+
+    async def _look(self, intent: KeepRun, link: port.RunLink) -> None:
+        """Observe while it runs: often while things change, seldom while they don't."""
+        last: Seen | None = None
+        pause = LOOK_S
+        with contextlib.suppress(port.LinkClosedError):
+            while True:
+                seen = observe(await link.status())
+                if intent.run_id in self._answered:
+                    self._answered.discard(intent.run_id)
+                    last, pause = None, LOOK_S
+                if seen is not None and (last is None or seen.status != last.status):
+                    last, pause = seen, LOOK_S
+                    await self._observed(intent, seen)
+                else:
+                    pause = min(LOOK_S_MAX, pause * LOOK_GROWTH)
+                await self._clock.sleep(pause)
+
+    async def _observed(self, intent: KeepRun, seen: Seen) -> None:
+        observed = ReportStatus(
+            workspace_id=intent.workspace_id,
+            run_id=intent.run_id,
+            status=seen.status,
+            rule=seen.rule,
+            rule_version=seen.rule_version,
+            evidence=seen.evidence[:REASON_MAX],
+        )
+        await self._reporter.execute(observed, key=f"run/{intent.run_id}/seen/{self._clock.now()}")
+
+    async def _ask(
+        self, run_id: str, request: Callable[[port.RunLink], Awaitable[port.Done | port.RequestRefused]]
+    ) -> bool:
+        """One request. A run that is gone needs nothing; one that can't be reached is asked again."""
+        found = await self._backend.dial(run_id)
+        if isinstance(found, port.Gone):
+            return True
+        if isinstance(found, port.Unreachable):
+            return False
+        async with found as link:
+            answer = await request(link)
+        return isinstance(answer, port.Done) or answer.code == "not_running"
