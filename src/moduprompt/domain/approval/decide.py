@@ -17,11 +17,13 @@ from moduprompt.protocol import UserId, invalid
 def decide(
     command: ApprovalCommand,
     own: ApprovalState | None,
-    world: World,  # noqa: ARG001
+    world: World,
     context: Context,
 ) -> Decision:
     """Facts, or why not."""
     assert own is not None, "BUG: the kernel refuses orders to what does not exist"
+    if context.actor.kind != "user":
+        return invalid("not_a_user", f"approval {own.approval_id} needs a user's word")
     user_id = UserId(context.actor.id)
     match command:
         case GrantApproval():
@@ -29,6 +31,8 @@ def decide(
                 return []
             if own.status != "requested":
                 return _decided(own)
+            if _has_granted(user_id, own, world):
+                return _needs_another(own)
             return [ApprovalGranted(approval_id=own.approval_id, user_id=user_id, reason=command.reason)]
         case DenyApproval():
             if own.status == "denied":
@@ -48,6 +52,18 @@ def decide(
             return [ApprovalRevoked(approval_id=own.approval_id, user_id=user_id, reason=command.reason)]
         case _:
             assert_never(command)
+
+
+def _has_granted(user_id: UserId, own: ApprovalState, world: World) -> bool:
+    asked = world.related(ApprovalState, own.gate_id)
+    return any(each.status == "granted" and each.user_id == user_id for each in asked)
+
+
+def _needs_another(own: ApprovalState) -> Decision:
+    return invalid(
+        "second_person_needed",
+        f"approval {own.approval_id} needs somebody else: you have said yes to gate {own.gate_id} already",
+    )
 
 
 def _decided(own: ApprovalState) -> Decision:

@@ -32,7 +32,7 @@ def decide(command: ProjectCommand, own: ProjectState | None, world: World, cont
     assert own is not None, "BUG: the kernel refuses orders to what does not exist"
     match command:
         case AttachRepository():
-            return _attach(own, context)
+            return _attach(own, world, context)
         case DetachRepository():
             if all(r.repository_id != command.repository_id for r in own.repositories):
                 return missing("repository", command.repository_id)
@@ -47,10 +47,24 @@ def decide(command: ProjectCommand, own: ProjectState | None, world: World, cont
             assert_never(command)
 
 
-def _create(command: CreateProject, world: World, context: Context) -> Decision:
+def takes_no_work(project: ProjectState, world: World) -> Rejection | None:
+    """Why nothing new may begin in this project; None where it may."""
+    if project.status == "archived":
+        return invalid("project_archived", f"project {project.project_id} is archived and takes no work")
+    return _archived_home(world)
+
+
+def _archived_home(world: World) -> Rejection | None:
     home = world.find(WorkspaceState, world.workspace_id)
-    if home is not None and home.status == "archived":
-        return invalid("workspace_archived", f"workspace {home.workspace_id} is archived and takes no work")
+    if home is None or home.status != "archived":
+        return None
+    return invalid("workspace_archived", f"workspace {home.workspace_id} is archived and takes no work")
+
+
+def _create(command: CreateProject, world: World, context: Context) -> Decision:
+    refused = _archived_home(world)
+    if refused is not None:
+        return refused
     project_id = context.mint(ProjectId)
     facts: list[Event] = [ProjectCreated(project_id=project_id, name=command.name)]
     if command.repository is None:
@@ -59,9 +73,10 @@ def _create(command: CreateProject, world: World, context: Context) -> Decision:
     return attached if isinstance(attached, Rejection) else [*facts, attached]
 
 
-def _attach(own: ProjectState, context: Context) -> Decision:
-    if own.status == "archived":
-        return invalid("project_archived", f"project {own.project_id} is archived and takes no work")
+def _attach(own: ProjectState, world: World, context: Context) -> Decision:
+    refused = takes_no_work(own, world)
+    if refused is not None:
+        return refused
     if len(own.repositories) >= REPOSITORIES_MAX:
         return invalid("too_many_repositories", f"project {own.project_id} has {REPOSITORIES_MAX} already")
     attached = _seen(own.project_id, context)

@@ -41,6 +41,10 @@ class ProjectState(State, frozen=True, kw_only=True):
         """The one that worktrees are made from when none is named: the first."""
         return self.repositories[0] if self.repositories else None
 
+    def repository_at(self, path: str) -> Repository | None:
+        """The one that lies there, while it belongs to the project."""
+        return next((each for each in self.repositories if each.path == path), None)
+
 
 def evolve(own: ProjectState | None, event: ProjectFact) -> ProjectState:
     """The state after a fact."""

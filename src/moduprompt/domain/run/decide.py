@@ -3,6 +3,8 @@
 from typing import assert_never
 
 from moduprompt.domain.decider import Context, Decision, Event, World
+from moduprompt.domain.project.decide import takes_no_work
+from moduprompt.domain.project.state import ProjectState
 from moduprompt.domain.run.commands import (
     ReportExited,
     ReportLost,
@@ -93,6 +95,11 @@ def _start(command: StartRun, world: World, context: Context) -> Decision:
         return missing("session", command.session_id)
     if isinstance(context.observed, Rejection):
         return context.observed
+    return unfit_to_run(session, world) or begin_run(session, world, context)
+
+
+def unfit_to_run(session: SessionState, world: World) -> Rejection | None:
+    """Why this session can't start its program now; None where it can."""
     if session.status == "closed":
         return invalid("session_closed", f"session {session.session_id} is closed and starts nothing")
     live = live_run(session.session_id, world)
@@ -103,9 +110,14 @@ def _start(command: StartRun, world: World, context: Context) -> Decision:
             hint=f"mpctl run stop {live.run_id}",
             run_id=live.run_id,
         )
-    if session.place == "new_worktree" and session.worktree_id is None:
-        return invalid("no_worktree", f"the worktree of session {session.session_id} is not there yet")
+    project = world.find(ProjectState, session.project_id)
+    return (takes_no_work(project, world) if project else None) or _unfit_place(session, world)
+
+
+def _unfit_place(session: SessionState, world: World) -> Rejection | None:
     tree = world.find(WorktreeState, session.worktree_id) if session.worktree_id else None
+    if session.place == "new_worktree" and (tree is None or tree.status != "ready"):
+        return invalid("no_worktree", f"session {session.session_id} has no worktree to run in")
     if tree is not None and tree.writer not in (None, session.session_id):
         return invalid(
             "writer_locked",
@@ -113,7 +125,7 @@ def _start(command: StartRun, world: World, context: Context) -> Decision:
             hint=f"mpctl session show {tree.writer}",
             writer=tree.writer,
         )
-    return begin_run(session, world, context)
+    return None
 
 
 def _resize(command: ResizeRun, own: RunState) -> Decision:

@@ -5,7 +5,7 @@ from typing import ClassVar, TypeAlias
 from moduprompt.domain.decider import Event
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import ExitHow, ObservedStatus, Side
-from moduprompt.domain.session.commands import AgentSpec
+from moduprompt.domain.session.commands import Agent
 from moduprompt.protocol import Count, Id, ProjectId, Reason, Ref, RunId, SessionId, WorktreeId
 
 
@@ -26,7 +26,7 @@ class RunRequested(RunEvent, frozen=True, kw_only=True):
     session_id: Id[SessionId]
     project_id: Id[ProjectId]
     worktree_id: Id[WorktreeId] | None = None
-    agent: AgentSpec
+    agent: Agent
     ordinal: Count
     token_sha256: str
     rows: Side

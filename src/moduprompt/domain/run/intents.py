@@ -106,7 +106,9 @@ def _type(own: RunState, world: World) -> tuple[Intent, ...]:
     first = session.prompts[0] if session and session.prompts else None
     if session is None or first is None or own.status != "started":
         return ()
-    if own.observed != "waiting_input" and not first.is_placed:
+    ends = own.stop_requested or session.status == "closed"
+    # What was placed may have been typed: that is found out, whatever else happens.
+    if not first.is_placed and (ends or own.observed != "waiting_input"):
         return ()
     return (
         TypePrompt(

@@ -1,4 +1,4 @@
-"""What follows for runs from facts about sessions, and from a run's end for its worktree."""
+"""What follows for runs from facts about sessions, and from a run's end for its session and worktree."""
 
 from moduprompt.domain.decider import Context, Event, World
 from moduprompt.domain.run.decide import begin_run, live_run
@@ -11,6 +11,7 @@ from moduprompt.domain.run.events import (
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.events import (
     PromptSubmitted,
+    PromptUncertain,
     SessionClosed,
     SessionForked,
     SessionSpawned,
@@ -29,14 +30,11 @@ def react(event: Event, world: World, context: Context) -> list[Event]:
         case SessionSpawned() | SessionForked():
             return _begin(event.session_id, world, context) if event.place == "none" else []
         case SessionClosed():
-            live = live_run(event.session_id, world)
-            if live is None or live.stop_requested:
-                return []
-            return [RunStopRequested(run_id=live.run_id, reason="session closed")]
+            return _closed(event, world)
         case PromptSubmitted():
             return _answered(event, world)
         case RunExited() | RunLost():
-            return _release(event, world)
+            return _ended(event, world)
         case _:
             return []
 
@@ -46,6 +44,14 @@ def _begin(session_id: str, world: World, context: Context) -> list[Event]:
     if session is None or session.status == "closed" or live_run(session_id, world) is not None:
         return []
     return begin_run(session, world, context)
+
+
+def _closed(event: SessionClosed, world: World) -> list[Event]:
+    live = live_run(event.session_id, world)
+    if live is not None:
+        return [] if live.stop_requested else [RunStopRequested(run_id=live.run_id, reason="session closed")]
+    session = world.find(SessionState, event.session_id)
+    return _released(session, world) if session else []
 
 
 def _answered(event: PromptSubmitted, world: World) -> list[Event]:
@@ -63,9 +69,29 @@ def _answered(event: PromptSubmitted, world: World) -> list[Event]:
     ]
 
 
-def _release(event: RunExited | RunLost, world: World) -> list[Event]:
+def _ended(event: RunExited | RunLost, world: World) -> list[Event]:
     run = world.find(RunState, event.run_id)
-    tree = world.find(WorktreeState, run.worktree_id) if run and run.worktree_id else None
-    if run is None or tree is None or tree.writer != run.session_id:
+    session = world.find(SessionState, run.session_id) if run else None
+    if session is None:
         return []
-    return [WriterReleased(worktree_id=tree.worktree_id, fence=tree.fence)]
+    evidence = f"run {event.run_id} ended before it was confirmed"
+    doubtful = [
+        PromptUncertain(session_id=session.session_id, prompt_id=each.prompt_id, evidence=evidence)
+        for each in session.prompts
+        if each.is_placed
+    ]
+    return [*_released(session, world), *doubtful]
+
+
+def _released(session: SessionState, world: World) -> list[Event]:
+    # A closed session holds nothing anywhere: nobody would be left to give it back.
+    if session.status == "closed":
+        trees = list(world.every(WorktreeState))
+    else:
+        own = world.find(WorktreeState, session.worktree_id) if session.worktree_id else None
+        trees = [own] if own else []
+    return [
+        WriterReleased(worktree_id=tree.worktree_id, fence=tree.fence)
+        for tree in trees
+        if tree.writer == session.session_id
+    ]

@@ -1,8 +1,9 @@
 """A run's state.
 
     (none) ── requested ──→ requested ── started ──→ started ── exited ──→ exited
-                                ├─ exited (not_started) ──────────┼───────→ exited
-                                └─ lost ──────────────────────────┴─ lost ─→ lost
+                                │                       └─── lost ────→ lost
+                                ├─ exited ──→ exited
+                                └─ lost ────→ lost
 
 What it was last seen doing is kept beside, with its rule; it decides nothing here but
 whether a prompt may be typed.
@@ -25,7 +26,7 @@ from moduprompt.domain.run.events import (
     RunStatusObserved,
     RunStopRequested,
 )
-from moduprompt.domain.session.commands import AgentSpec
+from moduprompt.domain.session.commands import Agent
 from moduprompt.protocol import ProjectId, RunId, SessionId, WorktreeId
 
 RunStatus: TypeAlias = Literal["requested", "started", "exited", "lost"]
@@ -40,7 +41,7 @@ class RunState(State, frozen=True, kw_only=True):
     session_id: SessionId
     project_id: ProjectId
     worktree_id: WorktreeId | None
-    agent: AgentSpec
+    agent: Agent
     ordinal: int
     token_sha256: str
     rows: int

@@ -17,11 +17,22 @@ Place: TypeAlias = Literal["new_worktree", "none"]
 ForkMode: TypeAlias = Literal["default", "same_branch", "planning_only"]
 
 
-class AgentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which program, by its adapter, and the words it is started with."""
+class Agent(msgspec.Struct, frozen=True, kw_only=True):
+    """Which program, by its adapter, and the words it is started with: as facts hold it.
+
+    Facts ignore fields that they don't know, so that an old client reads a new log.
+    """
 
     adapter: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
     argv: Annotated[tuple[Word, ...], msgspec.Meta(max_length=ARGV_MAX)] = ()
+
+
+class AgentSpec(Agent, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same as orders hold it: a field that is not known is refused."""
+
+    def to_agent(self) -> Agent:
+        """What the fact says."""
+        return Agent(adapter=self.adapter, argv=self.argv)
 
 
 class SpawnSession(Command, frozen=True, kw_only=True):

@@ -4,10 +4,12 @@ import re
 from typing import assert_never
 
 from moduprompt.domain.decider import Context, Decision, World
+from moduprompt.domain.project.decide import takes_no_work
 from moduprompt.domain.project.state import ProjectState
 from moduprompt.domain.session.commands import (
     CloseSession,
     ForkSession,
+    Place,
     PromptSession,
     RenameSession,
     ReportPrompt,
@@ -39,7 +41,7 @@ def decide(command: SessionCommand, own: SessionState | None, world: World, cont
     assert own is not None, "BUG: the kernel refuses orders to what does not exist"
     match command:
         case ForkSession():
-            return _fork(command, own, context)
+            return _fork(command, own, world=world, context=context)
         case PromptSession():
             return _prompt(own, context)
         case RenameSession():
@@ -73,7 +75,7 @@ def _spawn(command: SpawnSession, world: World, context: Context) -> Decision:
         parent = world.find(SessionState, command.parent_session_id)
         if parent is None:
             return missing("session", command.parent_session_id)
-    refused = _unfit_project(project, command) or _unfit_parent(parent, command)
+    refused = _unfit_project(project, command.place, world) or _unfit_parent(parent, command)
     if refused is not None:
         return refused
     session_id = context.mint(SessionId)
@@ -86,7 +88,7 @@ def _spawn(command: SpawnSession, world: World, context: Context) -> Decision:
             session_id=session_id,
             project_id=command.project_id,
             name=command.name,
-            agent=command.agent,
+            agent=command.agent.to_agent(),
             may=narrowed(command.may, parent.may if parent else DEFAULT_RIGHTS),
             root_session_id=path[0],
             path=path,
@@ -100,10 +102,11 @@ def _spawn(command: SpawnSession, world: World, context: Context) -> Decision:
     ]
 
 
-def _unfit_project(project: ProjectState, command: SpawnSession) -> Rejection | None:
-    if project.status == "archived":
-        return invalid("project_archived", f"project {project.project_id} is archived and takes no work")
-    if command.place == "new_worktree" and project.main_repository() is None:
+def _unfit_project(project: ProjectState, place: Place, world: World) -> Rejection | None:
+    refused = takes_no_work(project, world)
+    if refused is not None:
+        return refused
+    if place == "new_worktree" and project.main_repository() is None:
         return invalid(
             "no_repository",
             f"project {project.project_id} has no repository to make a worktree from",
@@ -124,9 +127,43 @@ def _unfit_parent(parent: SessionState | None, command: SpawnSession) -> Rejecti
     return None
 
 
-def _fork(command: ForkSession, own: SessionState, context: Context) -> Decision:
+def _fork(command: ForkSession, own: SessionState, *, world: World, context: Context) -> Decision:
     if isinstance(context.observed, Rejection):
         return context.observed
+    place: Place = "new_worktree" if command.mode == "default" else "none"
+    refused = _unfit_fork(command, own) or _unfit_home(own, place, world)
+    if refused is not None:
+        return refused
+    session_id = context.mint(SessionId)
+    wants_tree = place == "new_worktree"
+    path = (*own.path[:-1], session_id)
+    return [
+        SessionForked(
+            session_id=session_id,
+            project_id=own.project_id,
+            name=command.name,
+            agent=command.agent.to_agent() if command.agent else own.agent,
+            may=own.may,
+            root_session_id=path[0],
+            path=path,
+            place=place,
+            branch=(command.branch or branch_name(command.name, session_id)) if wants_tree else None,
+            base=own.branch if wants_tree else None,
+            parent_session_id=own.parent_session_id,
+            prompt=context.text_ref,
+            fork_of=own.session_id,
+            mode=command.mode,
+        )
+    ]
+
+
+def _unfit_home(own: SessionState, place: Place, world: World) -> Rejection | None:
+    project = world.find(ProjectState, own.project_id)
+    assert project is not None, "BUG: a session's project exists"
+    return _unfit_project(project, place, world)
+
+
+def _unfit_fork(command: ForkSession, own: SessionState) -> Rejection | None:
     if command.mode == "same_branch":
         return invalid(
             "fork_mode_unavailable",
@@ -139,27 +176,7 @@ def _fork(command: ForkSession, own: SessionState, context: Context) -> Decision
             f"session {own.session_id} has no worktree to fork from",
             hint="use --mode planning_only, or wait until its worktree is there",
         )
-    session_id = context.mint(SessionId)
-    wants_tree = command.mode == "default"
-    path = (*own.path[:-1], session_id)
-    return [
-        SessionForked(
-            session_id=session_id,
-            project_id=own.project_id,
-            name=command.name,
-            agent=command.agent or own.agent,
-            may=own.may,
-            root_session_id=path[0],
-            path=path,
-            place="new_worktree" if wants_tree else "none",
-            branch=(command.branch or branch_name(command.name, session_id)) if wants_tree else None,
-            base=own.branch if wants_tree else None,
-            parent_session_id=own.parent_session_id,
-            prompt=context.text_ref,
-            fork_of=own.session_id,
-            mode=command.mode,
-        )
-    ]
+    return None
 
 
 def _prompt(own: SessionState, context: Context) -> Decision:

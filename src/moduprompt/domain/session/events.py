@@ -3,7 +3,7 @@
 from typing import ClassVar, TypeAlias
 
 from moduprompt.domain.decider import Event
-from moduprompt.domain.session.commands import AgentSpec, ForkMode, Place
+from moduprompt.domain.session.commands import Agent, ForkMode, Place
 from moduprompt.policy.rights import Right
 from moduprompt.protocol import Id, Name, ProjectId, PromptId, Reason, SessionId, TaskId, TextRef, WorktreeId
 
@@ -22,7 +22,7 @@ class SessionBegun(SessionEvent, frozen=True, kw_only=True):
 
     project_id: Id[ProjectId]
     name: Name
-    agent: AgentSpec
+    agent: Agent
     may: tuple[Right, ...]
     root_session_id: Id[SessionId]
     path: tuple[SessionId, ...]

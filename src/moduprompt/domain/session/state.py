@@ -1,8 +1,12 @@
 """A session's state, and that of the prompts waiting in it.
 
 session:  (none) ── spawned | forked ──→ open ── closed ──→ closed
-prompt:   accepted ── placed ──→ placed ── submitted ──→ (done)
-                                   └────── uncertain ──→ (done)
+prompt:   accepted ── placed ──→ placed
+              │                    │
+              └────────────────────┴── submitted | uncertain ──→ (done)
+
+A prompt whose keys may have been typed when the run ended is uncertain: it is never
+typed again by itself. One that was never placed waits for the next run.
 """
 
 from typing import Literal, TypeAlias, assert_never
@@ -10,7 +14,7 @@ from typing import Literal, TypeAlias, assert_never
 from msgspec.structs import replace
 
 from moduprompt.domain.decider import State
-from moduprompt.domain.session.commands import AgentSpec, Place
+from moduprompt.domain.session.commands import Agent, Place
 from moduprompt.domain.session.events import (
     PromptAccepted,
     PromptPlaced,
@@ -44,7 +48,7 @@ class SessionState(State, frozen=True, kw_only=True):
     session_id: SessionId
     project_id: ProjectId
     name: str
-    agent: AgentSpec
+    agent: Agent
     may: tuple[Right, ...]
     root_session_id: SessionId
     path: tuple[SessionId, ...]

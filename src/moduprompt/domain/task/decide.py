@@ -3,10 +3,11 @@
 from typing import assert_never
 
 from moduprompt.domain.decider import Context, Decision, Event, World
-from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.gate.events import GateBlocked
+from moduprompt.domain.project.decide import takes_no_work
 from moduprompt.domain.project.state import ProjectState
 from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.task.attempts import awaits_person, begin_attempt, failed_attempt, input_facts
 from moduprompt.domain.task.commands import (
     AdvanceStage,
     AssignTask,
@@ -24,24 +25,19 @@ from moduprompt.domain.task.commands import (
     TaskCommand,
 )
 from moduprompt.domain.task.events import (
-    AttemptFailed,
     DeadlineMissed,
     DeadlineSet,
-    RetryScheduled,
-    StageChanged,
     TaskAssigned,
     TaskCancelled,
     TaskCompleted,
     TaskCreated,
-    TaskFailed,
     TaskPaused,
     TaskResumed,
-    TaskStarted,
 )
-from moduprompt.domain.task.proposals import propose
+from moduprompt.domain.task.proposals import closed_gates, moved, propose
 from moduprompt.domain.task.stages import Stage
 from moduprompt.domain.task.state import TaskState
-from moduprompt.protocol import GateId, Micros, Rejection, TaskId, invalid, missing, to_micros, to_timestamp
+from moduprompt.protocol import GateId, Rejection, TaskId, invalid, missing, to_micros
 
 
 def decide(command: TaskCommand, own: TaskState | None, world: World, context: Context) -> Decision:
@@ -50,9 +46,11 @@ def decide(command: TaskCommand, own: TaskState | None, world: World, context: C
         return _create(command, world, context)
     assert own is not None, "BUG: the kernel refuses orders to what does not exist"
     if isinstance(command, FireRetry | FireDeadline):
-        return _fire(command, own)
+        return _fire(command, own, world=world, context=context)
     if isinstance(command, RetryTask):
-        return _retry(own)
+        return _retry(own, world, context)
+    if isinstance(command, AssignTask) and own.phase == "failed":
+        return _assign(command, own, world)  # so that somebody else can retry it
     if isinstance(command, CancelTask) and own.phase == "cancelled":
         return []
     if isinstance(command, CompleteTask) and own.phase == "succeeded":
@@ -80,45 +78,32 @@ def _on_open(
         case AssignTask():
             return _assign(command, own, world)
         case StartTask():
-            return _start(own)
+            return _start(own, world, context)
         case AdvanceStage():
             return propose(own, command.to, world=world, context=context)
         case CompleteTask():
             return _complete(own)
         case FailTask():
-            return failed_attempt(own, command.failure, reason=command.reason, context=context)
+            return _fail(command, own, context)
         case CancelTask():
             return [TaskCancelled(task_id=own.task_id, reason=command.reason)]
         case PauseTask():
             return [] if own.phase == "paused" else [TaskPaused(task_id=own.task_id)]
         case ResumeTask():
-            return [TaskResumed(task_id=own.task_id)] if own.phase == "paused" else []
+            return _resume(own, world)
         case SetDeadline():
             return _deadline(command, own, context)
         case _:
             assert_never(command)
 
 
-def failed_attempt(own: TaskState, failure: FailureClass, *, reason: str, context: Context) -> list[Event]:
-    """The end of an attempt: another one where the rule allows, else the end of the task."""
-    if own.phase != "running":
-        return []
-    facts: list[Event] = [
-        AttemptFailed(task_id=own.task_id, attempt=own.attempt, failure=failure, reason=reason)
-    ]
-    if not own.retry.allows(failure, attempt=own.attempt):
-        return [*facts, TaskFailed(task_id=own.task_id, failure=failure, reason=reason)]
-    delay = own.retry.delay_us(attempt=own.attempt, seed=context.seed)
-    due_at = to_timestamp(Micros(context.now + delay))
-    return [*facts, RetryScheduled(task_id=own.task_id, attempt=own.attempt + 1, due_at=due_at)]
-
-
 def _create(command: CreateTask, world: World, context: Context) -> Decision:
     project = world.find(ProjectState, command.project_id)
     if project is None:
         return missing("project", command.project_id)
-    if project.status == "archived":
-        return invalid("project_archived", f"project {project.project_id} is archived and takes no work")
+    refused = takes_no_work(project, world)
+    if refused is not None:
+        return refused
     names = [stage.name for stage in command.stages]
     if len(set(names)) != len(names):
         return invalid("stage_name_twice", "two stages of this task have the same name")
@@ -143,7 +128,7 @@ def _create(command: CreateTask, world: World, context: Context) -> Decision:
         project_id=command.project_id,
         title=command.title,
         stages=tuple(stages),
-        retry=command.retry,
+        retry=command.retry.to_budget(),
         priority=command.priority,
         description=context.text_ref,
     )
@@ -171,24 +156,42 @@ def _assign(command: AssignTask, own: TaskState, world: World) -> Decision:
         )
     if own.session_id == session.session_id:
         return []
-    return [TaskAssigned(task_id=own.task_id, session_id=session.session_id)]
+    if session.status == "closed" and session.worktree_id is None:
+        return invalid("session_closed", f"session {session.session_id} is closed and has no branch")
+    if own.is_merging():
+        return invalid("merge_under_way", f"the branch of task {own.task_id} is being merged")
+    waits = own.is_under_way() and awaits_person(session.session_id, world)
+    return [TaskAssigned(task_id=own.task_id, session_id=session.session_id), *input_facts(own, waits=waits)]
 
 
-def _start(own: TaskState) -> Decision:
+def _start(own: TaskState, world: World, context: Context) -> Decision:
     if own.phase == "running":
         return []
     if own.phase == "paused":
         return invalid(
             "task_paused", f"task {own.task_id} is paused", hint=f"mpctl task resume {own.task_id}"
         )
-    return _begin(own)
+    return begin_attempt(own, world, context)
 
 
-def _begin(own: TaskState) -> list[Event]:
-    facts: list[Event] = [TaskStarted(task_id=own.task_id, attempt=own.attempt + 1)]
-    if own.stage is None:
-        facts.append(StageChanged(task_id=own.task_id, stage=own.stages[0].name))
-    return facts
+def _fail(command: FailTask, own: TaskState, context: Context) -> Decision:
+    if not own.is_under_way():
+        return invalid(
+            "task_not_running",
+            f"task {own.task_id} is {own.status()}; there is no attempt to fail",
+            hint=f"mpctl task cancel {own.task_id}",
+            status=own.status(),
+        )
+    return failed_attempt(own, command.failure, reason=command.reason, context=context)
+
+
+def _resume(own: TaskState, world: World) -> Decision:
+    if own.phase != "paused":
+        return []
+    resumed = TaskResumed(task_id=own.task_id)
+    if not own.is_under_way() or own.proposed is None or closed_gates(own, own.proposed, world):
+        return [resumed]
+    return [resumed, *moved(own, own.proposed)]
 
 
 def _complete(own: TaskState) -> Decision:
@@ -200,15 +203,15 @@ def _complete(own: TaskState) -> Decision:
             f"task {own.task_id} is in {own.stage}; its last stage is {own.stages[-1].name}",
             hint=f"mpctl task advance {own.task_id}",
         )
-    if own.stages[-1].kind == "merge":
+    if own.is_merging():
         return invalid("merge_under_way", f"task {own.task_id} ends by itself when its branch is merged")
     return [TaskCompleted(task_id=own.task_id)]
 
 
-def _retry(own: TaskState) -> Decision:
+def _retry(own: TaskState, world: World, context: Context) -> Decision:
     if own.phase != "failed":
         return [] if own.is_open() else (_closed(own) or [])
-    return _begin(own)
+    return begin_attempt(own, world, context)
 
 
 def _deadline(command: SetDeadline, own: TaskState, context: Context) -> Decision:
@@ -224,12 +227,12 @@ def _deadline(command: SetDeadline, own: TaskState, context: Context) -> Decisio
     return [DeadlineSet(task_id=own.task_id, due_at=command.due_at)]
 
 
-def _fire(command: FireRetry | FireDeadline, own: TaskState) -> Decision:
+def _fire(command: FireRetry | FireDeadline, own: TaskState, *, world: World, context: Context) -> Decision:
     match command:
         case FireRetry():
             if own.phase != "queued" or own.retry_due is None or command.attempt != own.attempt + 1:
                 return []
-            return _begin(own)
+            return begin_attempt(own, world, context)
         case FireDeadline():
             if not own.is_open() or own.deadline != command.due_at:
                 return []

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from moduprompt.domain.decider import Event
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.task.retries import RetryRule
+from moduprompt.domain.task.retries import RetryBudget
 from moduprompt.domain.task.stages import Stage
 from moduprompt.protocol import Count, GateId, Id, Name, ProjectId, Reason, SessionId, TaskId, TextRef
 
@@ -28,7 +28,7 @@ class TaskCreated(TaskEvent, frozen=True, kw_only=True):
     project_id: Id[ProjectId]
     title: Name
     stages: tuple[Stage, ...]
-    retry: RetryRule
+    retry: RetryBudget
     priority: Count
     description: TextRef | None = None
 

@@ -2,7 +2,7 @@
 
 Forward, every gate of every stage on the way must hold. Backward is free: work that is
 taken up again needs nobody's leave. A proposal that is held stays noted, and is carried
-out by itself when the last gate opens.
+out by itself when the last gate opens, or when a pause that hid the opening ends.
 """
 
 from moduprompt.domain.decider import Context, Decision, Event, World
@@ -19,7 +19,7 @@ def propose(own: TaskState, to: str | None, *, world: World, context: Context) -
         return invalid(
             "task_not_running",
             f"task {own.task_id} is {own.phase}",
-            hint=f"mpctl task start {own.task_id}",
+            hint=f"mpctl task {'resume' if own.phase == 'paused' else 'start'} {own.task_id}",
             status=own.phase,
         )
     here = own.place_of(own.stage)
@@ -35,13 +35,19 @@ def propose(own: TaskState, to: str | None, *, world: World, context: Context) -
         )
     if there == here:
         return []
-    target = own.stages[there].name
+    return enter(own, own.stages[there].name, world=world, context=context)
+
+
+def enter(own: TaskState, target: str, *, world: World, context: Context) -> list[Event]:
+    """The move where the gates hold; else the note that it is held, with the approvals it needs."""
     closed = closed_gates(own, target, world)
     if not closed:
         return moved(own, target)
+    requests = missing_requests(closed, target, world=world, context=context)
     if own.proposed == target and "approval" in own.blocks:
-        return []
-    return _held(own, target, closed=closed, world=world, context=context)
+        return requests
+    ids: tuple[GateId, ...] = tuple(gate.gate_id for gate in closed)
+    return [TaskBlocked(task_id=own.task_id, by="approval", stage=target, gate_ids=ids), *requests]
 
 
 def closed_gates(own: TaskState, target: str, world: World) -> tuple[GateState, ...]:
@@ -59,14 +65,12 @@ def moved(own: TaskState, target: str) -> list[Event]:
     return [*facts, StageChanged(task_id=own.task_id, stage=target, before=own.stage)]
 
 
-def _held(
-    own: TaskState, target: str, *, closed: tuple[GateState, ...], world: World, context: Context
+def missing_requests(
+    closed: tuple[GateState, ...], target: str, *, world: World, context: Context
 ) -> list[Event]:
-    ids: tuple[GateId, ...] = tuple(gate.gate_id for gate in closed)
-    facts: list[Event] = [TaskBlocked(task_id=own.task_id, by="approval", stage=target, gate_ids=ids)]
-    facts.extend(
+    """The approvals that nobody is being asked for yet."""
+    return [
         approval_request(gate, context, reason=f"the task wants to enter {target}")
         for gate in closed
         if gate.gate_kind == "manual_approval" and pending_approval(gate, world) is None
-    )
-    return facts
+    ]

@@ -4,17 +4,17 @@ from moduprompt.domain.approval.events import ApprovalDenied
 from moduprompt.domain.approval.state import ApprovalState
 from moduprompt.domain.decider import Context, Event, World
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.gate.events import GateSatisfied
+from moduprompt.domain.gate.events import GateBlocked, GateSatisfied
 from moduprompt.domain.gate.state import GateState
-from moduprompt.domain.project.state import ProjectState
+from moduprompt.domain.run.decide import begin_run, unfit_to_run
 from moduprompt.domain.run.events import RunExited, RunLost, RunStatusObserved
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.state import SessionState
-from moduprompt.domain.task.decide import failed_attempt
-from moduprompt.domain.task.events import StageChanged, TaskBlocked, TaskCompleted, TaskUnblocked
-from moduprompt.domain.task.proposals import closed_gates, moved
+from moduprompt.domain.task.attempts import failed_attempt, input_facts, is_waiting
+from moduprompt.domain.task.events import StageChanged, TaskCompleted, TaskStarted, TaskUnblocked
+from moduprompt.domain.task.proposals import closed_gates, missing_requests, moved
 from moduprompt.domain.task.state import TaskState
-from moduprompt.domain.worktree.decide import merge_request
+from moduprompt.domain.worktree.decide import merge_request, merge_target
 from moduprompt.domain.worktree.events import WorktreeFailed, WorktreeMerged
 from moduprompt.domain.worktree.state import WorktreeState
 
@@ -24,12 +24,16 @@ def react(event: Event, world: World, context: Context) -> list[Event]:
     match event:
         case GateSatisfied():
             return _gate_opened(event, world)
+        case GateBlocked():
+            return _gate_closed(event, world, context)
         case ApprovalDenied():
             return _denied(event, world, context)
         case StageChanged():
             return _entered(event, world, context)
+        case TaskStarted():
+            return _tried_again(event, world, context)
         case WorktreeMerged() | WorktreeFailed():
-            return _merged(event, world, context)
+            return _worktree_moved(event, world, context)
         case RunStatusObserved():
             return _observed(event, world)
         case RunExited() | RunLost():
@@ -46,10 +50,20 @@ def _gate_opened(event: GateSatisfied, world: World) -> list[Event]:
     return [] if closed_gates(own, own.proposed, world) else moved(own, own.proposed)
 
 
+def _gate_closed(event: GateBlocked, world: World, context: Context) -> list[Event]:
+    own = world.find(TaskState, event.task_id)
+    if own is None or not own.is_under_way() or own.proposed is None:
+        return []
+    closed = tuple(g for g in closed_gates(own, own.proposed, world) if g.gate_id == event.gate_id)
+    return missing_requests(closed, own.proposed, world=world, context=context)
+
+
 def _denied(event: ApprovalDenied, world: World, context: Context) -> list[Event]:
     approval = world.find(ApprovalState, event.approval_id)
     own = world.find(TaskState, approval.task_id) if approval else None
-    if own is None or "approval" not in own.blocks:
+    if approval is None or own is None or own.proposed is None:
+        return []
+    if all(gate.gate_id != approval.gate_id for gate in closed_gates(own, own.proposed, world)):
         return []
     lifted = TaskUnblocked(task_id=own.task_id, by="approval")
     reason = event.reason or f"approval {event.approval_id} was denied"
@@ -58,49 +72,63 @@ def _denied(event: ApprovalDenied, world: World, context: Context) -> list[Event
 
 def _entered(event: StageChanged, world: World, context: Context) -> list[Event]:
     own = world.find(TaskState, event.task_id)
-    if own is None or own.stages[own.place_of(event.stage)].kind != "merge":
+    if own is None or own.kind_of(event.stage) != "merge":
         return []
+    return _merge(own, world, context)
+
+
+def _tried_again(event: TaskStarted, world: World, context: Context) -> list[Event]:
+    own = world.find(TaskState, event.task_id)
+    if own is None or event.attempt == 1 or own.stage is None:
+        return []
+    if own.is_merging():
+        return _merge(own, world, context)
+    session = world.find(SessionState, own.session_id) if own.session_id else None
+    if session is None or unfit_to_run(session, world) is not None:
+        return []  # it runs already, or a person must say who goes on
+    return begin_run(session, world, context)
+
+
+def _merge(own: TaskState, world: World, context: Context) -> list[Event]:
     tree = _tree_of(own, world)
-    project = world.find(ProjectState, own.project_id)
-    main = project.main_repository() if project else None
-    if tree is None or main is None:
-        reason = "no branch to merge: no session with a worktree is assigned"
+    into = merge_target(tree, world) if tree else None
+    if tree is None or into is None or tree.status != "ready":
+        reason = "no branch to merge: no session with a worktree in the project's repository is assigned"
         return failed_attempt(own, FailureClass.WORKTREE_CONFLICT, reason=reason, context=context)
-    return [merge_request(tree, main.branch)] if tree.merge_into is None else []
+    return [merge_request(tree, into)] if tree.merge_into is None else []
 
 
-def _merged(event: WorktreeMerged | WorktreeFailed, world: World, context: Context) -> list[Event]:
-    if isinstance(event, WorktreeFailed) and event.operation != "merge":
-        return []
+def _worktree_moved(event: WorktreeMerged | WorktreeFailed, world: World, context: Context) -> list[Event]:
     tree = world.find(WorktreeState, event.worktree_id)
     if tree is None or tree.session_id is None:
         return []
     facts: list[Event] = []
     for own in world.related(TaskState, tree.session_id):
-        merging = own.phase == "running" and own.stages[own.place_of(own.stage)].kind == "merge"
-        if not merging:
-            continue
         if isinstance(event, WorktreeFailed):
-            facts.extend(failed_attempt(own, event.failure, reason=event.reason, context=context))
-        elif own.stage == own.stages[-1].name:
+            facts.extend(_worktree_failed(event, own, context))
+        elif own.is_merging() and own.stage == own.stages[-1].name:
             facts.append(TaskCompleted(task_id=own.task_id))
     return facts
+
+
+def _worktree_failed(event: WorktreeFailed, own: TaskState, context: Context) -> list[Event]:
+    if event.operation == "merge" and own.is_merging():
+        return failed_attempt(own, event.failure, reason=event.reason, context=context)
+    if event.operation == "create":
+        # Its session is closed with it, so that trying again by itself can't help.
+        return failed_attempt(own, FailureClass.DEPENDENCY_FAILED, reason=event.reason, context=context)
+    return []
 
 
 def _observed(event: RunStatusObserved, world: World) -> list[Event]:
     run = world.find(RunState, event.run_id)
     if run is None:
         return []
-    waits = event.status in ("waiting_input", "blocked_on_permission")
+    waits = is_waiting(event.status)
     facts: list[Event] = []
     for own in world.related(TaskState, run.session_id):
-        if own.phase != "running" or waits == ("user_input" in own.blocks):
-            continue
-        facts.append(
-            TaskBlocked(task_id=own.task_id, by="user_input")
-            if waits
-            else TaskUnblocked(task_id=own.task_id, by="user_input")
-        )
+        if own.is_under_way():
+            facts.extend(input_facts(own, waits=waits))
     return facts
 
 
@@ -109,25 +137,27 @@ def _ended(event: RunExited | RunLost, world: World, context: Context) -> list[E
     if run is None:
         return []
     facts: list[Event] = []
-    failure = _failure_of(event)
+    failure = _failure_of(event, run)
     for own in world.related(TaskState, run.session_id):
-        if own.phase != "running":
+        if not own.is_under_way():
             continue
-        if "user_input" in own.blocks:
-            facts.append(TaskUnblocked(task_id=own.task_id, by="user_input"))
-        if failure is not None:
+        facts.extend(input_facts(own, waits=False))
+        # While merging, the work is the kernel's: how its agent ended says nothing about it.
+        if failure is not None and not own.is_merging():
             reason = f"run {event.run_id} ended as {failure.value}"
             facts.extend(failed_attempt(own, failure, reason=reason, context=context))
     return facts
 
 
-def _failure_of(event: RunExited | RunLost) -> FailureClass | None:
+def _failure_of(event: RunExited | RunLost, run: RunState) -> FailureClass | None:
     if isinstance(event, RunLost):
         return FailureClass.LOST
     if event.failure is not None:
         return event.failure
     if event.how == "timed_out":
         return FailureClass.TIMEOUT
+    if event.how == "not_started":
+        return None if run.stop_requested else FailureClass.SPAWN_FAILED
     if event.how == "signalled":
         return FailureClass.SIGNALLED
     return FailureClass.EXIT_NONZERO if event.how == "exited" and event.code else None

@@ -17,8 +17,8 @@ _MASK = (1 << 64) - 1
 DELAY_S_MAX = 7 * 24 * 3600  # a week; whoever waits longer should ask a person
 
 
-class RetryRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One retry budget, owned by the task."""
+class RetryBudget(msgspec.Struct, frozen=True, kw_only=True):
+    """One retry budget, owned by the task: as facts hold it, which ignore what they don't know."""
 
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=ATTEMPTS_MAX)] = 1
     backoff: Literal["fixed", "exponential"] = "exponential"
@@ -42,6 +42,21 @@ class RetryRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if self.jitter == "decorrelated":
             return min(cap, base + _mixed(seed) % (3 * steady - base + 1))
         return steady
+
+
+class RetryRule(RetryBudget, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same as orders hold it: a field that is not known is refused."""
+
+    def to_budget(self) -> RetryBudget:
+        """What the fact says."""
+        return RetryBudget(
+            max_attempts=self.max_attempts,
+            backoff=self.backoff,
+            delay_s=self.delay_s,
+            cap_s=self.cap_s,
+            jitter=self.jitter,
+            retry_on=self.retry_on,
+        )
 
 
 def _mixed(seed: int) -> int:

@@ -1,12 +1,16 @@
 """A task's state.
 
 (none) ── created ──→ queued ── started ──→ running ── completed ──→ succeeded
-                        ↑  ↑                  │ │ └──── failed ────→ failed ── started ──→ running
-                        │  └─ retry_scheduled ┘ │
-                        │                       └ blocked ⇄ unblocked   (shown as awaiting_user_input,
-                        │                                                blocked_by_approval, blocked_by_policy)
-                        └── resumed ── paused ←── queued | running
+                        ↑                     │ │ └──── failed ────→ failed ── started ──→ running
+                        └── retry_scheduled ──┘ │
+                                                └ blocked ⇄ unblocked   (shown as awaiting_user_input,
+                                                                         blocked_by_approval, blocked_by_policy)
+queued | running ── paused ──→ paused ── resumed ──→ queued | running
+paused ── completed ──→ succeeded, paused ── failed ──→ failed, paused ── retry_scheduled ──→ paused
 cancelled from every open state
+
+A pause holds back what would begin. What is under way ends as it ends, and is noted:
+a merge that was made completes the task, an attempt that failed has failed.
 """
 
 from typing import ClassVar, Literal, TypeAlias, assert_never
@@ -33,8 +37,8 @@ from moduprompt.domain.task.events import (
     TaskStarted,
     TaskUnblocked,
 )
-from moduprompt.domain.task.retries import RetryRule
-from moduprompt.domain.task.stages import Stage
+from moduprompt.domain.task.retries import RetryBudget
+from moduprompt.domain.task.stages import Stage, StageKind
 from moduprompt.protocol import ProjectId, SessionId, TaskId
 
 TaskPhase: TypeAlias = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
@@ -65,7 +69,7 @@ class TaskState(State, frozen=True, kw_only=True):
     task_id: TaskId
     project_id: ProjectId
     stages: tuple[Stage, ...]
-    retry: RetryRule
+    retry: RetryBudget
     phase: TaskPhase = "queued"
     paused_in: TaskPhase = "queued"
     stage: str | None = None
@@ -75,6 +79,7 @@ class TaskState(State, frozen=True, kw_only=True):
     retry_due: str | None = None
     deadline: str | None = None
     session_id: SessionId | None = None
+    resumes: int = 0
 
     def status(self) -> TaskStatus:
         """What people are told: a block shows in the place of `running`."""
@@ -85,6 +90,18 @@ class TaskState(State, frozen=True, kw_only=True):
     def is_open(self) -> bool:
         """Whether anything can still happen to it."""
         return self.phase in OPEN
+
+    def is_under_way(self) -> bool:
+        """Whether an attempt is being made: it runs, or was paused while it ran."""
+        return (self.paused_in if self.phase == "paused" else self.phase) == "running"
+
+    def is_merging(self) -> bool:
+        """Whether its attempt stands in a stage that merges."""
+        return self.is_under_way() and self.stage is not None and self.kind_of(self.stage) == "merge"
+
+    def kind_of(self, stage: str) -> StageKind:
+        """What is done in a stage of this task."""
+        return self.stages[self.place_of(stage)].kind
 
     def place_of(self, stage: str | None) -> int:
         """Where a stage stands in the row; -1 for none."""
@@ -133,17 +150,23 @@ def _moved(
         case AttemptFailed():
             return replace(own, blocks=(), proposed=None)
         case RetryScheduled():
-            return replace(own, phase="queued", retry_due=event.due_at)
+            held = own.phase == "paused"
+            return replace(
+                own,
+                phase="paused" if held else "queued",
+                paused_in="queued",
+                retry_due=event.due_at,
+            )
         case TaskCompleted():
-            return replace(own, phase="succeeded", deadline=None, blocks=())
+            return replace(own, phase="succeeded", deadline=None, blocks=(), proposed=None)
         case TaskFailed():
-            return replace(own, phase="failed", deadline=None, blocks=())
+            return replace(own, phase="failed", deadline=None, blocks=(), proposed=None)
         case TaskCancelled():
-            return replace(own, phase="cancelled", deadline=None, retry_due=None, blocks=())
+            return replace(own, phase="cancelled", deadline=None, retry_due=None, blocks=(), proposed=None)
         case TaskPaused():
             return replace(own, phase="paused", paused_in=own.phase)
         case TaskResumed():
-            return replace(own, phase=own.paused_in)
+            return replace(own, phase=own.paused_in, resumes=own.resumes + 1)
         case _:
             assert_never(event)
 

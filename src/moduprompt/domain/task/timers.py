@@ -9,10 +9,11 @@ from moduprompt.protocol import WorkspaceId, to_micros
 def timers(own: TaskState, workspace_id: WorkspaceId) -> tuple[Timer, ...]:
     """What must be fired, and when; a stale firing decides nothing."""
     due: list[Timer] = []
-    if own.retry_due is not None:
+    # Not while paused, and by another name after: a firing that came too early has used up its key.
+    if own.phase == "queued" and own.retry_due is not None:
         due.append(
             Timer(
-                name=f"{own.task_id}/retry/{own.attempt + 1}",
+                name=f"{own.task_id}/retry/{own.attempt + 1}.{own.resumes}",
                 due_at=to_micros(own.retry_due),
                 command=FireRetry(workspace_id=workspace_id, task_id=own.task_id, attempt=own.attempt + 1),
             )

@@ -7,7 +7,6 @@ from moduprompt.domain.item import Item, Rows, Stamp, View, revised
 from moduprompt.domain.task.events import (
     AttemptFailed,
     DeadlineSet,
-    RetryScheduled,
     StageChanged,
     TaskAssigned,
     TaskBlocked,
@@ -75,6 +74,7 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
     fact: TaskFact = event  # type: ignore[assignment]  # every TaskEvent is one of the union
     state = evolve(row.state, fact)
     changes = {"state": state, "status": state.status(), "proposed": state.proposed, **_changes(event)}
+    changes["retry_at"] = state.retry_due
     if "approval" not in state.blocks:
         changes["waits_for"] = ()
     rows.put(revised(row, stamp, **changes))
@@ -85,15 +85,13 @@ def _changes(event: Event) -> dict[str, object]:
         case TaskAssigned():
             return {"session_id": event.session_id}
         case TaskStarted():
-            return {"attempt": event.attempt, "retry_at": None, "failure": None}
+            return {"attempt": event.attempt, "failure": None}
         case StageChanged():
             return {"stage": event.stage}
         case TaskBlocked():
             return {"waits_for": event.gate_ids} if event.gate_ids else {}
         case AttemptFailed() | TaskFailed():
             return {"failure": f"{event.failure.value}: {event.reason}"}
-        case RetryScheduled():
-            return {"retry_at": event.due_at}
         case DeadlineSet():
             return {"due_at": event.due_at}
         case _:

@@ -41,6 +41,8 @@ def _create(command: CreateWorkspace, world: World, context: Context) -> Decisio
             f"workspace.create is judged in the system workspace, not in {world.workspace_id}",
             hint=f"send it with workspace_id {SYSTEM_WORKSPACE}",
         )
+    if context.actor.kind != "user":
+        return invalid("owner_is_no_user", f"a workspace belongs to a user, not to a {context.actor.kind}")
     return [
         WorkspaceCreated(
             workspace_id=context.mint(WorkspaceId), name=command.name, owner_id=UserId(context.actor.id)

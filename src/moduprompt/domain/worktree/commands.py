@@ -1,12 +1,14 @@
 """Orders about worktrees."""
 
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from moduprompt.domain.decider import Command
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.session.commands import BranchName
 from moduprompt.policy.rights import Right
 from moduprompt.protocol import Count, Id, Name, ProjectId, Reason, SessionId, WorktreeId
+
+Operation: TypeAlias = Literal["create", "commit", "merge", "delete"]
 
 
 class WorktreeOrder(Command, frozen=True, kw_only=True):
@@ -111,11 +113,12 @@ class ReportDeleted(WorktreeReport, frozen=True, kw_only=True):
 
 
 class ReportFailed(WorktreeReport, frozen=True, kw_only=True):
-    """A hand could not do what was wanted."""
+    """A hand could not do what was wanted. `generation` says which commit or merge it was."""
 
     wire: ClassVar[str] = "worktree.report_failed"
 
-    operation: Name
+    operation: Operation
+    generation: Count | None = None
     failure: FailureClass
     reason: Reason
 

@@ -3,6 +3,7 @@
 from typing import assert_never
 
 from moduprompt.domain.decider import Context, Decision, Event, World
+from moduprompt.domain.project.decide import takes_no_work
 from moduprompt.domain.project.state import ProjectState
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.worktree.commands import (
@@ -64,10 +65,20 @@ def merge_request(own: WorktreeState, into: str) -> MergeRequested:
     return MergeRequested(worktree_id=own.worktree_id, generation=own.merge_generation + 1, into=into)
 
 
+def merge_target(own: WorktreeState, world: World) -> str | None:
+    """The branch its project keeps in the same repository; None where that was detached."""
+    project = world.find(ProjectState, own.project_id)
+    repository = project.repository_at(own.repository) if project else None
+    return repository.branch if repository else None
+
+
 def _create(command: CreateWorktree, world: World, context: Context) -> Decision:
     project = world.find(ProjectState, command.project_id)
     if project is None:
         return missing("project", command.project_id)
+    refused = takes_no_work(project, world)
+    if refused is not None:
+        return refused
     main = project.main_repository()
     if main is None:
         return invalid(
@@ -96,11 +107,12 @@ def _not_ready(own: WorktreeState) -> Rejection | None:
 
 
 def _acquire(command: AcquireWriter, own: WorktreeState, world: World) -> Decision:
-    if world.find(SessionState, command.session_id) is None:
+    session = world.find(SessionState, command.session_id)
+    if session is None:
         return missing("session", command.session_id)
     if own.writer == command.session_id:
         return []
-    refused = _not_ready(own)
+    refused = _not_ready(own) or _unfit_writer(session, own)
     if refused is not None:
         return refused
     if own.writer is not None:
@@ -111,6 +123,16 @@ def _acquire(command: AcquireWriter, own: WorktreeState, world: World) -> Decisi
             writer=own.writer,
         )
     return [WriterLocked(worktree_id=own.worktree_id, session_id=command.session_id, fence=own.fence + 1)]
+
+
+def _unfit_writer(session: SessionState, own: WorktreeState) -> Rejection | None:
+    if session.status == "closed":
+        return invalid("session_closed", f"session {session.session_id} is closed and writes nothing")
+    if session.project_id != own.project_id:
+        return invalid(
+            "other_project", f"session {session.session_id} belongs to project {session.project_id}"
+        )
+    return None
 
 
 def _release(command: ReleaseWriter, own: WorktreeState) -> Decision:
@@ -144,11 +166,14 @@ def _merge(own: WorktreeState, world: World) -> Decision:
         return refused
     if own.merge_into is not None:
         return []
-    project = world.find(ProjectState, own.project_id)
-    main = project.main_repository() if project else None
-    if main is None:
-        return invalid("no_repository", f"project {own.project_id} has no repository to merge into")
-    return [merge_request(own, main.branch)]
+    into = merge_target(own, world)
+    if into is None:
+        return invalid(
+            "no_repository",
+            f"repository {own.repository} of worktree {own.worktree_id} belongs to its project no more",
+            hint=f"mpctl project attach {own.project_id} {own.repository}",
+        )
+    return [merge_request(own, into)]
 
 
 def _delete(own: WorktreeState) -> Decision:
@@ -163,6 +188,13 @@ def _delete(own: WorktreeState) -> Decision:
             f"worktree {own.worktree_id} is being written by session {own.writer}",
             hint=f"mpctl session close {own.writer}, or wait until its run has ended",
             writer=own.writer,
+        )
+    busy = "commit" if own.commit_message is not None else "merge" if own.merge_into is not None else None
+    if busy is not None:
+        return invalid(
+            f"{busy}_under_way",
+            f"worktree {own.worktree_id} has a {busy} under way",
+            hint="try again when it is done",
         )
     return [DeleteRequested(worktree_id=own.worktree_id)]
 
@@ -216,11 +248,11 @@ def _committed(command: ReportCommitted, own: WorktreeState) -> Decision:
 def _failed(command: ReportFailed, own: WorktreeState) -> Decision:
     under_way = {
         "create": own.status == "requested",
-        "commit": own.commit_message is not None,
-        "merge": own.merge_into is not None,
+        "commit": own.commit_message is not None and command.generation in (None, own.commit_generation),
+        "merge": own.merge_into is not None and command.generation in (None, own.merge_generation),
         "delete": own.status == "deleting",
     }
-    if not under_way.get(command.operation, False):
+    if not under_way[command.operation]:
         return []
     return [
         WorktreeFailed(

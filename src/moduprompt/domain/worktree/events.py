@@ -4,6 +4,7 @@ from typing import ClassVar, TypeAlias
 
 from moduprompt.domain.decider import Event
 from moduprompt.domain.failures import FailureClass
+from moduprompt.domain.worktree.commands import Operation
 from moduprompt.protocol import Count, Id, Name, ProjectId, Reason, SessionId, WorktreeId
 
 
@@ -118,7 +119,7 @@ class WorktreeFailed(WorktreeEvent, frozen=True, kw_only=True):
 
     wire: ClassVar[str] = "worktree.failed"
 
-    operation: Name
+    operation: Operation
     failure: FailureClass
     reason: Reason
 

@@ -71,7 +71,8 @@ def intents(own: WorktreeState, world: World) -> tuple[Intent, ...]:
                 into=own.base,
             ),
         )
-    return (*_commit(own, world), *_merge(own, world))
+    # A merge waits for the commit under way: what is being committed is meant to be merged.
+    return _commit(own, world) or _merge(own, world)
 
 
 def _commit(own: WorktreeState, world: World) -> tuple[Intent, ...]:

@@ -1,20 +1,43 @@
-"""What follows for worktrees from facts about sessions, and for sessions from a worktree."""
+"""What follows for worktrees from facts about sessions, and for sessions from a worktree.
+
+A session that wants a place gets one or is closed: one that waits for ever helps nobody.
+The lease goes to sessions that are open only, so that it always has an end.
+"""
 
 from moduprompt.domain.decider import Context, Event, World
 from moduprompt.domain.project.state import ProjectState
-from moduprompt.domain.session.events import SessionForked, SessionSpawned, SessionWorktreeAttached
-from moduprompt.domain.worktree.events import WorktreeCreated, WorktreeRequested, WriterLocked
+from moduprompt.domain.session.events import (
+    SessionClosed,
+    SessionForked,
+    SessionSpawned,
+    SessionWorktreeAttached,
+    SessionWorktreeDetached,
+)
+from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.worktree.events import (
+    WorktreeCreated,
+    WorktreeDeleted,
+    WorktreeFailed,
+    WorktreeRequested,
+    WriterLocked,
+)
 from moduprompt.domain.worktree.state import WorktreeState
-from moduprompt.protocol import WorktreeId
+from moduprompt.protocol import REASON_MAX, WorktreeId
 
 
 def react(event: Event, world: World, context: Context) -> list[Event]:
-    """A session that wants a place gets one; a place that is there is taken."""
-    if isinstance(event, SessionSpawned | SessionForked):
-        return _request(event, world, context)
-    if isinstance(event, WorktreeCreated):
-        return _hand_over(event, world)
-    return []
+    """A place is asked for, taken, given up, or could not be had."""
+    match event:
+        case SessionSpawned() | SessionForked():
+            return _request(event, world, context)
+        case WorktreeCreated():
+            return _hand_over(event, world)
+        case WorktreeFailed():
+            return _give_up(event, world) if event.operation == "create" else []
+        case WorktreeDeleted():
+            return _detach(event, world)
+        case _:
+            return []
 
 
 def _request(event: SessionSpawned | SessionForked, world: World, context: Context) -> list[Event]:
@@ -35,11 +58,37 @@ def _request(event: SessionSpawned | SessionForked, world: World, context: Conte
 
 
 def _hand_over(event: WorktreeCreated, world: World) -> list[Event]:
-    own = world.find(WorktreeState, event.worktree_id)
-    assert own is not None, "BUG: a reaction sees the state after its event"
-    if own.session_id is None:
+    own = _own(event.worktree_id, world)
+    session = _session_of(own, world)
+    if session is None:
         return []
-    return [
-        WriterLocked(worktree_id=own.worktree_id, session_id=own.session_id, fence=own.fence + 1),
-        SessionWorktreeAttached(session_id=own.session_id, worktree_id=own.worktree_id),
-    ]
+    attached = SessionWorktreeAttached(session_id=session.session_id, worktree_id=own.worktree_id)
+    if session.status == "closed":
+        return [attached]
+    locked = WriterLocked(worktree_id=own.worktree_id, session_id=session.session_id, fence=own.fence + 1)
+    return [locked, attached]
+
+
+def _give_up(event: WorktreeFailed, world: World) -> list[Event]:
+    session = _session_of(_own(event.worktree_id, world), world)
+    if session is None or session.status == "closed":
+        return []
+    reason = f"its worktree could not be made: {event.reason}"
+    return [SessionClosed(session_id=session.session_id, reason=reason[:REASON_MAX])]
+
+
+def _detach(event: WorktreeDeleted, world: World) -> list[Event]:
+    session = _session_of(_own(event.worktree_id, world), world)
+    if session is None or session.worktree_id != event.worktree_id:
+        return []
+    return [SessionWorktreeDetached(session_id=session.session_id, worktree_id=event.worktree_id)]
+
+
+def _own(worktree_id: WorktreeId, world: World) -> WorktreeState:
+    own = world.find(WorktreeState, worktree_id)
+    assert own is not None, "BUG: a reaction sees the state after its event"
+    return own
+
+
+def _session_of(own: WorktreeState, world: World) -> SessionState | None:
+    return world.find(SessionState, own.session_id) if own.session_id else None

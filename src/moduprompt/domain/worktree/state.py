@@ -4,7 +4,9 @@
                             └─ failed ──→ failed            ↑                     │ │
                                                             └─────── failed ──────┘ └─ deleted ──→ deleted
 
-While ready, at most one commit and one merge are under way; each has a generation.
+While ready, at most one commit and one merge are under way; each has a generation. A
+worktree is not deleted while either is, and a commit goes before a merge. The writer's
+lease is held while ready only, and ends with the run that writes.
 """
 
 from typing import Literal, TypeAlias, assert_never

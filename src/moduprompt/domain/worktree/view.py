@@ -3,6 +3,7 @@
 from moduprompt.domain.decider import Event
 from moduprompt.domain.item import Item, Rows, Stamp, View, revised
 from moduprompt.domain.worktree.events import (
+    CommitRequested,
     DeleteRequested,
     MergeRequested,
     WorktreeCommitted,
@@ -73,12 +74,12 @@ def _changes(row: WorktreeItem, event: Event) -> dict[str, object]:
             return {"writer": None}
         case WorktreeCommitted():
             return {"head": event.head, "commits": (*row.commits, *event.commits)[-COMMITS_SHOWN:]}
-        case MergeRequested():
+        case CommitRequested() | MergeRequested():
             return {"failure": None}
         case WorktreeMerged():
             return {"merged_as": event.commit}
         case DeleteRequested():
-            return {"status": "deleting"}
+            return {"status": "deleting", "failure": None}
         case WorktreeSalvaged():
             return {"salvage_ref": event.ref}
         case WorktreeDeleted():
