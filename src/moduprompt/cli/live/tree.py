@@ -8,7 +8,7 @@ Children hang below their parent; a fork stands beside the session it is an alte
 to, on a dashed branch.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -82,7 +82,7 @@ def _grown(board: Board) -> Iterator[Twig]:
     forks = {id_: facts.fork_of for id_, (_, facts) in sessions.items() if facts.fork_of in sessions}
 
     def grow(parent: str | None, indent: str) -> Iterator[Twig]:
-        row = list(_beside(below.get(parent, ()), forks))
+        row = list(_beside(below.get(parent, []), forks))
         for place, id_ in enumerate(row):
             node, facts = sessions[id_]
             is_last = place == len(row) - 1
@@ -93,19 +93,21 @@ def _grown(board: Board) -> Iterator[Twig]:
     return grow(None, "")
 
 
-def _beside(row: Iterable[str], forks: dict[str, str]) -> Iterator[str]:
+def _beside(row: list[str], forks: dict[str, str]) -> Iterator[str]:
     """Siblings in the order they came to be, but each fork right after its source."""
-    row = list(row)
-
-    def with_forks(id_: str) -> Iterator[str]:
-        yield id_
-        for other in row:
-            if forks.get(other) == id_:
-                yield from with_forks(other)
-
+    siblings = set(row)
+    of_source: dict[str, list[str]] = {}
     for id_ in row:
-        if forks.get(id_) not in row:
-            yield from with_forks(id_)
+        if forks.get(id_) in siblings:
+            of_source.setdefault(forks[id_], []).append(id_)
+    for id_ in row:
+        if forks.get(id_) in siblings:
+            continue
+        coming = [id_]  # a stack, not recursion: forks of forks may go on for long
+        while coming:
+            source = coming.pop()
+            yield source
+            coming.extend(reversed(of_source.get(source, [])))
 
 
 def _head(twig: Twig, names: dict[str, str]) -> Line:
