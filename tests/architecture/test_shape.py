@@ -20,7 +20,9 @@ MACHINE_PATH = re.compile(r"(?<![\w.}~/-])/(?:home/[a-z]\w*|Users/\w+|root|work)
 BROAD = {"", "Exception", "BaseException"}
 
 # Where a process ends its patience: nothing above could act on the failure, and it is logged with its ids.
-PROCESS_EDGES: tuple[str, ...] = ()
+PROCESS_EDGES: tuple[str, ...] = (
+    "src/moduprompt/keeper/keeper.py",  # a fault in serving one peer must not cost the run its terminal
+)
 # The one place that polls, with a deadline, for what gives no signal.
 POLLING = "tests/support/deadline.py"
 

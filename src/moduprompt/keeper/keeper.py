@@ -10,6 +10,7 @@ import fcntl
 import os
 import select
 import signal
+import sys
 import time
 
 from moduprompt.keeper import detach
@@ -19,6 +20,10 @@ from moduprompt.keeper.serving import Connection
 from moduprompt.keeper.spec import SPEC_BYTES_MAX, Spec
 from moduprompt.keeper.wire import FrameError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # see moduprompt.keeper
+    from collections.abc import Callable
+
 SOCKET_NAME = "keeper.sock"
 LOCK_NAME = "keeper.lock"
 LOG_NAME = "keeper.log"  # stays empty unless the keeper itself is broken
@@ -27,6 +32,8 @@ CONNECTIONS_MAX = 64  # a daemon needs one and one for each person who watches
 LINGER_S_MAX = 7 * 86_400.0  # a week for a daemon to come back; after that the journal on disk speaks
 FAREWELL_S = 2.0  # for watchers to take the last bytes once all reports are acknowledged
 WAKE_BYTES = 512
+LOCK_TRIES = 4  # whoever merely asks (`is_held`) has the lock for microseconds
+LOCK_AGAIN_S = 0.02
 
 
 def keep(run_dir: str, acknowledge_fd: int, *, is_subreaper: bool) -> int:
@@ -77,7 +84,8 @@ class Keeper:
                 self._dispatch(fd, events)
             self._run.reap()
             self._run.tick()
-            self._push_to_all()
+            for connection in list(self._connections.values()):
+                self._serve_one(connection, connection.push)
         for connection in self._connections.values():
             connection.close()
         os.unlink(SOCKET_NAME)  # noqa: PTH108 - memory
@@ -93,14 +101,18 @@ class Keeper:
             if events & ~select.POLLOUT:
                 self._run.read_output()
         elif (connection := self._connections.get(fd)) is not None and events & ~select.POLLOUT:
-            connection.receive()
+            self._serve_one(connection, connection.receive)
 
-    def _push_to_all(self) -> None:
-        for fd, connection in list(self._connections.items()):
+    def _serve_one(self, connection: Connection, serve: "Callable[[], None]") -> None:
+        fd = connection.fd
+        try:
             if connection.is_open:
-                connection.push()
-            if not connection.is_open:
-                del self._connections[fd]
+                serve()
+        except Exception as fault:  # noqa: BLE001 - a fault in serving one peer must not cost the run its terminal
+            sys.excepthook(type(fault), fault, fault.__traceback__)  # into keeper.log
+            connection.close()
+        if not connection.is_open:
+            del self._connections[fd]
 
     def _watch(self) -> None:
         # The set is small, so it is simply worked out again each turn; only differences reach the kernel.
@@ -170,12 +182,32 @@ def _read_spec() -> bytes:
 
 def _lock() -> bool:
     fd = os.open(LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(
+                fd, fcntl.LOCK_EX | fcntl.LOCK_NB
+            )  # held, with the descriptor, until this process ends
+        except BlockingIOError:
+            time.sleep(LOCK_AGAIN_S)
+        else:
+            return True
+    os.close(fd)
+    return False
+
+
+def is_held(run_dir: str) -> bool:
+    """Whether a keeper, perhaps one that is just starting, holds this run directory."""
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held, with the descriptor, until this process ends
-    except BlockingIOError:
-        os.close(fd)
+        fd = os.open(f"{run_dir}/{LOCK_NAME}", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
         return False
-    return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def _redirect_standard_streams() -> None:

@@ -20,7 +20,7 @@ from moduprompt.effects.runner.journal import read_journal
 from moduprompt.effects.runner.link import KeeperLink, open_link
 from moduprompt.keeper import __file__ as keeper_package
 from moduprompt.keeper import detach, processes
-from moduprompt.keeper.keeper import SOCKET_NAME
+from moduprompt.keeper.keeper import SOCKET_NAME, is_held
 
 START_S_MAX = 20.0  # a keeper needs a tenth of a second; a machine that swaps gets the benefit of the doubt
 KEY_NAME = ".nonce-key"
@@ -116,6 +116,8 @@ class LocalBackend:
         return hashlib.blake2b(run_id.encode(), key=self._key, digest_size=32).hexdigest()
 
     def _autopsy(self, run_id: str, evidence: str) -> port.Unreachable | port.Gone:
+        if is_held(str(self.run_dir(run_id))):
+            return port.Unreachable(run_id=run_id, evidence=f"a keeper holds the run; {evidence}")
         entries = read_journal(self.run_dir(run_id))
         keeper = next((entry.report for entry in entries if isinstance(entry.report, port.Launching)), None)
         if keeper is not None and _lives(keeper):

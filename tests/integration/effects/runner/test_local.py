@@ -1,6 +1,7 @@
 """What is particular to runs on this machine: keepers that die, hang, or are found after a long time."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import stat
@@ -108,8 +109,20 @@ async def test_a_keeper_that_does_not_answer_is_not_taken_for_dead(
         assert (await link.status()).state == "running"
 
     assert isinstance(verdict, port.Unreachable)
-    assert str(link.welcome.keeper_pid) in verdict.evidence
+    assert "holds the run" in verdict.evidence
     assert swept == ()
+
+
+async def test_a_keeper_that_is_still_starting_is_not_taken_for_dead(backend: LocalBackend) -> None:
+    folder = backend.run_dir("0190-starting")
+    folder.mkdir(parents=True)
+    with (folder / "keeper.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        during = await backend.dial("0190-starting")
+    after = await backend.dial("0190-starting")
+
+    assert isinstance(during, port.Unreachable)
+    assert isinstance(after, port.Gone)
 
 
 async def test_another_daemon_with_another_key_is_refused(backend: LocalBackend, tmp_path: Path) -> None:
