@@ -16,8 +16,8 @@ from moduprompt.effects.runner.adapters import (
     ADAPTERS,
     AgentCommand,
     AgentRefused,
-    AgentRequest,
     adapter_named,
+    to_request,
 )
 from moduprompt.protocol import Rejection, invalid
 
@@ -87,10 +87,3 @@ class LocalObserver:
                 path=agent.argv[0],
             )
         return None
-
-
-def to_request(agent: AgentSpec, *, prompt: str | None = None) -> AgentRequest:
-    """What an adapter is asked: the words after the program, or the script's path."""
-    if agent.adapter == "scripted":
-        return AgentRequest(script=agent.argv[0] if agent.argv else None, prompt=prompt)
-    return AgentRequest(program=agent.argv, prompt=prompt)

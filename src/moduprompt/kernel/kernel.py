@@ -49,7 +49,7 @@ from moduprompt.protocol import (
     WorkspaceId,
     refusal,
 )
-from moduprompt.storage.port import Append, EventLog, KeyRow, StorageFailed, ViewStore
+from moduprompt.storage.port import Append, EventLog, KeyRow, StorageFailed, StoredEvent, ViewStore
 
 REJECTIONS_BURST: Final = 20  # events that refusals of one actor may leave at once
 REJECTIONS_PER_S: Final = 2  # and from then on: a loop of refused commands must not fill the log
@@ -128,6 +128,14 @@ class Kernel:
     def now(self) -> Micros:
         """The daemon's time."""
         return self._clock.now()
+
+    def waiting(self) -> int:
+        """How many commands wait for the writer."""
+        return len(self._inbox)
+
+    async def read_events(self, workspace_id: WorkspaceId, *, after: int, limit: int) -> list[StoredEvent]:
+        """Stored events after a sequence, in order."""
+        return await self._log.read(workspace_id, after=after, limit=limit)
 
     def new_command_id(self) -> CommandId:
         """An id for a command that was just decoded."""

@@ -18,6 +18,7 @@ from moduprompt.protocol import SECOND, Subject
 SLEEP_S_MAX: Final = 60.0  # look at the clock that often: it may be set while we sleep
 AGAIN_S: Final = 5  # after a firing that could not be written
 
+
 class Timers:
     """A heap of what is due, and the task that waits for it."""
 

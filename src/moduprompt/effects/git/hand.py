@@ -6,13 +6,13 @@ from typing import Final
 from moduprompt.domain.decider import Intent
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.worktree.commands import (
+    Operation,
     ReportCommitted,
     ReportCreated,
     ReportDeleted,
     ReportFailed,
     ReportMerged,
 )
-from moduprompt.domain.worktree.events import Operation
 from moduprompt.domain.worktree.intents import (
     MakeCommit,
     MakeMerge,

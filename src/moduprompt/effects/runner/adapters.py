@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from moduprompt.domain.session.commands import AgentSpec
 from moduprompt.scripted import __file__ as scripted_package
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -92,6 +93,13 @@ ADAPTERS: tuple[AgentAdapter, ...] = (ScriptedAdapter(), CommandAdapter())
 def adapter_named(name: str) -> AgentAdapter | None:
     """The adapter with this name."""
     return next((adapter for adapter in ADAPTERS if adapter.name == name), None)
+
+
+def to_request(agent: AgentSpec, *, prompt: str | None = None) -> AgentRequest:
+    """What an adapter is asked: the program and its words, or the script's path."""
+    if agent.adapter == ScriptedAdapter.name:
+        return AgentRequest(script=agent.argv[0] if agent.argv else None, prompt=prompt)
+    return AgentRequest(program=agent.argv, prompt=prompt)
 
 
 def run_environment(

@@ -20,10 +20,9 @@ from moduprompt.domain.run.commands import ReportExited, ReportLost, ReportStart
 from moduprompt.domain.run.intents import EndRun, KeepRun, ResizeTerminal
 from moduprompt.domain.session.commands import AgentSpec
 from moduprompt.effects.artifacts.folder import FolderArtifacts
-from moduprompt.effects.observer import to_request
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
-from moduprompt.effects.runner.adapters import AgentRefused, adapter_named, run_environment
+from moduprompt.effects.runner.adapters import AgentRefused, adapter_named, run_environment, to_request
 from moduprompt.effects.runner.status import Seen, observe
 from moduprompt.kernel.ports import Clock
 from moduprompt.protocol import REASON_MAX, ArtifactRef, RunId, WorkspaceId

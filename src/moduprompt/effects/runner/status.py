@@ -28,8 +28,13 @@ def observe(reply: StatusReply) -> Seen | None:
     """What one look tells; None where it tells nothing."""
     if reply.state != "running":
         return None
-    if reply.waiting_on_tty and reply.quiet_ms >= QUIET_MS and not reply.input_waiting_bytes:
+    if (
+        reply.waiting_on_tty
+        and reply.canonical
+        and reply.quiet_ms >= QUIET_MS
+        and not reply.input_waiting_bytes
+    ):
         return Seen(status="waiting_input", rule="tty_read", rule_version=1, evidence=reply.evidence)
-    if reply.waiting_on_tty:
+    if reply.waiting_on_tty and reply.canonical:
         return None  # in between: the next look is soon
     return Seen(status="working", rule="process_alive", rule_version=1, evidence=reply.evidence or "it runs")

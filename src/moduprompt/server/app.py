@@ -1,0 +1,106 @@
+"""The ASGI application: its routes, and how a refusal or a fault becomes an answer."""
+
+import logging
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from moduprompt.domain.deciders import VIEWS
+from moduprompt.protocol import Code, ErrorObject, Refused, misfit, missing, refusal, to_error
+from moduprompt.server.desk import Desk
+from moduprompt.server.replies import BodyTooLarge, error_response, to_refusal, trace_of
+from moduprompt.server.routes import artifacts, board, commands, daemon, events, reads, runs, schemas
+from moduprompt.storage.port import StorageFailed
+
+log = logging.getLogger(__name__)
+
+
+def build_app(desk: Desk) -> Starlette:
+    """The application over one kernel."""
+    app = Starlette(
+        routes=[*fixed_routes(), *collection_routes()],
+        exception_handlers={
+            Refused: _refused,
+            BodyTooLarge: _too_large,
+            StorageFailed: _unavailable,
+            HTTPException: _no_route,
+            ClientDisconnect: _gone,
+            Exception: _fault,
+        },
+    )
+    app.state.desk = desk
+    return app
+
+
+def fixed_routes() -> list[Route]:
+    """Everything that is no collection."""
+    return [
+        Route("/v1/daemon/ping", daemon.ping),
+        Route("/v1/daemon/ready", daemon.ready),
+        Route("/v1/metrics", daemon.metrics),
+        Route("/v1/commands/submit", commands.submit, methods=["POST"]),
+        Route("/v1/commands/batch", commands.batch, methods=["POST"]),
+        Route("/v1/events", events.page),
+        Route("/v1/events/stream", events.stream_sse),
+        Route("/v1/events/stream-ndjson", events.stream_ndjson),
+        Route("/v1/log/head", events.log_head),
+        Route("/v1/board", board.board),
+        Route("/v1/artifacts/{ref}", artifacts.artifact),
+        Route("/v1/runs/{id}/output", runs.output),
+        Route("/v1/runs/{id}/recording", runs.recording),
+        Route("/v1/schemas", schemas.schemas),
+        Route("/v1/schemas/{family}/{type}/{version}", schemas.schema),
+        Route("/v1/openapi.json", schemas.document),
+    ]
+
+
+def collection_routes() -> list[Route]:
+    """Two for each collection of the aggregates' views."""
+    names = [name for view in VIEWS for name, _ in view.collections]
+    lists = [Route(f"/v1/{name}", reads.collection) for name in names]
+    return lists + [Route(f"/v1/{name}/{{id}}", reads.item) for name in names]
+
+
+async def _refused(request: Request, fault: Exception) -> Response:
+    assert isinstance(fault, Refused), "BUG: registered for Refused"
+    return to_refusal(request, fault.rejection)
+
+
+async def _too_large(request: Request, fault: Exception) -> Response:
+    assert isinstance(fault, BodyTooLarge), "BUG: registered for BodyTooLarge"
+    response = to_refusal(request, fault.rejection)
+    response.headers["Connection"] = "close"  # the rest of the body is not wanted
+    return response
+
+
+async def _unavailable(request: Request, fault: Exception) -> Response:
+    log.error("storage.failed", extra={"fault": str(fault), "path": request.url.path})
+    rejection = refusal(Code.UNAVAILABLE, "the store can't be read at this moment", hint="try again shortly")
+    return to_refusal(request, rejection)
+
+
+async def _no_route(request: Request, fault: Exception) -> Response:
+    assert isinstance(fault, HTTPException), "BUG: registered for HTTPException"
+    if fault.status_code == 405:
+        response = to_refusal(request, misfit("/method", f"{request.method} is not taken here"))
+        response.status_code = 405
+        response.headers.update(fault.headers or {})
+        return response
+    return to_refusal(
+        request, missing("route", request.url.path[:200], hint="GET /v1/openapi.json lists them")
+    )
+
+
+async def _gone(request: Request, fault: Exception) -> Response:  # noqa: ARG001 - the handler's shape
+    return Response(status_code=499)  # nobody reads it: the client has hung up
+
+
+async def _fault(request: Request, fault: Exception) -> Response:
+    trace_id = trace_of(request)
+    log.error("request.fault", exc_info=fault, extra={"path": request.url.path, "trace_id": trace_id})
+    rejection = refusal(Code.INTERNAL, "a fault of the daemon's; its log says more")
+    error: ErrorObject = to_error(rejection, trace_id)
+    return error_response(request, error)

@@ -1,0 +1,96 @@
+"""Answers as HTTP: the error table's statuses, JSON or RFC 9457, `Retry-After` where it helps."""
+
+import logging
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from moduprompt.protocol import (
+    HTTP_STATUS,
+    RETRY_AFTER_S,
+    TRACE_ID_MAX,
+    Answer,
+    Code,
+    ErrorObject,
+    RefusedAnswer,
+    Rejection,
+    encode,
+    to_error,
+    to_problem,
+    too_large,
+)
+
+JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
+
+log = logging.getLogger(__name__)
+
+
+class BodyTooLarge(Exception):
+    """The client sends more than is taken."""
+
+    def __init__(self, rejection: Rejection) -> None:
+        super().__init__(rejection.message)
+        self.rejection = rejection
+
+
+def to_json(value: object, *, status: int = 200) -> Response:
+    """A value of the protocol."""
+    return Response(encode(value), status_code=status, media_type=JSON)
+
+
+def to_answer(answer: Answer) -> Response:
+    """The answer to a command, with the HTTP status of its code."""
+    if not isinstance(answer, RefusedAnswer):
+        return to_json(answer)
+    code = answer.rejection.code
+    response = to_json(answer, status=HTTP_STATUS[code])
+    return _with_retry(response, code)
+
+
+def to_refusal(request: Request, rejection: Rejection) -> Response:
+    """The error object, in the form the client asks for."""
+    error = to_error(rejection, trace_of(request))
+    return error_response(request, error)
+
+
+def error_response(request: Request, error: ErrorObject) -> Response:
+    """An error object as JSON or as a problem document."""
+    status = HTTP_STATUS[error.code]
+    if PROBLEM in request.headers.get("accept", ""):
+        response = Response(encode(to_problem(error)), status_code=status, media_type=PROBLEM)
+    else:
+        response = to_json(error, status=status)
+    return _with_retry(response, error.code)
+
+
+def trace_of(request: Request) -> str | None:
+    """The trace id of a W3C `traceparent` (version-trace-parent-flags), or None."""
+    parts = request.headers.get("traceparent", "").split("-")
+    if len(parts) < 4 or len(parts[1]) != 32 or not _is_hex(parts[1]) or set(parts[1]) == {"0"}:
+        return None
+    return parts[1][:TRACE_ID_MAX]
+
+
+async def read_body(request: Request, *, size_max: int) -> bytes:
+    """The body, or BodyTooLarge as soon as it is too long: the rest is never read."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > size_max:
+        raise BodyTooLarge(too_large(int(declared), size_max))
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > size_max:
+            raise BodyTooLarge(too_large(len(body), size_max))
+    return bytes(body)
+
+
+def _with_retry(response: Response, code: Code) -> Response:
+    if code is Code.UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def _is_hex(text: str) -> bool:
+    return all(c in "0123456789abcdef" for c in text)

@@ -1,0 +1,60 @@
+"""The board of a workspace as it stands: nodes, edges, lanes, and what waits for whom."""
+
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from moduprompt.domain.item import Item
+from moduprompt.protocol import Actor, Code, Refused, WorkspaceId, refusal
+from moduprompt.server.desk import actor_of, desk_of
+from moduprompt.server.replies import to_json
+from moduprompt.server.routes.parameters import check_names, entered
+from moduprompt.storage.port import READ_MAX
+from moduprompt.views.board import to_board
+from moduprompt.views.board_rows import BoardCount, BoardEdge, BoardNode
+
+I = TypeVar("I", bound=Item)  # noqa: E741 - the row's type
+
+
+async def board(request: Request) -> Response:
+    """`GET /v1/board`: a snapshot at a sequence; the events after it lead on."""
+    actor = await actor_of(request)
+    check_names(request, "workspace_id", "stale")
+    _users_only(actor)
+    ledger = await entered(request, actor)
+    kernel = desk_of(request).kernel
+    head = kernel.feed.head(ledger.workspace_id)
+    await kernel.projector.wait_for(ledger.workspace_id, head)
+    nodes = await _rows(request, "board_nodes", BoardNode, workspace_id=ledger.workspace_id)
+    edges = await _rows(request, "board_edges", BoardEdge, workspace_id=ledger.workspace_id)
+    counts = await _rows(request, "board_counts", BoardCount, workspace_id=ledger.workspace_id)
+    return to_json(to_board(nodes, edges, counts=counts, seq=head))
+
+
+async def _rows(request: Request, collection: str, kind: type[I], *, workspace_id: str) -> list[I]:
+    store = desk_of(request).kernel.view_store
+    decoder = msgspec.json.Decoder(kind)
+    found: list[I] = []
+    after = ""
+    while True:
+        rows = await store.rows(
+            collection, workspace_id=WorkspaceId(workspace_id), after=after, limit=READ_MAX
+        )
+        found += [decoder.decode(data) for _, data in rows]
+        if len(rows) < READ_MAX:
+            return found
+        after = rows[-1][0]
+
+
+def _users_only(actor: Actor) -> None:
+    if actor.kind != "user":
+        raise Refused(
+            refusal(
+                Code.POLICY_DENIED,
+                "the board shows the whole workspace and is open to its users only",
+                hint="a session sees its own lineage: mpctl session tree",
+                details={"decided_by": "default_rights"},
+            )
+        )

@@ -1,0 +1,101 @@
+"""The log: pages of it, streams of it, and where it stands."""
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from moduprompt.kernel.feed import Glance
+from moduprompt.kernel.ledger import Ledger
+from moduprompt.kernel.visibility import sees_event
+from moduprompt.protocol import Actor, EventPage
+from moduprompt.server.desk import actor_of, desk_of
+from moduprompt.server.replies import to_json
+from moduprompt.server.routes.parameters import check_names, entered, filter_of, number, start_of
+from moduprompt.server.streams.follow import NDJSON, SSE, Framing, follow
+
+PAGE_DEFAULT = 200
+PAGE_MAX = 1_000
+FILTERS = ("types", "project_id", "subject")
+
+_glance = msgspec.json.Decoder(Glance)
+
+
+class LogHead(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `GET /v1/log/head`: what a replay from zero must arrive at."""
+
+    workspace_id: str
+    seq: int
+    head_hash: str
+    state_hash: str
+
+
+async def page(request: Request) -> Response:
+    """`GET /v1/events`: events after `from`, in order, at most `limit`."""
+    actor = await actor_of(request)
+    check_names(request, "workspace_id", "from", "limit", "raw", *FILTERS)
+    ledger = await entered(request, actor)
+    kernel, only = desk_of(request).kernel, filter_of(request)
+    limit = number(request, "limit", default=PAGE_DEFAULT, least=1, most=PAGE_MAX)
+    after, head = await start_of(request, ledger), kernel.feed.head(ledger.workspace_id)
+    items: list[msgspec.Raw] = []
+    while len(items) < limit and after < head:
+        stored = await kernel.read_events(ledger.workspace_id, after=after, limit=min(PAGE_MAX, head - after))
+        for each in stored:
+            after = each.seq
+            glance = _glance.decode(each.data)
+            if only.takes(glance) and sees_event(actor, ledger, glance):
+                items.append(msgspec.Raw(each.data))
+            if len(items) == limit:
+                break
+    return to_json(EventPage(items=tuple(items), seq_global=head))
+
+
+async def stream_sse(request: Request) -> Response:
+    """`GET /v1/events/stream`."""
+    return await _stream(request, SSE)
+
+
+async def stream_ndjson(request: Request) -> Response:
+    """`GET /v1/events/stream-ndjson`."""
+    return await _stream(request, NDJSON)
+
+
+async def log_head(request: Request) -> Response:
+    """`GET /v1/log/head`: sequence, chain and state of one workspace, as this daemon has them."""
+    actor = await actor_of(request)
+    check_names(request, "workspace_id")
+    ledger = await entered(request, actor)
+    return to_json(
+        LogHead(
+            workspace_id=ledger.workspace_id,
+            seq=ledger.seq,
+            head_hash=ledger.head_hash,
+            state_hash=ledger.state_hash(),
+        )
+    )
+
+
+async def _stream(request: Request, framing: Framing) -> Response:
+    actor = await actor_of(request)
+    check_names(request, "workspace_id", "from", *FILTERS)
+    ledger = await entered(request, actor)
+    after, only = await start_of(request, ledger), filter_of(request)
+    feed = desk_of(request).kernel.feed
+    steps = feed.follow(ledger.workspace_id, after=after, only=only, sees=_eyes(actor, ledger))
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(follow(steps, framing), media_type=framing.media_type, headers=headers)
+
+
+class _Eyes:
+    """What one actor sees of one workspace."""
+
+    def __init__(self, actor: Actor, ledger: Ledger) -> None:
+        self._actor = actor
+        self._ledger = ledger
+
+    def __call__(self, glance: Glance) -> bool:
+        return sees_event(self._actor, self._ledger, glance)
+
+
+def _eyes(actor: Actor, ledger: Ledger) -> _Eyes:
+    return _Eyes(actor, ledger)

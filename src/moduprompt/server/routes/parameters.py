@@ -1,0 +1,84 @@
+"""Query parameters, read strictly: what is not known or not well-formed is refused."""
+
+from starlette.requests import Request
+
+from moduprompt.kernel.feed import Filter
+from moduprompt.kernel.ledger import Ledger
+from moduprompt.kernel.visibility import may_enter
+from moduprompt.protocol import (
+    SEQ_MAX,
+    Actor,
+    Refused,
+    Subject,
+    WorkspaceId,
+    is_id,
+    misfit,
+    missing,
+)
+from moduprompt.server.desk import desk_of
+
+PATTERNS_MAX = 64  # of `types=`; more is a client that should filter by itself
+
+
+def check_names(request: Request, *known: str) -> None:
+    """Refuse what no one reads: a misspelt filter must not show everything. Raises Refused."""
+    for name in request.query_params:
+        if name not in known:
+            raise Refused(misfit(f"/{name[:80]}", "no such parameter", hint=f"known: {', '.join(known)}"))
+
+
+def number(request: Request, name: str, *, default: int, least: int = 0, most: int = SEQ_MAX) -> int:
+    """A whole number within bounds. Raises Refused."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 16 or not least <= int(text) <= most:
+        raise Refused(misfit(f"/{name}", f"must be a whole number from {least} to {most}"))
+    return int(text)
+
+
+def workspace_id(request: Request) -> WorkspaceId:
+    """The workspace a request is about. Raises Refused."""
+    text = request.query_params.get("workspace_id")
+    if text is None or not is_id(text):
+        raise Refused(
+            misfit("/workspace_id", "must be the id of a workspace", hint="mpctl workspace list shows them")
+        )
+    return WorkspaceId(text)
+
+
+async def entered(request: Request, actor: Actor) -> Ledger:
+    """The workspace of a request, when this actor may know of it. Raises Refused (`not_found`)."""
+    wanted = workspace_id(request)
+    ledger = await desk_of(request).kernel.find(wanted)
+    if ledger is None or not may_enter(actor, ledger):
+        raise Refused(missing("workspace", wanted))
+    return ledger
+
+
+def filter_of(request: Request) -> Filter:
+    """`types=`, `project_id=`, `subject=kind:id`. Raises Refused."""
+    types = request.query_params.get("types", "")
+    patterns = tuple(each.strip() for each in types.split(",") if each.strip())
+    if len(patterns) > PATTERNS_MAX:
+        raise Refused(misfit("/types", f"has more than {PATTERNS_MAX} patterns"))
+    subject = None
+    if (text := request.query_params.get("subject")) is not None:
+        kind, found, id_ = text.partition(":")
+        if not found or not kind or not id_:
+            raise Refused(misfit("/subject", "must be kind:id"))
+        subject = Subject(kind=kind, id=id_)
+    return Filter(types=patterns, project_id=request.query_params.get("project_id"), subject=subject)
+
+
+async def start_of(request: Request, ledger: Ledger) -> int:
+    """`from=`, exclusive; `head` allowed; `Last-Event-ID` wins. Raises Refused."""
+    head = desk_of(request).kernel.feed.head(ledger.workspace_id)
+    last = request.headers.get("last-event-id")
+    if last is not None:
+        if not last.isascii() or not last.isdigit() or len(last) > 16:
+            raise Refused(misfit("/Last-Event-ID", "must be the id of the last event"))
+        return int(last)
+    if request.query_params.get("from") == "head":
+        return head
+    return number(request, "from", default=0)

@@ -1,0 +1,1 @@
+"""How subscriptions become bytes on a connection."""
