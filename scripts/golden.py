@@ -27,6 +27,8 @@ class Generator(NamedTuple):
 GENERATORS: tuple[Generator, ...] = (
     Generator("tests/golden/histories", "tests.support.live_pictures", "histories"),
     Generator("tests/golden/pictures", "tests.support.live_pictures", "pictures"),
+    Generator("tests/golden/protocol", "tests.support.golden", "public_names"),
+    Generator("tests/golden/schemas", "tests.support.golden", "schemas"),
 )
 
 

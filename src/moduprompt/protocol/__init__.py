@@ -49,6 +49,7 @@ from moduprompt.protocol._envelopes import (
     TextRef,
     TraceId,
     Version,
+    Whole,
 )
 from moduprompt.protocol._errors import (
     EXIT_INTERRUPT,
@@ -176,6 +177,7 @@ __all__ = [
     "TraceId",
     "UserId",
     "Version",
+    "Whole",
     "WorkspaceId",
     "WorktreeId",
     "decode",

@@ -7,8 +7,9 @@ read new logs.
 """
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import msgspec
 
@@ -36,33 +37,23 @@ def encode(value: object) -> bytes:
 
 def decode(data: bytes | msgspec.Raw, kind: type[_T]) -> _T | Rejection:
     """The typed value, or `invalid_schema` with the pointers that do not fit."""
-    try:
-        return _decoder(kind).decode(data)
-    except msgspec.ValidationError as fault:
-        return _misfit(str(fault))
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
-        return _broken(str(fault))
-    except RecursionError:
-        return _broken("it is nested too deeply")
+    decoder = cast("msgspec.json.Decoder[_T]", _decoder(kind))  # a cached function forgets its type variable
+    return _decoded(decoder.decode, data)
 
 
 def decode_command(body: bytes) -> CommandEnvelope | Rejection:
     """A command envelope, its payload still raw."""
     if len(body) > COMMAND_BYTES_MAX:
         return too_large(len(body), COMMAND_BYTES_MAX)
-    try:
-        return _command_decoder.decode(body)
-    except msgspec.ValidationError as fault:
-        return _misfit(str(fault))
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
-        return _broken(str(fault))
-    except RecursionError:
-        return _broken("it is nested too deeply")
+    return _decoded(_command_decoder.decode, body)
 
 
 def decode_event(data: bytes | msgspec.Raw) -> EventEnvelope:
     """A stored or streamed event. Raises msgspec.DecodeError on damage."""
-    return _event_decoder.decode(data)
+    try:
+        return _event_decoder.decode(data)
+    except (UnicodeDecodeError, RecursionError) as fault:
+        raise msgspec.DecodeError(str(fault)) from fault
 
 
 def too_large(size: int, size_max: int) -> Rejection:
@@ -79,14 +70,25 @@ def misfit(pointer: str, message: str, *, hint: str | None = None) -> Rejection:
     """`invalid_schema` at one place."""
     return Rejection(
         code=Code.INVALID_SCHEMA,
-        message=f"{pointer or 'the document'}: {message}",
+        message=_printable(f"{pointer or 'the document'}: {message}"),
         details={"errors": [FieldError(pointer=pointer, message=message)]},
         hint=hint,
     )
 
 
+def _decoded(read: Callable[[bytes | msgspec.Raw], _T], data: bytes | msgspec.Raw) -> _T | Rejection:
+    try:
+        return read(data)
+    except msgspec.ValidationError as fault:
+        return _misfit(str(fault))
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        return _broken(str(fault))
+    except RecursionError:
+        return _broken("it is nested too deeply")
+
+
 @lru_cache(maxsize=512)
-def _decoder(kind: type[_T]) -> msgspec.json.Decoder[_T]:
+def _decoder(kind: type[object]) -> msgspec.json.Decoder[object]:
     return msgspec.json.Decoder(kind)
 
 
@@ -107,7 +109,19 @@ def _misfit(text: str) -> Rejection:
         named = pattern.match(message)
         if named:
             pointer = f"{pointer}/{_escape(named['name'][:80])}"
-    return misfit(pointer, message[:300], hint="the schemas are served at /v1/schemas")
+    return misfit(pointer, _without_value(message), hint="the schemas are served at /v1/schemas")
+
+
+def _without_value(message: str) -> str:
+    """The decoder's words without what was sent."""
+    if message.startswith("Invalid "):  # "Invalid enum value 'sent'", "Invalid value 'sent'"
+        return "is none of the values that are allowed here"
+    return _printable(message[:300])
+
+
+def _printable(message: str) -> str:
+    """Fit for a terminal: names of unknown fields come from outside."""
+    return message if message.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in message)
 
 
 def _to_pointer(path: str) -> str:

@@ -18,14 +18,17 @@ REASON_MAX: Final = 1_000  # the contract's bound on metadata
 TEXT_MAX: Final = 1_000_000  # characters of one prompt or comment; a larger one belongs in a file
 SEQ_MAX: Final = 2**53  # what every JSON reader can hold exactly
 
+# One visible line: no control character of ASCII or C1, and not only blanks. The look-ahead is there because
+# `$` also matches before a last line break.
+_ONE_LINE: Final = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$(?!\n)"
+
 TraceId: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=TRACE_ID_MAX)]
 IdempotencyKey: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=KEY_MAX)]
 Version: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=SEQ_MAX)]
 Seq: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=SEQ_MAX)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=SEQ_MAX)]
-Name: TypeAlias = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=NAME_MAX, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")
-]
+Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=-SEQ_MAX, le=SEQ_MAX)]
+Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_MAX, pattern=_ONE_LINE)]
 Reason: TypeAlias = Annotated[str, msgspec.Meta(max_length=REASON_MAX)]
 Text: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_MAX)]
 
@@ -84,9 +87,9 @@ class EventEnvelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     project_id: ProjectId | None = None
     subject: Subject
     payload: msgspec.Raw
-    schema_version: int
-    seq_global: int
-    seq_stream: int
+    schema_version: Version
+    seq_global: Seq
+    seq_stream: Seq
     trace_id: str | None = None
     causality: Causality | None = None
     policy_decision_ref: str | None = None

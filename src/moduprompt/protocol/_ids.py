@@ -29,11 +29,13 @@ SYSTEM_WORKSPACE: Final = WorkspaceId("00000000-0000-7000-8000-000000000000")
 
 ID_PATTERN: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 REF_PATTERN: Final = r"^blake3:[0-9a-f]{64}$"
+_ID_LENGTH: Final = 36  # said beside the pattern, because `$` also matches before a last line break
+_REF_LENGTH: Final = 71
 
 _T = TypeVar("_T")
-Id: TypeAlias = Annotated[_T, msgspec.Meta(pattern=ID_PATTERN)]
+Id: TypeAlias = Annotated[_T, msgspec.Meta(pattern=ID_PATTERN, max_length=_ID_LENGTH)]
 """`Id[TaskId]` is a TaskId that the codec has seen to be a UUIDv7."""
-Ref: TypeAlias = Annotated[ArtifactRef, msgspec.Meta(pattern=REF_PATTERN)]
+Ref: TypeAlias = Annotated[ArtifactRef, msgspec.Meta(pattern=REF_PATTERN, max_length=_REF_LENGTH)]
 """The hash of an artifact's content as written."""
 
 _ID = re.compile(ID_PATTERN)

@@ -3,6 +3,7 @@
 Both directions are exact; the text form sorts like the number.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final, NewType
 
@@ -10,16 +11,19 @@ Micros = NewType("Micros", int)
 """Microseconds since 1970-01-01T00:00:00Z."""
 
 SECOND: Final = 1_000_000
+_FORM: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_timestamp(at: Micros) -> str:
     """The wire form: `2026-11-22T15:40:00.000000Z`."""
     moment = _EPOCH + timedelta(microseconds=at)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def to_micros(timestamp: str) -> Micros:
     """The number a wire form stands for. Raises ValueError on anything else."""
-    moment = datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
-    return Micros((moment - _EPOCH) // timedelta(microseconds=1))
+    if _FORM.fullmatch(timestamp) is None:
+        raise ValueError(f"{timestamp[:40]!r} is no time of the wire")
+    since = datetime.fromisoformat(timestamp) - _EPOCH
+    return Micros((since.days * 86_400 + since.seconds) * SECOND + since.microseconds)

@@ -6,7 +6,7 @@ import msgspec
 
 from moduprompt.domain.decider import Command
 from moduprompt.domain.failures import FailureClass
-from moduprompt.protocol import Count, Id, Reason, Ref, RunId, SessionId
+from moduprompt.protocol import Count, Id, Reason, Ref, RunId, SessionId, Whole
 
 ObservedStatus: TypeAlias = Literal[
     "working",
@@ -90,8 +90,8 @@ class ReportExited(RunReport, frozen=True, kw_only=True):
     wire: ClassVar[str] = "run.report_exited"
 
     how: ExitHow
-    code: int | None = None
-    signal: int | None = None
+    code: Whole | None = None
+    signal: Whole | None = None
     failure: FailureClass | None = None
     reason: Reason | None = None
     output_bytes: Count = 0

@@ -6,7 +6,7 @@ from moduprompt.domain.decider import Event
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import ExitHow, ObservedStatus, Side
 from moduprompt.domain.session.commands import Agent
-from moduprompt.protocol import Count, Id, ProjectId, Reason, Ref, RunId, SessionId, WorktreeId
+from moduprompt.protocol import Count, Id, ProjectId, Reason, Ref, RunId, SessionId, Whole, WorktreeId
 
 
 class RunEvent(Event, frozen=True, kw_only=True):
@@ -85,8 +85,8 @@ class RunExited(RunEvent, frozen=True, kw_only=True):
     wire: ClassVar[str] = "run.exited"
 
     how: ExitHow
-    code: int | None = None
-    signal: int | None = None
+    code: Whole | None = None
+    signal: Whole | None = None
     failure: FailureClass | None = None
     reason: Reason | None = None
     output_bytes: Count = 0

@@ -31,9 +31,16 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     def parse(data: bytes) -> "End":
         """From `{"end": "…"}`."""
         try:
-            return End(reason=msgspec.json.decode(data, type=dict[str, str])["end"])
-        except (msgspec.DecodeError, KeyError) as fault:
+            return End(reason=_end_decoder.decode(data).end)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             raise StreamBroken("an end frame without a reason") from fault
+
+
+class _Ending(msgspec.Struct, frozen=True):
+    end: str
+
+
+_end_decoder = msgspec.json.Decoder(_Ending)
 
 
 Frame: TypeAlias = EventFrame | Position | End

@@ -5,14 +5,15 @@ from typing import Final
 
 import msgspec
 
+from moduprompt.protocol import Seq
 from moduprompt.protocol.framing.frames import End, EventFrame, Frame, Position, StreamBroken
 
 LINE_MAX: Final = 16 * 1024 * 1024  # as for SSE
 
 
 class _Line(msgspec.Struct, frozen=True):
-    seq_global: int | None = None
-    position: int | None = None
+    seq_global: Seq | None = None
+    position: Seq | None = None
     end: str | None = None
 
 
@@ -43,19 +44,19 @@ class NdjsonReader:
     def feed(self, chunk: bytes) -> Iterator[Frame]:
         """The frames completed by this chunk."""
         self._buffer += chunk
-        if len(self._buffer) > LINE_MAX:
-            raise StreamBroken("an NDJSON line is longer than any event")
         while (cut := self._buffer.find(b"\n")) >= 0:
             line = bytes(self._buffer[:cut]).strip()
             del self._buffer[: cut + 1]
             if line:
                 yield _to_frame(line)
+        if len(self._buffer) > LINE_MAX:
+            raise StreamBroken("an NDJSON line is longer than any event")
 
 
 def _to_frame(line: bytes) -> Frame:
     try:
         known = _line_decoder.decode(line)
-    except msgspec.DecodeError as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise StreamBroken("an NDJSON line is no JSON object") from fault
     if known.seq_global is not None:
         return EventFrame(seq=known.seq_global, data=line)
