@@ -56,8 +56,8 @@ class Terminal:
     def _read_line(self, timeout_s: float | None) -> str | None:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while b"\n" not in self._typed:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([self._descriptor], [], [], left)[0]:
+            # Without a limit it simply reads: whoever watches the process can see that it waits for input.
+            if deadline is not None and not self._is_readable(max(0.0, deadline - time.monotonic())):
                 return None
             chunk = self._read_some()
             if not chunk:
@@ -68,6 +68,9 @@ class Terminal:
         for mark in PASTE_MARKS:
             text = text.replace(mark, "")
         return text
+
+    def _is_readable(self, within_s: float) -> bool:
+        return bool(select.select([self._descriptor], [], [], within_s)[0])
 
     def _read_some(self) -> bytes:
         try:
