@@ -18,8 +18,6 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import TypeVar
 
-import msgspec
-
 from moduprompt.domain.decider import (
     REACTION_DEPTH_MAX,
     Command,
@@ -33,7 +31,7 @@ from moduprompt.domain.decider import (
     Timer,
 )
 from moduprompt.domain.deciders import DECIDERS, VIEWS
-from moduprompt.domain.item import Item, Stamp
+from moduprompt.domain.item import Item, Stamp, View
 from moduprompt.domain.registry import DECIDER_OF
 from moduprompt.protocol import (
     Actor,
@@ -150,8 +148,9 @@ class Folded:
 class Scene:
     """One workspace, and what was said and done in it."""
 
-    def __init__(self, workspace_id: WorkspaceId = WORKSPACE) -> None:
+    def __init__(self, workspace_id: WorkspaceId = WORKSPACE, *, views: tuple[View, ...] = VIEWS) -> None:
         self.world = Folded(workspace_id)
+        self._views = views
         self.now = NOW
         self.history: list[Event] = []
         self.rows = MemoryRows()
@@ -187,6 +186,14 @@ class Scene:
         if id_ is not None and own is None:
             return missing(command.kind, id_)
         return decider.decide(command, own, self.world, context)
+
+    def copy(self) -> Scene:
+        """The same story so far, to be told on in another way; nobody sees it."""
+        other = Scene(self.world.workspace_id, views=())
+        other.world.states = dict(self.world.states)
+        other.now, other.history = self.now, list(self.history)
+        other._minted, other._versions = self._minted, dict(self._versions)
+        return other
 
     def context(
         self,
@@ -263,17 +270,12 @@ class Scene:
             timestamp=to_timestamp(self.now),
             actor=actor,
         )
-        for view in VIEWS:
+        for view in self._views:
             view.fold(self.rows, event, stamp)
 
     def _mint(self) -> str:
         self._minted += 1
         return an_id(self._minted)
-
-
-def payload(event: Event) -> bytes:
-    """The stored payload of an event."""
-    return msgspec.json.encode(event)
 
 
 def _decider_of(own: State) -> Decider:

@@ -10,6 +10,7 @@ from moduprompt.domain.run.events import (
 )
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.events import (
+    PromptPlaced,
     PromptSubmitted,
     PromptUncertain,
     SessionClosed,
@@ -31,6 +32,8 @@ def react(event: Event, world: World, context: Context) -> list[Event]:
             return _begin(event.session_id, world, context) if event.place == "none" else []
         case SessionClosed():
             return _closed(event, world)
+        case PromptPlaced():
+            return _placed_nowhere(event, world)
         case PromptSubmitted():
             return _answered(event, world)
         case RunExited() | RunLost():
@@ -52,6 +55,14 @@ def _closed(event: SessionClosed, world: World) -> list[Event]:
         return [] if live.stop_requested else [RunStopRequested(run_id=live.run_id, reason="session closed")]
     session = world.find(SessionState, event.session_id)
     return _released(session, world) if session else []
+
+
+def _placed_nowhere(event: PromptPlaced, world: World) -> list[Event]:
+    if live_run(event.session_id, world) is not None:
+        return []
+    # Its run ended while the hand reached for the keys: no later run may take it for its own.
+    evidence = "there was no run any more when its turn came"
+    return [PromptUncertain(session_id=event.session_id, prompt_id=event.prompt_id, evidence=evidence)]
 
 
 def _answered(event: PromptSubmitted, world: World) -> list[Event]:

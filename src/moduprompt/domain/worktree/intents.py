@@ -62,7 +62,7 @@ def intents(own: WorktreeState, world: World) -> tuple[Intent, ...]:
     if own.status == "deleting":
         return (
             RemoveWorktree(
-                name=f"worktree/{own.worktree_id}/delete",
+                name=f"worktree/{own.worktree_id}/delete/{own.delete_generation}",
                 workspace_id=world.workspace_id,
                 worktree_id=own.worktree_id,
                 repository=own.repository,

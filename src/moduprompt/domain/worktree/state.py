@@ -52,6 +52,7 @@ class WorktreeState(State, frozen=True, kw_only=True):
     commit_message: str | None = None
     merge_generation: int = 0
     merge_into: str | None = None
+    delete_generation: int = 0
 
 
 def evolve(own: WorktreeState | None, event: WorktreeFact) -> WorktreeState:
@@ -82,7 +83,7 @@ def evolve(own: WorktreeState | None, event: WorktreeFact) -> WorktreeState:
         case WorktreeMerged():
             return replace(own, merge_into=None)
         case DeleteRequested():
-            return replace(own, status="deleting")
+            return replace(own, status="deleting", delete_generation=own.delete_generation + 1)
         case WorktreeSalvaged():
             return own
         case WorktreeDeleted():

@@ -237,6 +237,16 @@ def test_a_prompt_in_the_middle_of_being_typed_is_uncertain_when_its_run_ends(*,
     assert [(each.prompt_id, each.is_placed) for each in left] == [(waiting, False)]
 
 
+def test_a_prompt_whose_turn_comes_after_the_run_has_ended_is_uncertain_at_once() -> None:
+    scene = Scene()
+    session_id = a_working_session(scene)
+    prompt_id = a_prompt(scene, session_id)
+    exited(scene, its_run(scene, session_id))
+    report_prompt(scene, session_id, prompt_id, submitted=False).then_wires(
+        "session.prompt_placed", "session.prompt_uncertain"
+    )
+
+
 def test_a_run_is_shown_as_it_stands() -> None:
     scene = Scene()
     session_id = a_working_session(scene)

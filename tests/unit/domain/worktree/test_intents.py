@@ -114,6 +114,25 @@ def test_a_worktree_that_shall_go_is_to_be_removed_until_it_is() -> None:
     scene.when(DeleteWorktree(workspace_id=WORKSPACE, worktree_id=tree))
     (intent,) = wanted(scene)
     assert isinstance(intent, RemoveWorktree)
-    assert (intent.name, intent.into) == (f"worktree/{tree}/delete", "main")
+    assert (intent.name, intent.into) == (f"worktree/{tree}/delete/1", "main")
     scene.when(ReportDeleted(workspace_id=WORKSPACE, worktree_id=tree), actor=KERNEL)
     assert wanted(scene) == []
+
+
+def test_a_removal_that_failed_is_another_one_the_next_time() -> None:
+    scene = Scene()
+    _, tree = idle(scene)
+    names: list[str] = []
+    for _ in range(2):
+        scene.when(DeleteWorktree(workspace_id=WORKSPACE, worktree_id=tree))
+        names += [each.name for each in wanted(scene)]
+        report = ReportFailed(
+            workspace_id=WORKSPACE,
+            worktree_id=tree,
+            operation="delete",
+            failure=FailureClass.INTERNAL,
+            reason="the disk is busy",
+        )
+        scene.when(report, actor=KERNEL)
+    # The name is the key under which a hand reports: one that was used says nothing new.
+    assert len(set(names)) == 2

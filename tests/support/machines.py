@@ -1,0 +1,426 @@
+"""The state machines as they really are: walked by orders, from the beginning, breadth first.
+
+A walk begins with a scene and follows every order of an alphabet from every state that it
+has not seen before, up to a depth. What it gives is the edges it went along, one a line:
+
+    ready --worktree.delete_requested--> deleting
+
+The lines are kept in `tests/golden/machines/`. A state counts as seen when only ids, times
+and counters differ.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from moduprompt.domain.approval.commands import DenyApproval, GrantApproval, RevokeApproval
+from moduprompt.domain.approval.state import ApprovalState
+from moduprompt.domain.decider import Command, Event, State
+from moduprompt.domain.failures import FailureClass
+from moduprompt.domain.gate.commands import RequestApproval, SatisfyGate
+from moduprompt.domain.gate.state import GateState
+from moduprompt.domain.project.commands import (
+    ArchiveProject,
+    AttachRepository,
+    CreateProject,
+    DetachRepository,
+    RenameProject,
+)
+from moduprompt.domain.project.state import ProjectState
+from moduprompt.domain.run.commands import (
+    ObservedStatus,
+    ReportExited,
+    ReportLost,
+    ReportStarted,
+    ReportStatus,
+    ResizeRun,
+    StartRun,
+    StopRun,
+)
+from moduprompt.domain.run.state import RunState
+from moduprompt.domain.session.commands import (
+    CloseSession,
+    ForkSession,
+    PromptSession,
+    RenameSession,
+    ReportPrompt,
+    SpawnSession,
+)
+from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.task.commands import (
+    AdvanceStage,
+    AssignTask,
+    CancelTask,
+    CompleteTask,
+    CreateTask,
+    FailTask,
+    PauseTask,
+    ResumeTask,
+    RetryTask,
+    SetDeadline,
+    StartTask,
+)
+from moduprompt.domain.task.retries import RetryRule
+from moduprompt.domain.task.state import TaskState
+from moduprompt.domain.user.commands import CreateUser
+from moduprompt.domain.workspace.commands import ArchiveWorkspace, RenameWorkspace
+from moduprompt.domain.workspace.events import WorkspaceCreated
+from moduprompt.domain.workspace.state import WorkspaceState
+from moduprompt.domain.worktree.commands import (
+    AcquireWriter,
+    CommitWorktree,
+    DeleteWorktree,
+    MergeWorktree,
+    Operation,
+    ReleaseWriter,
+    ReportCommitted,
+    ReportCreated,
+    ReportDeleted,
+    ReportFailed,
+    ReportMerged,
+)
+from moduprompt.domain.worktree.state import WorktreeState
+from moduprompt.protocol import SYSTEM_WORKSPACE, UserId
+from tests.support.domain import OWNER, SEEN, WORKSPACE, Scene
+from tests.support.stories import AGENT, a_project, a_session, a_waiting_session, stage
+
+STATES_MAX = 30_000  # a walk that sees more has an alphabet that is too rich
+_ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+_NUMBER = re.compile(rb"(?<=:)\d+")
+_VARIES = re.compile(rb'"(token_sha256|retry_due)":"[^"]*"')
+
+Orders = Callable[[Scene], Iterable[Command]]
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """One walk: where it begins, what is ordered at each place, how far it goes."""
+
+    noun: str
+    begin: Callable[[], Scene]
+    orders: Orders
+    depth: int
+
+
+def status_of(own: State | None) -> str:
+    """The place of an aggregate in its drawing."""
+    match own:
+        case None:
+            return "(none)"
+        case TaskState():
+            return own.status()
+        case GateState():
+            return "satisfied" if own.is_satisfied else "blocked"
+        case WorkspaceState() | ProjectState() | SessionState() | RunState() | WorktreeState():
+            return own.status
+        case ApprovalState():
+            return own.status
+        case _:
+            return "active"
+
+
+def edges(machine: Machine) -> list[str]:
+    """Every edge of the machine's own aggregate that the walk went along, sorted."""
+    found: set[str] = set()
+    for before, after in walk(machine):
+        found |= set(_edges_between(machine.noun, before, after))
+    return sorted(found)
+
+
+def walk(machine: Machine) -> Iterator[tuple[Scene, Scene]]:
+    """Each step of the walk: the scene before an order and the one after it."""
+    empty = Scene(machine.begin().world.workspace_id, views=())
+    begun = machine.begin().copy()
+    yield empty, begun
+    frontier, seen = [begun], {_shape(begun)}
+    for _ in range(machine.depth):
+        following: list[Scene] = []
+        for scene in frontier:
+            for command in list(machine.orders(scene)):
+                after = scene.copy()
+                after.when(command)
+                yield scene, after
+                shape = _shape(after)
+                if shape not in seen:
+                    seen.add(shape)
+                    following.append(after)
+        assert len(seen) < STATES_MAX, f"the walk of {machine.noun} does not end"
+        frontier = following
+
+
+def _edges_between(noun: str, before: Scene, after: Scene) -> Iterator[str]:
+    scene = before.copy()
+    for event in after.history[len(before.history) :]:
+        earlier = status_of(_own(scene, event))
+        scene.given(event)
+        if event.kind == noun:
+            yield f"{earlier} --{event.wire}--> {status_of(_own(scene, event))}"
+
+
+def _own(scene: Scene, event: Event) -> State | None:
+    id_ = event.subject().id
+    return next(
+        (own for (kind, each), own in scene.world.states.items() if _is(kind, event, each, id_)), None
+    )
+
+
+def _is(kind: type[State], event: Event, each: str, id_: str) -> bool:
+    return each == id_ and kind.__name__.lower() == f"{event.kind}state"
+
+
+def _shape(scene: Scene) -> bytes:
+    data = msgspec.json.encode([[type(own).__name__, own] for own in scene.world.states.values()])
+    names: dict[bytes, bytes] = {}
+    data = _ID.sub(lambda found: names.setdefault(found[0], b"#%d" % len(names)), data)
+    return _NUMBER.sub(b"0", _VARIES.sub(b"", data))
+
+
+def _begin_workspace() -> Scene:
+    created = WorkspaceCreated(workspace_id=WORKSPACE, name="home", owner_id=UserId(OWNER.id))
+    return Scene().given(created)
+
+
+def _workspace(_: Scene) -> Iterator[Command]:
+    yield RenameWorkspace(workspace_id=WORKSPACE, name="house")
+    yield ArchiveWorkspace(workspace_id=WORKSPACE)
+
+
+def _begin_user() -> Scene:
+    scene = Scene(SYSTEM_WORKSPACE)
+    scene.when(CreateUser(workspace_id=SYSTEM_WORKSPACE, name="me"))
+    return scene
+
+
+def _nothing(_: Scene) -> Iterator[Command]:
+    return iter(())
+
+
+def _begin_project() -> Scene:
+    scene = Scene()
+    scene.when(CreateProject(workspace_id=WORKSPACE, name="core"))
+    return scene
+
+
+def _project(scene: Scene) -> Iterator[Command]:
+    for own in scene.world.every(ProjectState):
+        id_ = own.project_id
+        yield RenameProject(workspace_id=WORKSPACE, project_id=id_, name="kernel")
+        yield ArchiveProject(workspace_id=WORKSPACE, project_id=id_)
+        yield AttachRepository(workspace_id=WORKSPACE, project_id=id_, repository=SEEN.path)
+        for each in own.repositories:
+            yield DetachRepository(workspace_id=WORKSPACE, project_id=id_, repository_id=each.repository_id)
+
+
+def _begin_session() -> Scene:
+    scene = Scene()
+    a_waiting_session(scene, a_project(scene))
+    return scene
+
+
+def _session(scene: Scene) -> Iterator[Command]:
+    sessions = list(scene.world.every(SessionState))
+    yield from _of_session(sessions[0])
+    for tree in list(scene.world.every(WorktreeState))[:1]:
+        yield from _making(tree)
+        yield from _removing(tree)
+    for run in list(scene.world.every(RunState))[:1]:
+        yield ReportExited(workspace_id=WORKSPACE, run_id=run.run_id, how="exited", code=0)
+    if len(sessions) == 1:
+        yield ForkSession(
+            workspace_id=WORKSPACE, session_id=sessions[0].session_id, name="other", mode="planning_only"
+        )
+
+
+def _of_session(own: SessionState) -> Iterator[Command]:
+    id_ = own.session_id
+    yield RenameSession(workspace_id=WORKSPACE, session_id=id_, name="reviewer")
+    yield CloseSession(workspace_id=WORKSPACE, session_id=id_)
+    if not own.prompts:
+        yield PromptSession(workspace_id=WORKSPACE, session_id=id_, prompt="go on")
+    for prompt in own.prompts:
+        for outcome in ("placed", "submitted", "uncertain"):
+            yield ReportPrompt(
+                workspace_id=WORKSPACE,
+                session_id=id_,
+                prompt_id=prompt.prompt_id,
+                outcome=outcome,  # type: ignore[arg-type]  # each is one of the three
+            )
+
+
+def _making(tree: WorktreeState) -> Iterator[Command]:
+    yield ReportCreated(workspace_id=WORKSPACE, worktree_id=tree.worktree_id, path="/srv/t", head="c0")
+    yield _failure(tree, "create")
+
+
+def _removing(tree: WorktreeState) -> Iterator[Command]:
+    yield DeleteWorktree(workspace_id=WORKSPACE, worktree_id=tree.worktree_id)
+    yield ReportDeleted(workspace_id=WORKSPACE, worktree_id=tree.worktree_id, salvage_ref="refs/s")
+    yield _failure(tree, "delete")
+
+
+def _failure(tree: WorktreeState, operation: Operation) -> Command:
+    return ReportFailed(
+        workspace_id=WORKSPACE,
+        worktree_id=tree.worktree_id,
+        operation=operation,
+        failure=FailureClass.MERGE_CONFLICT,
+        reason="it did not work",
+    )
+
+
+def _worktree(scene: Scene) -> Iterator[Command]:
+    tree = next(iter(scene.world.every(WorktreeState)))
+    session = next(iter(scene.world.every(SessionState)))
+    id_ = tree.worktree_id
+    yield from _making(tree)
+    yield from _removing(tree)
+    yield from _merging(tree)
+    yield CommitWorktree(workspace_id=WORKSPACE, worktree_id=id_, message="a change")
+    yield ReportCommitted(
+        workspace_id=WORKSPACE,
+        worktree_id=id_,
+        generation=tree.commit_generation,
+        head="c1",
+        commits=("c1",),
+        files_changed=1,
+    )
+    yield _failure(tree, "commit")
+    yield AcquireWriter(workspace_id=WORKSPACE, worktree_id=id_, session_id=session.session_id)
+    yield ReleaseWriter(workspace_id=WORKSPACE, worktree_id=id_, fence=tree.fence)
+    yield CloseSession(workspace_id=WORKSPACE, session_id=session.session_id)
+
+
+def _merging(tree: WorktreeState) -> Iterator[Command]:
+    yield MergeWorktree(workspace_id=WORKSPACE, worktree_id=tree.worktree_id)
+    yield ReportMerged(
+        workspace_id=WORKSPACE,
+        worktree_id=tree.worktree_id,
+        generation=tree.merge_generation,
+        commit="c2",
+        into="main",
+    )
+    yield _failure(tree, "merge")
+
+
+def _begin_run() -> Scene:
+    scene = Scene()
+    a_session(scene)
+    return scene
+
+
+def _run(scene: Scene) -> Iterator[Command]:
+    runs = list(scene.world.every(RunState))
+    for own in runs:
+        yield from _of_run(own)
+    if len(runs) == 1:
+        yield StartRun(workspace_id=WORKSPACE, session_id=runs[0].session_id)
+    yield CloseSession(workspace_id=WORKSPACE, session_id=runs[0].session_id)
+
+
+def _of_run(own: RunState) -> Iterator[Command]:
+    id_ = own.run_id
+    yield ReportStarted(workspace_id=WORKSPACE, run_id=id_, pid=7, start_time=9)
+    yield _sighting(own, "waiting_input")
+    yield _sighting(own, "working")
+    yield ResizeRun(workspace_id=WORKSPACE, run_id=id_, rows=own.rows + 1, cols=own.cols)
+    yield StopRun(workspace_id=WORKSPACE, run_id=id_)
+    recording = f"blake3:{'0' * 64}"
+    yield ReportExited(
+        workspace_id=WORKSPACE,
+        run_id=id_,
+        how="exited",
+        code=1,
+        recording=recording,  # type: ignore[arg-type]  # a reference by its form
+    )
+    yield ReportLost(workspace_id=WORKSPACE, run_id=id_, evidence="no keeper")
+
+
+def _sighting(own: RunState, status: ObservedStatus) -> Command:
+    return ReportStatus(
+        workspace_id=WORKSPACE, run_id=own.run_id, status=status, rule="marker", rule_version=1, evidence=""
+    )
+
+
+def _begin_gate() -> Scene:
+    scene = Scene()
+    stages = (stage("build"), stage("ship", gates=1))
+    scene.when(
+        CreateTask(workspace_id=WORKSPACE, project_id=a_project(scene), title="a change", stages=stages)
+    )
+    return scene
+
+
+def _gate(scene: Scene) -> Iterator[Command]:
+    for gate in scene.world.every(GateState):
+        yield RequestApproval(workspace_id=WORKSPACE, gate_id=gate.gate_id)
+        yield SatisfyGate(workspace_id=WORKSPACE, gate_id=gate.gate_id, evidence="it came")
+    yield from _approvals(scene)
+
+
+def _approvals(scene: Scene) -> Iterator[Command]:
+    for approval in scene.world.every(ApprovalState):
+        id_ = approval.approval_id
+        yield GrantApproval(workspace_id=WORKSPACE, approval_id=id_)
+        yield DenyApproval(workspace_id=WORKSPACE, approval_id=id_)
+        yield RevokeApproval(workspace_id=WORKSPACE, approval_id=id_)
+
+
+def _begin_task() -> Scene:
+    scene = Scene()
+    project_id = a_project(scene)
+    scene.when(SpawnSession(workspace_id=WORKSPACE, project_id=project_id, name="worker", agent=AGENT))
+    tree = next(iter(scene.world.every(WorktreeState)))
+    scene.when(ReportCreated(workspace_id=WORKSPACE, worktree_id=tree.worktree_id, path="/t", head="c0"))
+    run = next(iter(scene.world.every(RunState)))
+    scene.when(ReportStarted(workspace_id=WORKSPACE, run_id=run.run_id, pid=7, start_time=9))
+    stages = (stage("build"), stage("land", "merge", gates=1))
+    rule = RetryRule(max_attempts=2, backoff="fixed", jitter="none")
+    scene.when(
+        CreateTask(workspace_id=WORKSPACE, project_id=project_id, title="a change", stages=stages, retry=rule)
+    )
+    return scene
+
+
+def _task(scene: Scene) -> Iterator[Command]:
+    own = next(iter(scene.world.every(TaskState)))
+    session = next(iter(scene.world.every(SessionState)))
+    id_ = own.task_id
+    for kind in (
+        StartTask, AdvanceStage, CompleteTask, CancelTask, RetryTask, PauseTask, ResumeTask,
+    ):  # fmt: skip
+        yield kind(workspace_id=WORKSPACE, task_id=id_)
+    yield AssignTask(workspace_id=WORKSPACE, task_id=id_, session_id=session.session_id)
+    yield FailTask(workspace_id=WORKSPACE, task_id=id_, failure=FailureClass.TIMEOUT, reason="slow")
+    yield SetDeadline(workspace_id=WORKSPACE, task_id=id_, due_at="2026-06-01T00:00:00.000000Z")
+    yield from (timer.command for timer in scene.timers())
+    yield from _approvals(scene)
+    for tree in scene.world.every(WorktreeState):
+        yield from list(_merging(tree))[1:]
+    for run in scene.world.every(RunState):
+        if run.is_live():
+            yield _sighting(run, "waiting_input")
+            yield _sighting(run, "working")
+            yield ReportExited(workspace_id=WORKSPACE, run_id=run.run_id, how="exited", code=1)
+
+
+MACHINES: tuple[Machine, ...] = (
+    Machine(noun="workspace", begin=_begin_workspace, orders=_workspace, depth=4),
+    Machine(noun="user", begin=_begin_user, orders=_nothing, depth=1),
+    Machine(noun="project", begin=_begin_project, orders=_project, depth=5),
+    Machine(noun="session", begin=_begin_session, orders=_session, depth=5),
+    Machine(noun="worktree", begin=_begin_session, orders=_worktree, depth=7),
+    Machine(noun="run", begin=_begin_run, orders=_run, depth=6),
+    Machine(noun="approval", begin=_begin_gate, orders=_gate, depth=5),
+    Machine(noun="gate", begin=_begin_gate, orders=_gate, depth=5),
+    Machine(noun="task", begin=_begin_task, orders=_task, depth=6),
+)
+
+
+def machines() -> dict[str, bytes]:
+    """The golden files: one a noun, an edge a line."""
+    return {
+        f"{machine.noun}.txt": "".join(f"{edge}\n" for edge in edges(machine)).encode()
+        for machine in MACHINES
+    }
