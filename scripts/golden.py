@@ -25,7 +25,10 @@ class Generator(NamedTuple):
 
 
 GENERATORS: tuple[Generator, ...] = (
+    Generator("tests/golden/domain", "tests.support.golden_domain", "domain"),
+    Generator("tests/golden/events", "tests.support.golden_domain", "stored_events"),
     Generator("tests/golden/histories", "tests.support.live_pictures", "histories"),
+    Generator("tests/golden/machines", "tests.support.machines", "machines"),
     Generator("tests/golden/pictures", "tests.support.live_pictures", "pictures"),
     Generator("tests/golden/protocol", "tests.support.golden", "public_names"),
     Generator("tests/golden/schemas", "tests.support.golden", "schemas"),

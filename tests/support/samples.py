@@ -1,5 +1,6 @@
 """One of each event, made from the types themselves: for what must hold for all of them."""
 
+import re
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin, get_type_hints
 
@@ -12,6 +13,7 @@ from moduprompt.policy.rights import Right
 
 SAMPLE_ID = "01935450-0000-7000-8000-00005a3b1e00"
 SAMPLE_TIME = "2026-11-22T15:40:00.000000Z"
+_FORMS = ("sample", "/some/path", SAMPLE_TIME)  # of words that must look like something
 
 
 def sample_events() -> list[Event]:
@@ -30,7 +32,7 @@ def _value(field: str, hint: Any) -> Any:
     if isinstance(hint, NewType):
         return SAMPLE_ID if hint.__name__.endswith("Id") else "blake3:" + "5a" * 32
     if origin is Annotated:
-        return _value(field, inner[0])
+        return _fitting(_value(field, inner[0]), inner[1])
     if origin in (Union, UnionType):
         return _value(field, next(each for each in inner if each is not NoneType))
     if origin is Literal:
@@ -38,6 +40,13 @@ def _value(field: str, hint: Any) -> Any:
     if origin is tuple:
         return (_value(field, inner[0]),)
     return _plain_value(field, hint)
+
+
+def _fitting(value: Any, bounds: Any) -> Any:
+    pattern = bounds.pattern if isinstance(value, str) else None
+    if pattern is None or re.search(pattern, value):
+        return value
+    return next(each for each in _FORMS if re.search(pattern, each))
 
 
 def _plain_value(field: str, hint: Any) -> Any:
