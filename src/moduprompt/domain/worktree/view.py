@@ -35,6 +35,7 @@ class WorktreeItem(Item, frozen=True, kw_only=True):
     writer: str | None = None
     fence: int = 0
     commits: tuple[str, ...] = ()
+    is_committing: bool = False
     merged_as: str | None = None
     salvage_ref: str | None = None
     failure: str | None = None
@@ -73,8 +74,11 @@ def _changes(row: WorktreeItem, event: Event) -> dict[str, object]:
         case WriterReleased():
             return {"writer": None}
         case WorktreeCommitted():
-            return {"head": event.head, "commits": (*row.commits, *event.commits)[-COMMITS_SHOWN:]}
-        case CommitRequested() | MergeRequested():
+            commits = (*row.commits, *event.commits)[-COMMITS_SHOWN:]
+            return {"head": event.head, "commits": commits, "is_committing": False}
+        case CommitRequested():
+            return {"failure": None, "is_committing": True}
+        case MergeRequested():
             return {"failure": None}
         case WorktreeMerged():
             return {"merged_as": event.commit}
@@ -86,7 +90,12 @@ def _changes(row: WorktreeItem, event: Event) -> dict[str, object]:
             return {"status": "deleted", "writer": None}
         case WorktreeFailed():
             status = "failed" if event.operation == "create" else "ready"
-            return {"status": status, "failure": f"{event.operation}: {event.reason}"}
+            failure = f"{event.operation}: {event.reason}"
+            return {
+                "status": status,
+                "failure": failure,
+                "is_committing": row.is_committing and event.operation != "commit",
+            }
         case _:
             return {}
 

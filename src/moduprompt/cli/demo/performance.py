@@ -1,0 +1,203 @@
+"""`mpctl demo`: sets the stage, shows the play as it happens, and closes with a report."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self, TextIO
+
+from moduprompt.cli.call import Call
+from moduprompt.cli.demo.closing import Report, to_report, to_text
+from moduprompt.cli.demo.follower import Follower
+from moduprompt.cli.demo.play import Cast, Outcome, Play, call_mpctl
+from moduprompt.cli.demo.repository import Ground, own_repository, prepare
+from moduprompt.cli.faults import failed, misused
+from moduprompt.cli.live.shows import Show, open_show
+from moduprompt.cli.live.story import Story
+from moduprompt.client import Client
+from moduprompt.domain.project.commands import CreateProject
+from moduprompt.domain.workspace.commands import CreateWorkspace
+from moduprompt.effects.git.program import GitProgram
+from moduprompt.protocol import (
+    SYSTEM_WORKSPACE,
+    Code,
+    EventEnvelope,
+    ProjectId,
+    WorkspaceId,
+    decode_event,
+    encode,
+)
+from moduprompt.views.board import Board
+
+EVENTS_NAME = "events.ndjson"
+
+
+async def demo(call: Call) -> None:
+    """The whole of it. Raises CallFailed."""
+    if call.is_in_run:
+        raise misused("mpctl demo is for people, not for agents", hint="run it outside a session's worktree")
+    program = _program(call)
+    source, allow_dirty = _source(call)
+    client = await call.client()
+    ready = await client.ready()
+    folder = _new_folder(Path(ready.data_dir) / "demo")
+    git = GitProgram(environment=_git_environment(call))
+    ground = await prepare(git, source, into=folder / "repository", allow_dirty=allow_dirty)
+    cast = await _cast(call, client, ground=ground, folder=folder, program=program)
+    recorded = folder / EVENTS_NAME
+    with recorded.open("wb") as kept:
+        follower = Follower(client, cast.workspace_id, kept=kept)
+        outcome = await _performed(call, client, follower, cast=cast)
+    report, text = await _closing(
+        follower, outcome, cast=cast, data_dir=Path(ready.data_dir), recorded=recorded
+    )
+    call.show(encode(report), text)
+
+
+async def _performed(call: Call, client: Client, follower: Follower, *, cast: Cast) -> Outcome:
+    """The play, shown while it goes on."""
+    show: Show = _Silent() if call.is_json else open_show(_stream(), call.environ)
+    flags = _flags(call, cast.workspace_id)
+
+    async def say(words: Sequence[str]) -> None:
+        await call_mpctl(words, flags=flags)
+
+    play = Play(client, follower, cast=cast, say=say)
+    showing = asyncio.create_task(follower.show(show), name="show")
+    playing = asyncio.create_task(play.perform(), name="play")
+    try:
+        await asyncio.wait({showing, playing}, return_when=asyncio.FIRST_COMPLETED)
+        if not playing.done():
+            showing.result()
+            raise failed(Code.UNAVAILABLE, "the event stream ended before the demo did")
+        return playing.result()
+    finally:
+        for task in (playing, showing):
+            task.cancel()
+        await asyncio.gather(playing, showing, return_exceptions=True)
+
+
+async def _cast(
+    call: Call, client: Client, *, ground: Ground, folder: Path, program: tuple[str, ...]
+) -> Cast:
+    made = await client.submit(CreateWorkspace(workspace_id=SYSTEM_WORKSPACE, name=f"demo {folder.name}"))
+    workspace_id = WorkspaceId(decode_event(made.events[0]).workspace_id)
+    name = Path(ground.path).parent.name
+    created = await client.submit(
+        CreateProject(workspace_id=workspace_id, name=f"demo {name}", repository=ground.path)
+    )
+    scripts_dir = folder / "scripts"
+    scripts_dir.mkdir(mode=0o700, exist_ok=True)
+    return Cast(
+        workspace_id=workspace_id,
+        project_id=ProjectId(decode_event(created.events[0]).subject.id),
+        ground=ground,
+        scripts_dir=scripts_dir,
+        program=program,
+        is_watched=not call.is_json and _stream().isatty(),
+    )
+
+
+async def _closing(
+    follower: Follower, outcome: Outcome, *, cast: Cast, data_dir: Path, recorded: Path
+) -> tuple[Report, str]:
+    """The report, and its text. Both are made from the events as they were kept."""
+    board = await asyncio.to_thread(_board_of, recorded)
+    report = await to_report(
+        follower, outcome, cast=cast, counts=board.counts, data_dir=data_dir, recorded=recorded
+    )
+    return report, to_text(report, board)
+
+
+def _board_of(recorded: Path) -> Board:
+    story = Story()
+    for line in recorded.read_bytes().splitlines():
+        story.tell(decode_event(line))
+    return story.scene().board
+
+
+def _new_folder(demos: Path) -> Path:
+    """The next free number; making it is what takes it."""
+    number = 1
+    while True:
+        try:
+            (demos / str(number)).mkdir(mode=0o700, parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return demos / str(number)
+
+
+def _program(call: Call) -> tuple[str, ...]:
+    """The command line of `--agent command -- PROGRAM …`, its program by its full path."""
+    words = call.words.many("program")
+    agent = call.words.maybe("agent") or "scripted"
+    if agent == "scripted":
+        if words:
+            raise misused(
+                "the scripted agent takes no program", hint="mpctl demo --agent command -- PROGRAM …"
+            )
+        return ()
+    if agent != "command":
+        raise misused(
+            f"no demo for the agent {agent}", hint="--agent scripted, or --agent command -- PROGRAM …"
+        )
+    if not words:
+        raise misused("--agent command needs a program", hint="mpctl demo --agent command -- PROGRAM …")
+    first = str(Path(words[0]).absolute()) if "/" in words[0] else words[0]
+    return (first, *words[1:])
+
+
+def _source(call: Call) -> tuple[str, bool]:
+    """Which repository, and whether what is uncommitted in it may be left out."""
+    given = call.words.maybe("repo")
+    if given is not None:
+        return str(Path(given).expanduser().absolute()), call.words.is_set("allow_dirty")
+    own = own_repository()
+    if own is None:
+        raise failed(
+            Code.VALIDATION_FAILED,
+            "this installation is not run from a clone of the project",
+            hint="name any git repository: mpctl demo --repo PATH",
+            details={"reason": "no_repository"},
+        )
+    return str(own), True  # its developer's unfinished work is no reason not to show what is committed
+
+
+def _flags(call: Call, workspace_id: WorkspaceId) -> tuple[str, ...]:
+    config = call.config
+    return (
+        "--workspace",
+        workspace_id,
+        "--data-dir",
+        str(config.data_dir),
+        "--runtime-dir",
+        str(config.runtime_dir),
+        "--db",
+        str(config.log_db),
+    )
+
+
+def _git_environment(call: Call) -> dict[str, str]:
+    names = ("PATH", "HOME", "XDG_CONFIG_HOME")
+    return {name: call.environ[name] for name in names if name in call.environ}
+
+
+def _stream() -> TextIO:
+    return sys.stdout
+
+
+class _Silent:
+    """Shows nothing: `--json` prints one document and nothing else."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def tell(self, envelope: EventEnvelope) -> None:
+        """Nothing."""
+
+    def refresh(self) -> None:
+        """Nothing."""

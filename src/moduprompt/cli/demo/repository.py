@@ -1,0 +1,82 @@
+"""The repository a demo works on: checked, cloned, and looked at. The one given is never changed."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+import moduprompt
+from moduprompt.cli.faults import CallFailed, failed
+from moduprompt.effects.git.port import GitRefusal
+from moduprompt.effects.git.program import GitProgram
+from moduprompt.protocol import Code
+
+README_NAMES: Final = ("README.md", "README.rst", "README.txt", "README")
+MAKEFILE_NAMES: Final = ("Makefile", "makefile", "GNUmakefile")
+FILE_BYTES_MAX: Final = 1024 * 1024  # of a file that is only glanced at
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """A clone to work in, and what is useful to know of it."""
+
+    path: str
+    branch: str
+    readme: str | None
+    check: tuple[str, ...]
+
+
+def own_repository() -> Path | None:
+    """This project's own, when it is run from a clone of it."""
+    root = Path(moduprompt.__file__).resolve().parents[2]
+    return root if (root / ".git").exists() else None
+
+
+async def prepare(git: GitProgram, source: str, *, into: Path, allow_dirty: bool) -> Ground:
+    """A fresh clone. Raises CallFailed when the source is none that can be cloned."""
+    seen = await git.inspect(source)
+    if isinstance(seen, GitRefusal):
+        raise refused(seen)
+    if seen.is_dirty and not allow_dirty:
+        raise failed(
+            Code.VALIDATION_FAILED,
+            f"{seen.path} has uncommitted changes, which a clone would leave out",
+            hint="commit or stash them, or pass --allow-dirty to work on what is committed",
+            details={"reason": "dirty_repository", "path": seen.path},
+        )
+    into.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    cloned = await git.clone(seen.path, str(into))
+    if isinstance(cloned, GitRefusal):
+        raise refused(cloned)
+    branch = cloned.branch or cloned.default_branch
+    if branch is None:
+        raise failed(
+            Code.VALIDATION_FAILED,
+            f"{seen.path} is on no branch, so there is nothing to merge into",
+            hint="check out a branch there first",
+            details={"reason": "detached_head", "path": seen.path},
+        )
+    root = Path(cloned.path)
+    return Ground(path=cloned.path, branch=branch, readme=_readme(root), check=_check(root))
+
+
+def refused(refusal: GitRefusal) -> CallFailed:
+    """What git refused, as the contract says it."""
+    return failed(
+        Code.VALIDATION_FAILED,
+        refusal.message,
+        hint=refusal.hint or None,
+        details={"reason": refusal.reason, "path": refusal.path},
+    )
+
+
+def _readme(root: Path) -> str | None:
+    return next((name for name in README_NAMES if (root / name).is_file()), None)
+
+
+def _check(root: Path) -> tuple[str, ...]:
+    """A real command of the repository: its smoke test where it has one, else a look at its history."""
+    for name in MAKEFILE_NAMES:
+        path = root / name
+        if path.is_file() and b"\nsmoke:" in b"\n" + path.read_bytes()[:FILE_BYTES_MAX]:
+            return ("make", "smoke")
+    return ("git", "log", "--oneline", "--max-count=5")

@@ -1,0 +1,35 @@
+"""`mpctl demo`: the main job, end to end."""
+
+import argparse
+
+from moduprompt.cli.call import Call
+from moduprompt.cli.verbs import Verb
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--repo", metavar="PATH", help="the repository to work on; it is cloned, never changed"
+    )
+    parser.add_argument(
+        "--agent",
+        choices=("scripted", "command"),
+        default="scripted",
+        help="scripted, or command -- PROGRAM …",
+    )
+    parser.add_argument(
+        "--allow-dirty", action="store_true", help="work on what is committed in a repository with changes"
+    )
+
+
+async def _run(call: Call) -> None:
+    from moduprompt.cli.demo.performance import demo
+
+    await demo(call)
+
+
+VERB = Verb(
+    "demo",
+    _run,
+    summary="three agents, one task, one question, one gate, one merge: on a clone of a real repository",
+    arguments=_arguments,
+)
