@@ -142,9 +142,8 @@ class Play:
     async def _finished(self, session_id: SessionId, task_id: TaskId) -> None:
         """Its program has ended well and its work is committed; its questions are answered."""
         answered = 0
-        while (
-            run := await self._follower.until(lambda: self._turning_point(session_id, task_id))
-        ) is not None:
+        while True:
+            run = await self._follower.until(lambda: self._turning_point(session_id, task_id))
             if run.status in ("exited", "lost"):
                 self._check(run)
                 await self._commit(session_id)
