@@ -83,11 +83,23 @@ class Append(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[KeyRow, ...] = ()
 
 
+def assert_follows(part: Append) -> None:
+    """Broken code, not a broken world: a log with a gap could never be read again."""
+    numbers = [event.seq for event in part.events]
+    first = part.expected_seq + 1
+    assert numbers == list(range(first, first + len(numbers))), (
+        f"BUG: events {numbers[:5]} of workspace {part.workspace_id} do not follow {part.expected_seq}"
+    )
+
+
 class EventLog(Protocol):
     """The append-only log of all workspaces of one daemon."""
 
     async def append(self, batch: Sequence[Append]) -> None:
-        """All of it, durably, or nothing. Raises HeadMoved, StorageFull or StorageFailed."""
+        """All of it, durably, or nothing. Raises HeadMoved, StorageFull or StorageFailed.
+
+        A key that is taken fails the batch: one command must not be carried out twice.
+        """
         ...
 
     async def claim(self, workspace_id: WorkspaceId) -> Head:

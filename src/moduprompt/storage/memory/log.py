@@ -6,7 +6,16 @@ from msgspec.structs import replace
 
 from moduprompt.protocol import WorkspaceId
 from moduprompt.storage.hashing import first_hash
-from moduprompt.storage.port import Append, Head, HeadMoved, KeyRow, StoredEvent
+from moduprompt.storage.port import (
+    READ_MAX,
+    Append,
+    Head,
+    HeadMoved,
+    KeyRow,
+    StorageFailed,
+    StoredEvent,
+    assert_follows,
+)
 
 
 class MemoryLog:
@@ -19,21 +28,31 @@ class MemoryLog:
 
     async def append(self, batch: Sequence[Append]) -> None:
         """All of it or nothing."""
-        for part in batch:
-            head = self._heads.get(part.workspace_id)
-            at = (0, 1) if head is None else (head.seq, head.epoch)
-            if at != (part.expected_seq, part.epoch):
-                raise HeadMoved(f"workspace {part.workspace_id} is not at {part.expected_seq}")
+        self._check(batch)
         for part in batch:
             self._events.setdefault(part.workspace_id, []).extend(part.events)
             for row in part.keys:
-                self._keys.setdefault((part.workspace_id, row.actor, row.key), row)
+                self._keys[part.workspace_id, row.actor, row.key] = row
             self._heads[part.workspace_id] = Head(
                 workspace_id=part.workspace_id,
                 seq=part.expected_seq + len(part.events),
                 head_hash=part.head_hash,
                 epoch=part.epoch,
             )
+
+    def _check(self, batch: Sequence[Append]) -> None:
+        new: set[tuple[WorkspaceId, str, str]] = set()
+        for part in batch:
+            assert_follows(part)
+            head = self._heads.get(part.workspace_id)
+            at = (0, 1) if head is None else (head.seq, head.epoch)
+            if at != (part.expected_seq, part.epoch):
+                raise HeadMoved(f"workspace {part.workspace_id} is not at {part.expected_seq}")
+            for row in part.keys:
+                name = (part.workspace_id, row.actor, row.key)
+                if name in self._keys or name in new:
+                    raise StorageFailed(f"the key {row.key} of {row.actor} is taken")
+                new.add(name)
 
     async def claim(self, workspace_id: WorkspaceId) -> Head:
         """The head under a new epoch."""
@@ -50,14 +69,14 @@ class MemoryLog:
 
     async def read(self, workspace_id: WorkspaceId, *, after: int, limit: int) -> list[StoredEvent]:
         """A slice: the sequence is the index."""
-        return self._events.get(workspace_id, [])[after : after + limit]
+        return self._events.get(workspace_id, [])[after : after + min(limit, READ_MAX)]
 
     async def read_stream(
         self, workspace_id: WorkspaceId, *, subject_id: str, after: int, limit: int
     ) -> list[StoredEvent]:
         """One subject's."""
         events = self._events.get(workspace_id, [])[after:]
-        return [event for event in events if event.subject_id == subject_id][:limit]
+        return [event for event in events if event.subject_id == subject_id][: min(limit, READ_MAX)]
 
     async def find_key(self, workspace_id: WorkspaceId, *, actor: str, key: str) -> KeyRow | None:
         """The accepted use, or None."""

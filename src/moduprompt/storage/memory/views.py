@@ -18,19 +18,17 @@ class MemoryViews:
         self._positions: dict[tuple[str, int, WorkspaceId], int] = {}
 
     async def apply(self, views: Sequence[View], steps: Sequence[Step]) -> None:
-        """Fold in place."""
+        """Fold into copies; they take the place of the rows when every view is through."""
+        rows = {name: dict(found) for name, found in self._rows.items()}
+        positions = dict(self._positions)
         for view in views:
-            self._fold(view, steps)
-
-    def _fold(self, view: View, steps: Sequence[Step]) -> None:
-        rows = _Rows(self._rows, {kind: name for name, kind in view.collections})
-        for step in steps:
-            at = (view.name, view.version, step.stamp.workspace_id)
-            if step.stamp.seq <= self._positions.get(at, 0):
+            if any((view.name, view.version) == known[:2] for known in positions):
                 continue
-            if step.event is not None:
-                view.fold(rows, step.event, step.stamp)
-            self._positions[at] = step.stamp.seq
+            for name, _ in view.collections:
+                rows.pop(name, None)  # what another version of this view has left
+        for view in views:
+            _fold(view, steps, rows=rows, positions=positions)
+        self._rows, self._positions = rows, positions
 
     async def position(self, view: View, workspace_id: WorkspaceId) -> int:
         """How far it has come."""
@@ -51,6 +49,23 @@ class MemoryViews:
 
     async def close(self) -> None:
         """Nothing to let go of."""
+
+
+def _fold(
+    view: View,
+    steps: Sequence[Step],
+    *,
+    rows: dict[str, dict[str, Item]],
+    positions: dict[tuple[str, int, WorkspaceId], int],
+) -> None:
+    kept = _Rows(rows, {kind: name for name, kind in view.collections})
+    for step in steps:
+        at = (view.name, view.version, step.stamp.workspace_id)
+        if step.stamp.seq <= positions.get(at, 0):
+            continue
+        if step.event is not None:
+            view.fold(kept, step.event, step.stamp)
+        positions[at] = step.stamp.seq
 
 
 class _Rows:

@@ -7,6 +7,7 @@ version of this program is refused and left alone; `synchronous=FULL`, because w
 less an acknowledged commit can be gone after a power cut (measured: 577 of 900).
 """
 
+import logging
 import re
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -20,9 +21,14 @@ from moduprompt.storage.port import StorageFailed, StorageFull, StorageTooNew
 
 SQLITE_MIN: Final = (3, 51, 3)  # 3.7.0 to 3.51.2 can corrupt a WAL that is reset under a reader
 SQLITE_WITHDRAWN: Final = (3, 52, 0)
-APPLICATION_ID: Final = 0x4D505244  # "MPRD", so that `file` and we know our own
+APPLICATION_IDS: Final = {  # so that `file` and we know our own, and one is never taken for the other
+    "log": 0x4D50524C,  # "MPRL"
+    "views": 0x4D505256,  # "MPRV"
+}
 BUSY_MS: Final = 5_000  # a backup or an inspector may hold a lock for a moment
 PAGES_BETWEEN_CHECKPOINTS: Final = 1_000  # 4 MB of WAL: short to replay, rare enough not to be felt
+
+log = logging.getLogger(__name__)
 
 SqlValue: TypeAlias = str | int | bytes | None
 R = TypeVar("R")
@@ -80,20 +86,33 @@ class Database:
             with translated(self._path):
                 self._raw.execute("COMMIT")
         except BaseException:
-            if self._raw.in_transaction:
-                self._raw.execute("ROLLBACK")
+            self._roll_back()
             raise
 
+    def _roll_back(self) -> None:
+        try:
+            if self._raw.in_transaction:
+                self._raw.execute("ROLLBACK")
+        except apsw.Error as fault:  # what broke the transaction is what the caller must hear of
+            log.warning("rollback.failed", extra={"path": str(self._path), "fault": str(fault)})
+
     def checkpoint(self) -> None:
-        """Move what can be moved from the WAL into the file, without waiting for readers."""
-        with translated(self._path):
+        """Move what can be moved from the WAL into the file, without waiting for readers.
+
+        A failure is logged and tried again after the next commit: what is in the WAL is durable.
+        """
+        try:
             self._raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        self.wal_pages = 0
+            self.wal_pages = 0
+        except apsw.Error as fault:
+            log.warning("checkpoint.failed", extra={"path": str(self._path), "fault": str(fault)})
 
     def close(self) -> None:
-        """Let go; closing twice is fine."""
-        with translated(self._path):
+        """Let go, whatever the disk says: what was committed is in the WAL. Closing twice is fine."""
+        try:
             self._raw.close()
+        except apsw.Error as fault:
+            log.warning("close.failed", extra={"path": str(self._path), "fault": str(fault)})
 
     def _count_pages(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self.wal_pages = pages
@@ -108,13 +127,17 @@ def open_writer(path: Path, *, migrations: str, synchronous: Literal["FULL", "NO
     check_library()
     with translated(path):
         raw = apsw.Connection(str(path))
-        raw.set_busy_timeout(BUSY_MS)
-        _check_owner(raw, path, migrations=migrations)
-        raw.execute("PRAGMA journal_mode = WAL")
-        raw.execute(f"PRAGMA synchronous = {synchronous}")
-        raw.execute("PRAGMA foreign_keys = ON")
-        raw.execute("PRAGMA wal_autocheckpoint = 0")
-        _migrate(raw, migrations)
+        try:
+            raw.set_busy_timeout(BUSY_MS)
+            _check_owner(raw, path, migrations=migrations)
+            raw.execute("PRAGMA journal_mode = WAL")
+            raw.execute(f"PRAGMA synchronous = {synchronous}")
+            raw.execute("PRAGMA foreign_keys = ON")
+            raw.execute("PRAGMA wal_autocheckpoint = 0")
+            _migrate(raw, migrations)
+        except BaseException:
+            raw.close()
+            raise
     return Database(raw, path)
 
 
@@ -139,32 +162,33 @@ def translated(path: Path) -> Generator[None]:
 
 
 def _check_owner(connection: apsw.Connection, path: Path, *, migrations: str) -> None:
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # a refused file keeps even its WAL as it is
     application = connection.pragma("application_id")
     version = connection.pragma("user_version")
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
-    if application not in (0, APPLICATION_ID) or (application == 0 and tables):
-        connection.close()
-        raise StorageFailed(f"{path} is a database of another program")
-    newest = len(_scripts(migrations))
+    if application not in (0, APPLICATION_IDS[migrations]) or (application == 0 and tables):
+        raise StorageFailed(f"{path} is a database of another program, or no {migrations} of ours")
+    newest = len(layout_scripts(migrations))
     if isinstance(version, int) and version > newest:
-        connection.close()
         raise StorageTooNew(
             f"{path} has layout {version}; this version of the program knows {newest} at most"
         )
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
 
 
-def _scripts(folder: str) -> list[str]:
+def layout_scripts(folder: str) -> list[str]:
+    """The numbered layouts of one kind of file, oldest first."""
     place = resources.files("moduprompt.storage.sqlite").joinpath("migrations", folder)
     names = sorted(entry.name for entry in place.iterdir() if entry.name.endswith(".sql"))
     return [place.joinpath(name).read_text("utf-8") for name in names]
 
 
 def _migrate(connection: apsw.Connection, folder: str) -> None:
-    scripts = _scripts(folder)
+    scripts = layout_scripts(folder)
     version = connection.pragma("user_version")
     assert isinstance(version, int), "BUG: SQLite's user_version is a number"
     for number, script in enumerate(scripts[version:], start=version + 1):
         with connection:
             connection.execute(script)
             connection.execute(f"PRAGMA user_version = {number:d}")
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_IDS[folder]:d}")

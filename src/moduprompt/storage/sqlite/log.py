@@ -10,7 +10,16 @@ from pathlib import Path
 
 from moduprompt.protocol import CommandId, WorkspaceId
 from moduprompt.storage.hashing import first_hash
-from moduprompt.storage.port import READ_MAX, Append, Head, HeadMoved, KeyRow, StoredEvent
+from moduprompt.storage.port import (
+    READ_MAX,
+    Append,
+    Head,
+    HeadMoved,
+    KeyRow,
+    StorageFailed,
+    StoredEvent,
+    assert_follows,
+)
 from moduprompt.storage.sqlite.connection import (
     PAGES_BETWEEN_CHECKPOINTS,
     Database,
@@ -39,7 +48,11 @@ class SqliteLog:
         opening = Worker("log-open")
         try:
             writer = await opening.run(lambda: open_writer(path, migrations="log", synchronous="FULL"))
-            reader = await opening.run(lambda: open_reader(path))
+            try:
+                reader = await opening.run(lambda: open_reader(path))
+            except StorageFailed:
+                writer.close()
+                raise
         finally:
             opening.stop()
         return cls(writer=writer, reader=reader)
@@ -101,10 +114,12 @@ class SqliteLog:
         if self._closed:
             return
         self._closed = True
-        await self._reading.run(self._read.close)
-        await self._writing.run(self._close_writer)
-        self._reading.stop()
-        self._writing.stop()
+        try:
+            await self._reading.run(self._read.close)
+        finally:
+            await self._writing.run(self._close_writer)
+            self._reading.stop()
+            self._writing.stop()
 
     def _events(self, sql: str, bindings: tuple[str | int, ...]) -> list[StoredEvent]:
         rows = self._read.select(sql, bindings, row=tuple[int, str, bytes])
@@ -118,6 +133,7 @@ class SqliteLog:
             self._write.checkpoint()
 
     def _append_part(self, part: Append) -> int:
+        assert_follows(part)
         ws = self._numbers.get(part.workspace_id) or self._number(part)
         seq = part.expected_seq + len(part.events)
         bindings = (seq, part.head_hash, ws, part.expected_seq, part.epoch)

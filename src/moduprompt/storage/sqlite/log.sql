@@ -18,7 +18,7 @@ INSERT INTO events (ws, seq, subject, data) VALUES (?, ?, ?, ?);
 
 -- name: add_key
 INSERT INTO keys (ws, actor, key, digest, command_id, trace_id, answer_in, first_seq, last_seq)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: read
 SELECT seq, subject, data FROM events

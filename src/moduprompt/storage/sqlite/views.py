@@ -12,7 +12,7 @@ import msgspec
 
 from moduprompt.domain.item import Item, View
 from moduprompt.protocol import WorkspaceId, encode
-from moduprompt.storage.port import READ_MAX, Step
+from moduprompt.storage.port import READ_MAX, Step, StorageFailed
 from moduprompt.storage.sqlite.connection import (
     PAGES_BETWEEN_CHECKPOINTS,
     Database,
@@ -43,7 +43,11 @@ class SqliteViews:
         opening = Worker("views-open")
         try:
             writer = await opening.run(lambda: open_writer(path, migrations="views", synchronous="NORMAL"))
-            reader = await opening.run(lambda: open_reader(path))
+            try:
+                reader = await opening.run(lambda: open_reader(path))
+            except StorageFailed:
+                writer.close()
+                raise
         finally:
             opening.stop()
         store = cls(writer=writer, reader=reader, views=views)
@@ -82,10 +86,12 @@ class SqliteViews:
         if self._closed:
             return
         self._closed = True
-        await self._reading.run(self._read.close)
-        await self._writing.run(self._close_writer)
-        self._reading.stop()
-        self._writing.stop()
+        try:
+            await self._reading.run(self._read.close)
+        finally:
+            await self._writing.run(self._close_writer)
+            self._reading.stop()
+            self._writing.stop()
 
     def _list(self, sql: str, bindings: tuple[str | int, ...]) -> list[tuple[str, bytes]]:
         return self._read.select(sql, bindings, row=tuple[str, bytes])

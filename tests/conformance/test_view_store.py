@@ -1,0 +1,195 @@
+"""What every store of read models promises."""
+
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+import pytest
+
+from moduprompt.domain.decider import Event
+from moduprompt.domain.item import Item, Rows, Stamp, View
+from moduprompt.protocol import Actor, WorkspaceId
+from moduprompt.storage.port import Step, ViewStore
+from tests.support.stores import W1, W2, OpenViews, memory_views, sqlite_views
+
+MAKERS = (memory_views, sqlite_views)
+
+
+class Counted(Event, frozen=True, kw_only=True):
+    """Something was counted; below zero it is taken away, and a thousand is more than the view can take."""
+
+    wire: ClassVar[str] = "thing.counted"
+    kind: ClassVar[str] = "thing"
+    key: ClassVar[str] = "thing_id"
+
+    thing_id: str
+    by: int = 1
+
+
+class Thing(Item, frozen=True, kw_only=True):
+    """How often."""
+
+    times: int = 0
+
+
+def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
+    assert isinstance(event, Counted)
+    if event.by < 0:
+        rows.drop(Thing, event.thing_id)
+        return
+    before = rows.get(Thing, event.thing_id)
+    rows.put(
+        Thing(
+            id=event.thing_id,
+            workspace_id=stamp.workspace_id,
+            version=stamp.version,
+            created_at=before.created_at if before else stamp.timestamp,
+            updated_at=stamp.timestamp,
+            times=event.by + (before.times if before else 0),
+        )
+    )
+    if event.by >= 1_000:
+        raise ValueError("more than the view can take")
+
+
+THINGS = View(name="things", version=1, collections=(("things", Thing),), fold=fold)
+THINGS_2 = msgspec.structs.replace(THINGS, version=2)
+OTHERS = View(name="others", version=1, collections=(("others", Thing),), fold=fold)
+
+
+@pytest.fixture(params=MAKERS, ids=lambda make: make.__name__)
+def open_views(request: pytest.FixtureRequest, tmp_path: Path) -> OpenViews:
+    make: Callable[[Path], OpenViews] = request.param
+    return make(tmp_path)
+
+
+@pytest.fixture
+async def store(open_views: OpenViews) -> AsyncGenerator[ViewStore]:
+    opened = await open_views((THINGS, OTHERS))
+    yield opened
+    await opened.close()
+
+
+def a_step(seq: int, thing: str | None = "a", *, by: int = 1, workspace: WorkspaceId = W1) -> Step:
+    stamp = Stamp(
+        workspace_id=workspace,
+        seq=seq,
+        version=seq,
+        timestamp=f"2026-01-01T00:00:00.{seq:06d}Z",
+        actor=Actor(kind="user", id="u"),
+    )
+    return Step(event=None if thing is None else Counted(thing_id=thing, by=by), stamp=stamp)
+
+
+async def times(store: ViewStore, thing: str, collection: str = "things") -> int | None:
+    found = await store.row(collection, thing)
+    return None if found is None else msgspec.json.decode(found[1], type=Thing).times
+
+
+async def test_a_new_store_is_empty(store: ViewStore) -> None:
+    assert await store.position(THINGS, W1) == 0
+    assert await store.row("things", "a") is None
+    assert await store.rows("things", workspace_id=None, after="", limit=10) == []
+    assert await store.rows("unheard_of", workspace_id=W1, after="", limit=10) == []
+
+
+async def test_steps_are_folded_in_order_and_the_position_moves(store: ViewStore) -> None:
+    await store.apply((THINGS,), [a_step(1), a_step(2), a_step(3, "b"), a_step(4, None)])
+
+    assert (await times(store, "a"), await times(store, "b")) == (2, 1)
+    assert await store.position(THINGS, W1) == 4
+    assert await store.position(OTHERS, W1) == 0
+    assert await store.position(THINGS, W2) == 0
+
+
+async def test_applying_twice_is_harmless(store: ViewStore) -> None:
+    steps = [a_step(1), a_step(2)]
+    for _ in range(3):
+        await store.apply((THINGS,), steps)
+    await store.apply((THINGS,), [a_step(2), a_step(3)])
+
+    assert await times(store, "a") == 3
+
+
+async def test_each_view_goes_on_from_its_own_position(store: ViewStore) -> None:
+    await store.apply((THINGS,), [a_step(1), a_step(2)])
+    await store.apply((THINGS, OTHERS), [a_step(1), a_step(2), a_step(3)])
+
+    assert (await times(store, "a"), await times(store, "a", "others")) == (3, 3)
+
+
+async def test_workspaces_have_positions_of_their_own(store: ViewStore) -> None:
+    await store.apply((THINGS,), [a_step(1), a_step(1, "b", workspace=W2), a_step(2, "b", workspace=W2)])
+
+    assert await store.position(THINGS, W1) == 1
+    assert await store.position(THINGS, W2) == 2
+    assert await store.row("things", "b") == (
+        W2,
+        (await store.rows("things", workspace_id=W2, after="", limit=1))[0][1],
+    )
+
+
+async def test_a_fold_that_breaks_leaves_nothing_behind(store: ViewStore) -> None:
+    await store.apply((THINGS, OTHERS), [a_step(1)])
+
+    with pytest.raises(ValueError, match="more than"):
+        await store.apply((OTHERS, THINGS), [a_step(2), a_step(3, "b", by=-1), a_step(4, "c", by=1_000)])
+
+    assert [await store.position(view, W1) for view in (THINGS, OTHERS)] == [1, 1]
+    assert [await times(store, "a", name) for name in ("things", "others")] == [1, 1]
+    assert await times(store, "c") is None
+    await store.apply((THINGS, OTHERS), [a_step(2)])
+    assert await times(store, "a") == 2
+
+
+async def test_a_dropped_row_is_gone_and_may_come_again(store: ViewStore) -> None:
+    await store.apply((THINGS,), [a_step(1), a_step(2, by=-1), a_step(3, "nobody", by=-1)])
+    assert await times(store, "a") is None
+
+    await store.apply((THINGS,), [a_step(4), a_step(5, by=-1), a_step(6)])
+    assert await times(store, "a") == 1
+
+
+async def test_rows_come_in_the_order_of_ids_and_in_pages(store: ViewStore) -> None:
+    things = ["d", "a", "c", "e", "b"]
+    await store.apply((THINGS,), [a_step(number, thing) for number, thing in enumerate(things, 1)])
+    await store.apply((THINGS,), [a_step(1, "bb", workspace=W2)])
+
+    async def ids(workspace_id: WorkspaceId | None, after: str, limit: int) -> list[str]:
+        return [
+            id_ for id_, _ in await store.rows("things", workspace_id=workspace_id, after=after, limit=limit)
+        ]
+
+    assert await ids(W1, "", 3) == ["a", "b", "c"]
+    assert await ids(W1, "c", 3) == ["d", "e"]
+    assert await ids(W1, "e", 3) == []
+    assert await ids(W2, "", 3) == ["bb"]
+    assert await ids(None, "", 99) == ["a", "b", "bb", "c", "d", "e"]
+
+
+async def test_another_version_of_a_view_starts_from_nothing(store: ViewStore, open_views: OpenViews) -> None:
+    await store.apply((THINGS, OTHERS), [a_step(1), a_step(2)])
+    await store.close()
+
+    changed = await open_views((THINGS_2, OTHERS))
+    assert await changed.position(THINGS_2, W1) == 0
+    assert await changed.position(OTHERS, W1) == 2
+    await changed.apply((THINGS_2, OTHERS), [a_step(1), a_step(2)])
+    assert [await times(changed, "a", name) for name in ("things", "others")] == [2, 2]
+    await changed.close()
+
+
+async def test_rows_are_there_after_opening_again(store: ViewStore, open_views: OpenViews) -> None:
+    await store.apply((THINGS,), [a_step(1)])
+    await store.close()
+
+    again = await open_views((THINGS, OTHERS))
+    assert await times(again, "a") == 1
+    assert await again.position(THINGS, W1) == 1
+    await again.close()
+
+
+async def test_closing_twice_is_fine(store: ViewStore) -> None:
+    await store.close()
+    await store.close()
