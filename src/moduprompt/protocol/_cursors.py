@@ -6,7 +6,6 @@ another collection, or damaged, is refused rather than misread.
 
 import base64
 import binascii
-import zlib
 
 from moduprompt.protocol._codec import misfit
 from moduprompt.protocol._errors import Rejection
@@ -36,4 +35,4 @@ def from_cursor(collection: str, cursor: str) -> str | Rejection:
 
 
 def _check(text: str) -> str:
-    return f"{zlib.crc32(text.encode()):08x}"
+    return f"{binascii.crc32(text.encode()):08x}"
