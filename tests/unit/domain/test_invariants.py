@@ -17,7 +17,8 @@ from moduprompt.domain.worktree.view import WorktreeItem
 from moduprompt.protocol import Rejection
 from tests.support.domain import KERNEL, OTHER, OWNER, Folded, Scene
 from tests.support.invariants import broken
-from tests.support.machines import MACHINES, Machine, status_of, walk
+from tests.support.machines import MACHINES
+from tests.support.walks import Machine, status_of, walk
 
 ROWS = (ProjectItem, SessionItem, WorktreeItem, RunItem, ApprovalItem, GateItem, TaskItem)
 LIVELY = ("session", "worktree", "run", "gate", "task")

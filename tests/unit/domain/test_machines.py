@@ -9,7 +9,8 @@ import pytest
 
 from moduprompt.domain.registry import DECIDER_OF
 from tests.support.golden import GOLDEN
-from tests.support.machines import MACHINES, Machine, edges
+from tests.support.machines import MACHINES
+from tests.support.walks import Machine, edges
 
 EDGE = re.compile(r"(?P<before>\S+) --(?P<fact>\S+)--> (?P<after>\S+)")
 by_noun = pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.noun)
