@@ -9,7 +9,7 @@ Public: what stands in `__all__` is pinned by a test and follows the wire's vers
             ...
 """
 
-from moduprompt.client._answers import envelopes, first_event
+from moduprompt.client._answers import envelopes, first_event, to_typed
 from moduprompt.client._channel import Limits, Loss, Reconnect
 from moduprompt.client._client import Client, From, LogHead, to_envelope
 from moduprompt.client._collections import ItemPage, collection_of
@@ -43,4 +43,5 @@ __all__ = [
     "envelopes",
     "first_event",
     "to_envelope",
+    "to_typed",
 ]

@@ -41,7 +41,15 @@ class _Answers(msgspec.Struct, frozen=True):
 
 def to_value(reply: Reply, kind: type[T]) -> T:
     """A read's answer. Raises RequestRefused or AnswerBroken."""
-    return _decoded(ok_body(reply), kind)
+    return to_typed(ok_body(reply), kind)
+
+
+def to_typed(data: bytes | msgspec.Raw, kind: type[T]) -> T:
+    """A document of the daemon's, or AnswerBroken."""
+    value = decode(data, kind)
+    if isinstance(value, Rejection):
+        raise AnswerBroken(f"the answer is not what this version expects: {value.message}")
+    return value
 
 
 def ok_body(reply: Reply) -> bytes:
@@ -62,7 +70,7 @@ def to_answer(reply: Reply) -> Answer:
 def to_answers(reply: Reply) -> tuple[Answer, ...]:
     """The answers to a batch, in its order."""
     raw = to_value(reply, _Answers).answers
-    return tuple(_typed_answer(each, is_accepted=_decoded(each, _Verdict).accepted is True) for each in raw)
+    return tuple(_typed_answer(each, is_accepted=to_typed(each, _Verdict).accepted is True) for each in raw)
 
 
 def to_accepted(answer: Answer) -> Accepted:
@@ -108,11 +116,4 @@ def first_event(answer: Accepted, kind: type[E]) -> E:
 
 
 def _typed_answer(data: bytes | msgspec.Raw, *, is_accepted: bool) -> Answer:
-    return _decoded(data, Accepted) if is_accepted else _decoded(data, RefusedAnswer)
-
-
-def _decoded(data: bytes | msgspec.Raw, kind: type[T]) -> T:
-    value = decode(data, kind)
-    if isinstance(value, Rejection):
-        raise AnswerBroken(f"the answer is not what this version expects: {value.message}")
-    return value
+    return to_typed(data, Accepted) if is_accepted else to_typed(data, RefusedAnswer)

@@ -24,8 +24,8 @@ RETRY_AFTER_MAX_S: Final = 5.0  # longer than any reason of ours to be unavailab
 
 Loss: TypeAlias = Literal["cut", "drained"]
 """How a daemon went: without a word, or by saying that it ends."""
-Reconnect: TypeAlias = Callable[[Loss], Awaitable[Endpoint]]
-"""Where the daemon is now. Raises Unreachable to give up."""
+Reconnect: TypeAlias = Callable[[Loss], Awaitable[Endpoint | None]]
+"""Where the daemon is now; None where that is not known yet. What it raises ends the request."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,12 +123,14 @@ class Channel:
             connection.close()
 
     async def move(self, loss: Loss, *, away_from: Endpoint) -> None:
-        """Look for the daemon again, once for all who saw the same one go. Raises Unreachable."""
+        """Look for the daemon again, once for all who saw the same one go."""
         async with self._moving:
             if self._reconnect is None or self.endpoint is not away_from:
                 return
-            self.endpoint = await self._reconnect(loss)
-            self._let_go()
+            found = await self._reconnect(loss)
+            if found is not None:
+                self.endpoint = found
+                self._let_go()
 
     async def close(self) -> None:
         """Close what is kept."""

@@ -14,7 +14,15 @@ from urllib.parse import quote, urlencode
 import msgspec
 import uuid_utils
 
-from moduprompt.client._answers import ok_body, read_refusal, to_accepted, to_answer, to_answers, to_value
+from moduprompt.client._answers import (
+    ok_body,
+    read_refusal,
+    to_accepted,
+    to_answer,
+    to_answers,
+    to_typed,
+    to_value,
+)
 from moduprompt.client._channel import Channel, Limits, Reconnect, Reply
 from moduprompt.client._collections import ItemPage, collection_of
 from moduprompt.client._connection import Request
@@ -29,6 +37,7 @@ from moduprompt.protocol import (
     CommandEnvelope,
     EventEnvelope,
     EventPage,
+    Page,
     Ping,
     Ready,
     RunId,
@@ -177,12 +186,25 @@ class Client:
         limit: int = PAGE_ITEMS,
     ) -> ItemPage[I]:
         """Some items of a kind."""
+        page = await self.raw_page(kind, workspace_id=workspace_id, cursor=cursor, limit=limit)
+        items = tuple(to_typed(each, kind) for each in page.items)
+        return ItemPage(items=items, next=page.next, seq_global=page.seq_global)
+
+    async def raw_page(
+        self,
+        kind: type[Item],
+        *,
+        workspace_id: WorkspaceId | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE_ITEMS,
+    ) -> Page:
+        """As `page`, with the items as they were served."""
         query = {"limit": str(limit)}
         if workspace_id is not None:
             query["workspace_id"] = workspace_id
         if cursor is not None:
             query["cursor"] = cursor
-        return to_value(await self._get(f"/v1/{collection_of(kind)}", query), ItemPage[kind])
+        return to_value(await self._get(f"/v1/{collection_of(kind)}", query), Page)
 
     async def get(self, kind: type[I], id_: str, *, workspace_id: WorkspaceId | None = None) -> I:
         """One item. Raises RequestRefused with `not_found`."""
@@ -210,6 +232,15 @@ class Client:
     ) -> AsyncGenerator[bytes]:
         """What a run's terminal printed, from a byte on, as far as it has come."""
         query = {"from": str(from_)}
+        async with aclosing(self._pieces(f"/v1/runs/{run_id}/output", query, workspace_id)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def follow_output(
+        self, run_id: RunId, *, from_: int = 0, workspace_id: WorkspaceId | None = None
+    ) -> AsyncGenerator[bytes]:
+        """As `run_output`, and on until the run ends. Raises Unreachable after a long silence: go on behind."""
+        query = {"from": str(from_), "follow": "1"}
         async with aclosing(self._pieces(f"/v1/runs/{run_id}/output", query, workspace_id)) as pieces:
             async for piece in pieces:
                 yield piece

@@ -1,0 +1,134 @@
+"""`mpctl`: speaks to the daemon for people, scripts and agents.
+
+A call is a fresh interpreter, so what it imports is what people wait for: this file knows
+the nouns by name only, and loads the one that was typed.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from moduprompt import __version__
+from moduprompt.cli.verbs import Layout, Parser, Verb, add_lone_verb, add_verbs, positive
+
+
+class Noun(NamedTuple):
+    """A noun, and the module whose VERBS, or lone VERB, it has."""
+
+    name: str
+    module: str
+    summary: str
+
+
+NOUNS: Final = (
+    Noun("daemon", "moduprompt.cli.nouns.daemon", "start, stop and look at the daemon"),
+    Noun("workspace", "moduprompt.cli.nouns.workspace", "the unit of order, isolation and export"),
+    Noun("project", "moduprompt.cli.nouns.project", "a unit of work over git repositories"),
+    Noun("session", "moduprompt.cli.nouns.session", "one agent's line of work"),
+    Noun("run", "moduprompt.cli.nouns.run", "one start of an agent program, with its terminal"),
+    Noun("worktree", "moduprompt.cli.nouns.worktree", "a git worktree: many readers, one writer"),
+    Noun("task", "moduprompt.cli.nouns.task", "a tracked piece of work that moves through stages"),
+    Noun("gate", "moduprompt.cli.nouns.gate", "a condition that blocks a stage"),
+    Noun("approval", "moduprompt.cli.nouns.approval", "a person's yes or no at a gate"),
+    Noun("board", "moduprompt.cli.nouns.board", "sessions, tasks and what waits, as one picture"),
+    Noun("events", "moduprompt.cli.nouns.events", "what happened, as it happens or page by page"),
+    Noun("log", "moduprompt.cli.nouns.log", "the stored bytes of the log, and whether they hold"),
+    Noun("demo", "moduprompt.cli.nouns.demo", "the main job, end to end, on a real repository"),
+)
+
+EPILOG: Final = """\
+exit status: 0 done, 2 usage or schema, 3 version conflict, 4 not authorized, 5 not found,
+6 denied, 7 unavailable, 8 not possible now, 124 time-out, 130 interrupted, 1 anything else.
+
+Inside a run mpctl acts as the run's session. Ids may be shortened to a unique beginning
+or end of four characters or more; a unique name does as well.
+"""
+
+PROGRAM_VERBS: Final = frozenset({"spawn", "fork", "demo"})
+
+
+class TopLayout(Layout, argparse.RawDescriptionHelpFormatter):
+    """As all help, with the epilog as written."""
+
+
+def build_parser(argv: Sequence[str]) -> Parser:
+    """The parser for this call: only nouns that occur in it are loaded."""
+    parser = Parser(
+        prog="mpctl",
+        description="Agents, their work and who may let it pass: the daemon's command line.",
+        epilog=EPILOG,
+        formatter_class=TopLayout,
+    )
+    parser.add_argument("--version", action="version", version=f"mpctl {__version__}")
+    add_flags(parser)
+    everywhere = Parser(add_help=False)
+    add_flags(everywhere)
+    below = parser.add_subparsers(
+        dest="noun", metavar="NOUN", required=True, title="nouns", parser_class=Parser
+    )
+    for noun in NOUNS:
+        own = below.add_parser(
+            noun.name,
+            help=noun.summary,
+            description=f"{noun.name}: {noun.summary}.",
+            parents=[everywhere],
+            formatter_class=Layout,
+        )
+        if noun.name in argv:
+            _load(own, noun, everywhere=everywhere)
+    return parser
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of every call. None has a default: what stands behind the verb must not undo what stands before."""
+    group = parser.add_argument_group("flags of every call")
+
+    def switch(*names: str, what: str) -> None:
+        group.add_argument(*names, action="store_true", default=argparse.SUPPRESS, help=what)
+
+    def option(*names: str, metavar: str, what: str, kind: Callable[[str], str | float] = str) -> None:
+        group.add_argument(*names, metavar=metavar, type=kind, default=argparse.SUPPRESS, help=what)
+
+    switch("--json", what="print the daemon's JSON and nothing else")
+    option("--timeout", metavar="S", kind=positive, what="give up after so many seconds: exit status 124")
+    option("-w", "--workspace", metavar="WORKSPACE", what="id or name; else MP_WORKSPACE, or the only one")
+    switch("--no-start", what="start no daemon when none answers")
+    option("--data-dir", metavar="DIR", what="where the daemon's data lie (MP_DATA_DIR)")
+    option("--runtime-dir", metavar="DIR", what="where its socket and daemon.json lie (MP_RUNTIME_DIR)")
+    option("--db", metavar="FILE", what="the log's file; its siblings lie beside it (MP_DB)")
+
+
+def split_program(argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """What stands behind `--` is a program's command line, for the verbs that take one."""
+    if "--" not in argv:
+        return argv, ()
+    cut = argv.index("--")
+    if PROGRAM_VERBS.isdisjoint(argv[:cut]):
+        return argv, ()
+    return argv[:cut], argv[cut + 1 :]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The call; gives its exit status."""
+    words = sys.argv[1:] if argv is None else argv
+    own, program = split_program(words)
+    given = build_parser(own).parse_args(own, argparse.Namespace(program=program))
+    from moduprompt.cli.ending import carry_out
+
+    return carry_out(given)
+
+
+def _load(parser: Parser, noun: Noun, *, everywhere: Parser) -> None:
+    module = importlib.import_module(noun.module)
+    lone: Verb | None = getattr(module, "VERB", None)
+    if lone is not None:
+        add_lone_verb(parser, lone)
+        return
+    verbs: tuple[Verb, ...] = module.VERBS
+    add_verbs(parser, verbs, everywhere=everywhere)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,63 @@
+"""`mpd`: the daemon's own command. `start --foreground` is the daemon; the rest talks to one."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from moduprompt import __version__
+from moduprompt.cli.mpctl import add_flags
+from moduprompt.cli.verbs import Layout, Parser, add_verbs
+
+
+def build_parser() -> Parser:
+    """The parser; `start` alone has a flag of its own."""
+    from moduprompt.cli.nouns.daemon import VERBS
+
+    parser = Parser(
+        prog="mpd",
+        description="The daemon: it owns the log, the sessions' state and every write.",
+        formatter_class=Layout,
+    )
+    parser.add_argument("--version", action="version", version=f"mpd {__version__}")
+    everywhere = Parser(add_help=False)
+    add_flags(everywhere)
+    add_verbs(parser, VERBS, everywhere=everywhere, also={"start": _foreground})
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The call; gives its exit status."""
+    words = sys.argv[1:] if argv is None else argv
+    given = build_parser().parse_args(words)
+    if getattr(given, "foreground", False):
+        return _serve(given)
+    from moduprompt.cli.ending import carry_out
+
+    return carry_out(given)
+
+
+def _foreground(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--foreground", action="store_true", help="be the daemon, here, until SIGTERM")
+
+
+def _serve(given: argparse.Namespace) -> int:
+    from moduprompt.cli.call import to_choices
+    from moduprompt.cli.ending import refused_config
+    from moduprompt.cli.faults import write_error
+    from moduprompt.cli.words import Words
+    from moduprompt.config import ConfigRefused, load_config
+    from moduprompt.daemon import serve
+    from moduprompt.protocol import EXIT_STATUS
+
+    try:
+        config = load_config(to_choices(Words(given)), os.environ)
+    except ConfigRefused as refused:
+        error = refused_config(refused)
+        write_error(error, sys.stderr)
+        return EXIT_STATUS[error.code]
+    return serve(config, os.environ)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

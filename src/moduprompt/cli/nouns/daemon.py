@@ -1,0 +1,92 @@
+"""`mpctl daemon`, and `mpd`: start the daemon, stop it, see how it is."""
+
+import argparse
+import asyncio
+import os
+import signal
+from typing import Final
+
+from moduprompt.cli.call import Call
+from moduprompt.cli.daemons import LOOK_S, Found, find, is_gone, log_file, no_daemon, start
+from moduprompt.cli.faults import failed
+from moduprompt.cli.progress import waiting_for
+from moduprompt.cli.tables import to_paragraph
+from moduprompt.cli.verbs import Verb
+from moduprompt.protocol import Code, encode
+
+STOP_S: Final = 30.0  # the daemon drains: queued commands are decided, streams are told
+
+
+async def _start(call: Call) -> None:
+    found = await find(call.config)
+    if found is not None and found.ready.status == "ready":
+        call.show(encode(found.ready), f"the daemon runs already (pid {found.ready.pid})")
+        return
+    async with waiting_for("starting the daemon"):
+        found = await start(call.config, listen=call.config.listen)
+    call.show(encode(found.ready), _described(call, found, "the daemon is ready"))
+
+
+async def _stop(call: Call) -> None:
+    found = await find(call.config)
+    if found is None:
+        call.show(encode({"stopped": False}), "no daemon runs here")
+        return
+    pid = found.ready.pid  # it answered to its own token with it, so the number is no one else's
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass
+    except PermissionError as fault:
+        raise failed(Code.POLICY_DENIED, f"the daemon (pid {pid}) is another user's") from fault
+    async with waiting_for("stopping the daemon"):
+        await _until_gone(pid)
+    call.show(encode({"stopped": True, "pid": pid}), f"the daemon has stopped (pid {pid}); agents go on")
+
+
+async def _status(call: Call) -> None:
+    found = await find(call.config)
+    if found is None:
+        raise no_daemon(call.config)
+    call.show(encode(found.ready), _described(call, found, f"the daemon is {found.ready.status}"))
+
+
+async def _until_gone(pid: int) -> None:
+    ends = asyncio.get_running_loop().time() + STOP_S
+    while not is_gone(pid):
+        if asyncio.get_running_loop().time() > ends:
+            raise failed(
+                Code.UNAVAILABLE,
+                f"the daemon (pid {pid}) has not stopped within {STOP_S:g} s",
+                hint="its log says what it waits for; a kill -9 loses nothing that was answered",
+            )
+        await asyncio.sleep(LOOK_S)
+
+
+def _described(call: Call, found: Found, title: str) -> str:
+    ready = found.ready
+    return to_paragraph(
+        title,
+        [
+            ("pid", ready.pid),
+            ("version", ready.version),
+            ("socket", str(call.config.socket)),
+            ("data", ready.data_dir),
+            ("log", str(log_file(call.config))),
+            ("workspaces", ready.workspaces),
+            ("live runs", ready.live_runs),
+        ],
+    )
+
+
+def _listen(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--listen", metavar="HOST:PORT", help="listen on loopback too, beside the socket (MP_LISTEN)"
+    )
+
+
+VERBS: Final = (
+    Verb("start", _start, summary="start the daemon in the background", arguments=_listen),
+    Verb("stop", _stop, summary="stop the daemon; agents go on without it"),
+    Verb("status", _status, summary="say whether it runs, where, and with how much work"),
+)
