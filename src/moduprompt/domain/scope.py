@@ -25,6 +25,8 @@ def scope_of(command: Command, asker: SessionState, world: World) -> Scope:
     match command:
         case SpawnSession():
             within = command.parent_session_id == asker.session_id
+            # A child works on what its parent works on: else it would open its parent any task by name.
+            within = within and (command.task_id is None or _works_on(asker, command.task_id, world))
         case ForkSession():
             within = command.session_id == asker.session_id
         case PromptSession():
