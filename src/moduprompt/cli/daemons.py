@@ -203,19 +203,16 @@ def _last_words(config: Config, said_before: int, *, status: int | None) -> Call
     lines = _tail(log_file(config), said_before)
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
-    ended = "did not answer in time" if status is None else f"ended at once with status {status}"
     if errors and status is not None:
-        ended = errors[-1]
-    codes = [code for code, known in EXIT_STATUS.items() if known == status]
-    return CallFailed(
-        ErrorObject(
-            code=codes[0] if codes else Code.UNAVAILABLE,
-            message=ended
-            if errors
-            else f"the daemon {ended}" + "".join(f"\n  {line}" for line in lines[-5:]),
-            hint=hints[-1] if hints else f"its log is {log_file(config)}",
-        )
-    )
+        message = errors[-1]
+    elif status is None:
+        message = f"the daemon did not answer within {START_S:g} s"
+    else:
+        last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+        message = f"the daemon ended at once with status {status}: {last.strip()}"
+    code = next((code for code, known in EXIT_STATUS.items() if known == status), Code.UNAVAILABLE)
+    hint = hints[-1] if hints else f"its log is {log_file(config)}"
+    return CallFailed(ErrorObject(code=code, message=message, hint=hint))
 
 
 def _tail(path: Path, start: int) -> list[str]:

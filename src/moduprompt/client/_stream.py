@@ -38,15 +38,20 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     subject: Subject | None = None
     transport: Transport = "sse"
 
-    def request(self, cursor: int) -> Request:
-        """The request that goes on behind a cursor."""
-        query = {"workspace_id": self.workspace_id, "from": str(cursor)}
+    def filters(self) -> dict[str, str]:
+        """The query parameters that say which events; pages of the log take the same ones."""
+        query: dict[str, str] = {}
         if self.types:
             query["types"] = ",".join(self.types)
         if self.project_id is not None:
             query["project_id"] = self.project_id
         if self.subject is not None:
             query["subject"] = f"{self.subject.kind}:{self.subject.id}"
+        return query
+
+    def request(self, cursor: int) -> Request:
+        """The request that goes on behind a cursor."""
+        query = {"workspace_id": str(self.workspace_id), "from": str(cursor), **self.filters()}
         return Request(target=f"{PATHS[self.transport]}?{urlencode(query)}")
 
 

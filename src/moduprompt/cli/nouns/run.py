@@ -1,0 +1,243 @@
+"""`mpctl run`: start and stop programs, read what their terminals printed, watch that again."""
+
+import argparse
+import asyncio
+import sys
+from contextlib import aclosing
+from typing import Final
+
+from moduprompt.cli.call import Call
+from moduprompt.cli.lookup import find_item, find_own, workspace_of
+from moduprompt.cli.replay import replay
+from moduprompt.cli.tables import Column, to_paragraph
+from moduprompt.cli.telling import to_sentences
+from moduprompt.cli.terminal_text import Cleaner, to_text
+from moduprompt.cli.verbs import Verb, positive, whole
+from moduprompt.client import Client, Unreachable, first_event
+from moduprompt.domain.run.commands import ResizeRun, StartRun, StopRun
+from moduprompt.domain.run.events import RunRequested
+from moduprompt.domain.run.view import RunItem
+from moduprompt.domain.session.view import SessionItem
+from moduprompt.protocol import RunId, SessionId, encode
+from moduprompt.views.board_rows import short
+
+MINE: Final = "MP_RUN"
+TAIL_LINES: Final = 20  # a screenful, nearly
+LOOK_S: Final = 0.2  # between two looks at a run whose output broke off
+ENDED: Final = ("exited", "lost")
+COLUMNS: Final[tuple[Column[RunItem], ...]] = (
+    ("ID", lambda item: item.id),
+    ("SESSION", lambda item: short(item.session_id)),
+    ("NO", lambda item: item.ordinal),
+    ("STATUS", lambda item: item.status),
+    ("SEEN", lambda item: item.observed),
+    ("CODE", lambda item: item.code),
+    ("PROGRAM", lambda item: " ".join(item.argv) or item.adapter),
+)
+
+
+async def _start(call: Call) -> None:
+    session = await find_item(call, SessionItem, call.words.text("session"))
+    accepted = await call.submit(
+        StartRun(workspace_id=session.workspace_id, session_id=SessionId(session.id))
+    )
+    made = first_event(accepted, RunRequested)
+    call.answer(accepted, f"run {made.run_id} of {session.name}")
+
+
+async def _stop(call: Call) -> None:
+    item = await _named(call)
+    command = StopRun(
+        workspace_id=item.workspace_id, run_id=RunId(item.id), reason=call.words.maybe("reason")
+    )
+    accepted = await call.submit(command)
+    call.answer(accepted, *to_sentences(accepted))
+
+
+async def _list(call: Call) -> None:
+    of = await workspace_of(call)
+    await call.show_list(RunItem, COLUMNS, of=of, empty="no run yet: a session brings its own")
+
+
+async def _show(call: Call) -> None:
+    item = await find_own(call, RunItem, call.words.maybe("run"), variable=MINE)
+    facts = [
+        ("id", item.id),
+        ("session", item.session_id),
+        ("status", item.status),
+        ("seen", item.observed),
+        ("rule", item.rule),
+        ("evidence", item.evidence),
+        ("agent", " ".join((item.adapter, *item.argv))),
+        ("pid", str(item.pid) if item.pid is not None else None),
+        ("terminal", f"{item.cols} columns, {item.rows} rows"),
+        ("ended", item.how),
+        ("code", str(item.code) if item.code is not None else None),
+        ("signal", str(item.signal) if item.signal is not None else None),
+        ("failure", item.failure),
+        ("reason", item.reason),
+        ("output", f"{item.output_bytes} bytes" if item.output_bytes is not None else None),
+        ("left over", f"{item.leftovers} processes" if item.leftovers else None),
+        ("recording", item.recording),
+    ]
+    await call.show_item(item, to_paragraph(f"run {item.ordinal}", facts))
+
+
+async def _resize(call: Call) -> None:
+    item = await _named(call)
+    command = ResizeRun(
+        workspace_id=item.workspace_id,
+        run_id=RunId(item.id),
+        rows=call.words.number("rows"),
+        cols=call.words.number("cols"),
+    )
+    accepted = await call.submit(command)
+    call.answer(accepted, *to_sentences(accepted))
+
+
+async def _output(call: Call) -> None:
+    item = await _named(call)
+    client = await call.client()
+    start = call.words.number("start")
+    if call.is_json:
+        whole_output = await _read(client, item, start)
+        answer = {"run_id": item.id, "from": start, "bytes": len(whole_output), "text": to_text(whole_output)}
+        call.show(encode(answer), "")
+        return
+    printer = _Printer(is_raw=call.words.is_set("raw") or not sys.stdout.isatty())
+    if call.words.is_set("follow"):
+        await _follow(client, item, printer, start=start)
+    else:
+        printer.put(await _read(client, item, start))
+    printer.finish()
+
+
+async def _tail(call: Call) -> None:
+    item = await _named(call)
+    client = await call.client()
+    printed = await _read(client, item, 0)
+    lines = to_text(printed).splitlines()[-call.words.number("lines") :]
+    call.show(encode({"run_id": item.id, "lines": lines}), "\n".join(lines))
+    if call.words.is_set("follow"):
+        printer = _Printer(is_raw=False)
+        await _follow(client, item, printer, start=len(printed))
+        printer.finish()
+
+
+async def _replay(call: Call) -> None:
+    item = await _named(call)
+    client = await call.client()
+    await replay(
+        client.run_recording(RunId(item.id), workspace_id=item.workspace_id),
+        speed=None if call.words.is_set("no_wait") else call.words.real("speed") or 1.0,
+    )
+
+
+class _Printer:
+    """Prints a terminal's output: the bytes themselves into a pipe, safe text on a screen."""
+
+    def __init__(self, *, is_raw: bool) -> None:
+        self._cleaner = None if is_raw else Cleaner()
+
+    def put(self, data: bytes) -> None:
+        """Some more of it."""
+        if self._cleaner is None:
+            sys.stdout.buffer.write(data)
+        else:
+            sys.stdout.write(self._cleaner.feed(data))
+        sys.stdout.flush()
+
+    def finish(self) -> None:
+        """What was held back."""
+        if self._cleaner is not None:
+            sys.stdout.write(self._cleaner.finish())
+        sys.stdout.flush()
+
+
+async def _read(client: Client, item: RunItem, start: int) -> bytes:
+    pieces = client.run_output(RunId(item.id), from_=start, workspace_id=item.workspace_id)
+    async with aclosing(pieces):
+        return b"".join([piece async for piece in pieces])
+
+
+async def _follow(client: Client, item: RunItem, printer: _Printer, *, start: int) -> None:
+    """To the end of the run, over silences and daemons that come and go."""
+    while True:
+        has_ended = (await client.get(RunItem, item.id, workspace_id=item.workspace_id)).status in ENDED
+        pieces = client.follow_output(RunId(item.id), from_=start, workspace_id=item.workspace_id)
+        try:
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    printer.put(piece)
+                    start += len(piece)
+        except Unreachable:
+            await asyncio.sleep(LOOK_S)  # a silent program, or a daemon that went: the next look tells
+            continue
+        if has_ended:
+            return
+
+
+async def _named(call: Call) -> RunItem:
+    return await find_item(call, RunItem, call.words.text("run"))
+
+
+def _one(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="id")
+
+
+def _maybe_one(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", nargs="?", help="id; inside a run: itself")
+
+
+def _started(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("session", metavar="SESSION", help="id or name")
+
+
+def _reasoned(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument("--reason", metavar="TEXT", help="why, for the log")
+
+
+def _resized(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument("rows", metavar="ROWS", type=whole)
+    parser.add_argument("cols", metavar="COLUMNS", type=whole)
+
+
+def _printed(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument("--follow", action="store_true", help="go on until the run ends")
+    parser.add_argument(
+        "--from", dest="start", metavar="BYTE", type=whole, default=0, help="from this byte on"
+    )
+    parser.add_argument("--raw", action="store_true", help="the bytes as they are, on a terminal too")
+
+
+def _tailed(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument("-n", "--lines", metavar="N", type=whole, default=TAIL_LINES, help="so many")
+    parser.add_argument("--follow", action="store_true", help="go on until the run ends")
+
+
+def _replayed(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument("--speed", metavar="X", type=positive, help="so many times as fast; default 1")
+    parser.add_argument("--no-wait", action="store_true", help="all at once")
+
+
+VERBS: Final = (
+    Verb("start", _start, summary="start a session's program once more", arguments=_started),
+    Verb("stop", _stop, summary="end it and all it started", arguments=_reasoned),
+    Verb("list", _list, summary="list the runs of the workspace"),
+    Verb("show", _show, summary="show one: what it was seen doing, how it ended", arguments=_maybe_one),
+    Verb("resize", _resize, summary="give its terminal another size", arguments=_resized),
+    Verb(
+        "output",
+        _output,
+        summary="print what its terminal printed",
+        arguments=_printed,
+        more="Into a pipe the bytes as they are; on a terminal as text that can't act on it.",
+    ),
+    Verb("tail", _tail, summary="print the last lines of it, as text", arguments=_tailed),
+    Verb("replay", _replay, summary="watch its terminal again, in its own time", arguments=_replayed),
+)

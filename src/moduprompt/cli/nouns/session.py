@@ -1,0 +1,305 @@
+"""`mpctl session`: start lines of work, speak to them, see what they do and why we think so."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+from moduprompt.cli.call import Call
+from moduprompt.cli.faults import failed, misused
+from moduprompt.cli.live.text import plain
+from moduprompt.cli.lookup import find_item, find_own, workspace_of
+from moduprompt.cli.pictures import show_tree, watch_board
+from moduprompt.cli.tables import Column, to_paragraph, to_table
+from moduprompt.cli.telling import to_sentences
+from moduprompt.cli.verbs import Verb
+from moduprompt.client import first_event
+from moduprompt.domain.project.view import ProjectItem
+from moduprompt.domain.run.view import RunItem
+from moduprompt.domain.session.commands import (
+    AgentSpec,
+    CloseSession,
+    ForkMode,
+    ForkSession,
+    PromptSession,
+    RenameSession,
+    SpawnSession,
+)
+from moduprompt.domain.session.events import SessionForked, SessionSpawned
+from moduprompt.domain.session.view import SessionItem
+from moduprompt.domain.task.view import TaskItem
+from moduprompt.protocol import TEXT_MAX, Code, ProjectId, SessionId, TaskId
+from moduprompt.views.board_rows import short
+
+MINE: Final = "MP_SESSION"
+MODES: Final[dict[str, ForkMode]] = {
+    "default": "default",
+    "same_branch": "same_branch",
+    "planning_only": "planning_only",
+}
+COLUMNS: Final[tuple[Column[SessionItem], ...]] = (
+    ("ID", lambda item: item.id),
+    ("NAME", lambda item: item.name),
+    ("STATUS", lambda item: item.status),
+    ("AGENT", lambda item: item.adapter),
+    ("BRANCH", lambda item: item.branch),
+    ("FROM", lambda item: _origin(item)),
+)
+RUN_COLUMNS: Final[tuple[Column[RunItem], ...]] = (
+    ("RUN", lambda run: run.id),
+    ("NO", lambda run: run.ordinal),
+    ("STATUS", lambda run: run.status),
+    ("SEEN", lambda run: run.observed),
+    ("CODE", lambda run: run.code),
+)
+
+
+async def _spawn(call: Call) -> None:
+    words = call.words
+    project = await find_item(call, ProjectItem, words.text("project"))
+    parent = await _parent(call)
+    task = words.maybe("task")
+    place: Literal["new_worktree", "none"] = "none" if words.is_set("no_worktree") else "new_worktree"
+    command = SpawnSession(
+        workspace_id=project.workspace_id,
+        project_id=ProjectId(project.id),
+        name=words.text("name"),
+        agent=_agent(call),
+        prompt=_text(words.maybe("prompt")),
+        parent_session_id=parent,
+        task_id=TaskId((await find_item(call, TaskItem, task)).id) if task else None,
+        place=place,
+        branch=words.maybe("branch"),
+        base=words.maybe("base"),
+    )
+    accepted = await call.submit(command)
+    made = first_event(accepted, SessionSpawned)
+    call.answer(accepted, f"session {made.session_id} {plain(made.name)}", *to_sentences(accepted)[1:])
+
+
+async def _fork(call: Call) -> None:
+    words = call.words
+    item = await _named(call)
+    command = ForkSession(
+        workspace_id=item.workspace_id,
+        session_id=SessionId(item.id),
+        name=words.text("name"),
+        mode=MODES[words.text("mode")],
+        agent=_agent(call)
+        if words.maybe("agent") or words.maybe("script") or words.many("program")
+        else None,
+        prompt=_text(words.maybe("prompt")),
+        branch=words.maybe("branch"),
+    )
+    accepted = await call.submit(command)
+    made = first_event(accepted, SessionForked)
+    call.answer(accepted, f"session {made.session_id} {plain(made.name)}", *to_sentences(accepted)[1:])
+
+
+async def _prompt(call: Call) -> None:
+    item = await _named(call)
+    text = _text(call.words.text("text"))
+    if not text:
+        raise misused("there is nothing to say", hint="mpctl session prompt SESSION TEXT, or - to read it")
+    accepted = await call.submit(
+        PromptSession(workspace_id=item.workspace_id, session_id=SessionId(item.id), prompt=text)
+    )
+    call.answer(accepted, *to_sentences(accepted))
+
+
+async def _list(call: Call) -> None:
+    of = await workspace_of(call)
+    await call.show_list(
+        SessionItem, COLUMNS, of=of, empty="no session yet: mpctl session spawn NAME --project PROJECT"
+    )
+
+
+async def _show(call: Call) -> None:
+    item = await _own(call)
+    if call.is_json:
+        await call.show_item(item, "")
+        return
+    runs = await _runs(call, item)
+    facts: list[tuple[str, str | int | None]] = [
+        ("id", item.id),
+        ("status", item.status),
+        ("agent", " ".join((item.adapter, *item.argv))),
+        ("branch", item.branch),
+        ("worktree", item.worktree_id),
+        ("task", item.task_id),
+        ("from", _origin(item)),
+        ("prompts", ", ".join(f"{short(p.prompt_id)} {p.state}" for p in item.prompts)),
+        ("may", ", ".join(item.may)),
+    ]
+    shown = to_paragraph(item.name, facts)
+    await call.show_item(item, f"{shown}\n\n{to_table(runs, RUN_COLUMNS)}" if runs else shown)
+
+
+async def _explain(call: Call) -> None:
+    """What it is doing, by which rule, on what evidence: never a bare verdict."""
+    item = await _own(call)
+    runs = await _runs(call, item)
+    if not runs:
+        raise failed(
+            Code.NOT_FOUND, f"session {item.id} has had no run yet", hint=f"mpctl run start {short(item.id)}"
+        )
+    last = runs[-1]
+    facts = [
+        ("session", item.id),
+        ("run", f"{last.id} (number {last.ordinal})"),
+        ("status", last.status),
+        ("rule", last.rule),
+        ("evidence", last.evidence),
+        ("ended", last.how),
+        ("failure", last.failure),
+        ("reason", last.reason),
+        ("since", last.updated_at),
+    ]
+    await call.show_item(last, to_paragraph(f"{item.name}: {last.observed}", facts))
+
+
+async def _tree(call: Call) -> None:
+    of = await workspace_of(call)
+    await (watch_board(call, of) if call.words.is_set("watch") else show_tree(call, of))
+
+
+async def _rename(call: Call) -> None:
+    item = await _named(call)
+    accepted = await call.submit(
+        RenameSession(
+            workspace_id=item.workspace_id, session_id=SessionId(item.id), name=call.words.text("new_name")
+        )
+    )
+    call.answer(accepted, *to_sentences(accepted))
+
+
+async def _close(call: Call) -> None:
+    item = await _named(call)
+    command = CloseSession(
+        workspace_id=item.workspace_id, session_id=SessionId(item.id), reason=call.words.maybe("reason")
+    )
+    accepted = await call.submit(command)
+    call.answer(accepted, *to_sentences(accepted))
+
+
+async def _named(call: Call) -> SessionItem:
+    return await find_item(call, SessionItem, call.words.text("session"))
+
+
+async def _own(call: Call) -> SessionItem:
+    return await find_own(call, SessionItem, call.words.maybe("session"), variable=MINE)
+
+
+async def _parent(call: Call) -> SessionId | None:
+    """Inside a run what is spawned is a child of the run's session: there is no other that it may make."""
+    named = call.words.maybe("parent") or (call.environ.get(MINE) if call.is_in_run else None)
+    return None if named is None else SessionId((await find_item(call, SessionItem, named)).id)
+
+
+async def _runs(call: Call, item: SessionItem) -> Sequence[RunItem]:
+    runs = await call.list(RunItem, of=item.workspace_id)
+    return sorted((run for run in runs if run.session_id == item.id), key=lambda run: run.ordinal)
+
+
+def _agent(call: Call) -> AgentSpec:
+    """`--script` means the scripted agent, words behind `--` mean a command; both at once can't be meant."""
+    script, program = call.words.maybe("script"), call.words.many("program")
+    adapter = call.words.maybe("agent") or ("scripted" if script else "command" if program else None)
+    if adapter is None:
+        raise misused("say which agent", hint="--script FILE, or --agent command -- PROGRAM …")
+    if script and program:
+        raise misused("a script and a program can't both be run", hint="leave one of them out")
+    argv = (str(Path(script).expanduser().absolute()),) if script else program
+    return AgentSpec(adapter=adapter, argv=argv)
+
+
+def _text(typed: str | None) -> str | None:
+    """`-` reads standard input."""
+    if typed != "-":
+        return typed
+    text = sys.stdin.read(TEXT_MAX + 1)
+    if len(text) > TEXT_MAX:
+        raise misused(
+            f"the text has more than {TEXT_MAX} characters", hint="put it in a file the agent can read"
+        )
+    return text
+
+
+def _origin(item: SessionItem) -> str | None:
+    if item.fork_of is not None:
+        return f"fork of {short(item.fork_of)}"
+    return f"child of {short(item.parent_session_id)}" if item.parent_session_id is not None else None
+
+
+def _agent_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--agent", metavar="NAME", help="scripted, or command: any program")
+    parser.add_argument("--script", metavar="FILE", help="what the scripted agent does (--agent scripted)")
+    parser.add_argument("--prompt", metavar="TEXT", help="what it is told; - reads standard input")
+    parser.add_argument("--branch", metavar="BRANCH", help="the branch of its worktree")
+    parser.usage = f"{parser.prog} [flags] NAME … [-- PROGRAM [WORD …]]"
+
+
+def _spawn_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("-p", "--project", metavar="PROJECT", required=True, help="id or name")
+    parser.add_argument("--parent", metavar="SESSION", help="whose child it is")
+    parser.add_argument("--task", metavar="TASK", help="what it works on")
+    parser.add_argument("--base", metavar="BRANCH", help="where its branch begins; default: the project's")
+    parser.add_argument("--no-worktree", action="store_true", help="let it work nowhere: it only thinks")
+    _agent_words(parser)
+
+
+def _fork_words(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--mode", choices=tuple(MODES), default="default", help="what it gets of its own")
+    _agent_words(parser)
+
+
+def _one(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("session", metavar="SESSION", help="id or name")
+
+
+def _maybe_one(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("session", metavar="SESSION", nargs="?", help="id or name; inside a run: its own")
+
+
+def _said(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument("text", metavar="TEXT", help="what to say; - reads standard input")
+
+
+def _watched(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--watch", action="store_true", help="keep it up to date")
+
+
+def _renamed(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument("new_name", metavar="NAME")
+
+
+def _reasoned(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument("--reason", metavar="TEXT", help="why, for the log")
+
+
+VERBS: Final = (
+    Verb(
+        "spawn",
+        _spawn,
+        summary="start a line of work with a fresh mind",
+        arguments=_spawn_words,
+        more="A relative PROGRAM is looked for in the worktree.",
+    ),
+    Verb("fork", _fork, summary="start an alternative to a session", arguments=_fork_words),
+    Verb("prompt", _prompt, summary="say something to it, or answer its question", arguments=_said),
+    Verb("list", _list, summary="list the sessions of the workspace"),
+    Verb("show", _show, summary="show one, with its runs", arguments=_maybe_one),
+    Verb("tree", _tree, summary="draw who came from whom", arguments=_watched),
+    Verb(
+        "explain", _explain, summary="say what it does, by which rule, on what evidence", arguments=_maybe_one
+    ),
+    Verb("rename", _rename, summary="give it another name", arguments=_renamed),
+    Verb("close", _close, summary="end it: its run is stopped, its worktree stays", arguments=_reasoned),
+)

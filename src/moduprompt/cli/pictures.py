@@ -1,0 +1,69 @@
+"""The board as a picture: as it stands now, or kept up to date by the stream of events."""
+
+import os
+import shutil
+import sys
+from contextlib import aclosing
+from typing import Final
+
+import msgspec
+
+from moduprompt.cli.call import Call
+from moduprompt.cli.live.picture import Size, draw
+from moduprompt.cli.live.shows import open_show
+from moduprompt.cli.live.spans import Line, to_ascii, to_coloured, to_plain
+from moduprompt.cli.live.story import Scene
+from moduprompt.cli.live.tree import draw_tree
+from moduprompt.cli.live.watch import watch
+from moduprompt.client import to_typed
+from moduprompt.protocol import WorkspaceId
+from moduprompt.views.board import Board
+
+PIPE_COLUMNS: Final = 100  # of a picture that goes into a file or another program
+NO_SESSIONS: Final = "no session yet: mpctl session spawn NAME --project PROJECT"
+
+
+async def show_board(call: Call, of: WorkspaceId) -> None:
+    """The whole picture, once."""
+    raw = await _board(call, of)
+    if call.is_json:
+        call.show(raw, "")
+        return
+    size = Size(columns=_columns())
+    call.show(raw, _to_text(draw(Scene(board=to_typed(raw, Board), changes=()), size)))
+
+
+async def show_tree(call: Call, of: WorkspaceId) -> None:
+    """The tree of sessions, once; as JSON the board it is drawn from."""
+    raw = await _board(call, of)
+    if call.is_json:
+        call.show(raw, "")
+        return
+    lines = draw_tree(to_typed(raw, Board), width=_columns())
+    call.show(raw, _to_text(tuple(lines)) if lines else NO_SESSIONS)
+
+
+async def watch_board(call: Call, of: WorkspaceId) -> None:
+    """The picture, for as long as anybody looks; in a pipe a line a change, as JSON an event a line."""
+    client = await call.client()
+    async with aclosing(client.events(of)) as events:
+        if not call.is_json:
+            await watch(events, open_show(sys.stdout, os.environ))
+            return
+        async for envelope in events:
+            call.show(msgspec.json.encode(envelope), "")
+
+
+async def _board(call: Call, of: WorkspaceId) -> bytes:
+    client = await call.client()
+    return await client.read("/v1/board", {"workspace_id": of})
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPE_COLUMNS
+
+
+def _to_text(lines: tuple[Line, ...]) -> str:
+    is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    text = "\n".join(to_coloured(line) if is_coloured else to_plain(line) for line in lines)
+    return text if (sys.stdout.encoding or "").lower().startswith("utf") else to_ascii(text)
