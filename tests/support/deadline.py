@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 LOOK_AGAIN_S = 0.01
+TURNS = 200  # of the event loop: enough for everything that waits for nothing but each other
 
 
 def eventually(holds: Callable[[], bool], *, within_s: float = 10.0) -> None:
@@ -20,3 +21,9 @@ async def eventually_async(holds: Callable[[], Awaitable[bool]], *, within_s: fl
     async with asyncio.timeout(within_s):
         while not await holds():  # noqa: ASYNC110 - nothing signals, that is what this is for
             await asyncio.sleep(LOOK_AGAIN_S)
+
+
+async def turns(number: int = TURNS) -> None:
+    """Let everything happen in this loop that waits for neither time nor a thread."""
+    for _ in range(number):
+        await asyncio.sleep(0)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from moduprompt.domain.deciders import DECIDERS
 from moduprompt.kernel.judgement import Wanted, wanted_by
-from moduprompt.kernel.ledger import Ledger
+from moduprompt.kernel.ledger import ChainBroken, Ledger
 from moduprompt.protocol import Refused, WorkspaceId, missing
 from moduprompt.storage.hashing import first_hash
 from moduprompt.storage.port import READ_MAX, EventLog, Head
@@ -21,12 +21,12 @@ class Cabinet:
         self._log = log
         self._loaded = loaded
         self._ledgers: dict[WorkspaceId, Ledger] = {}
-        self._known: set[WorkspaceId] = set()
+        self._known: set[WorkspaceId] | None = None  # not read, or not to be trusted any more
         self._loading: dict[WorkspaceId, asyncio.Lock] = {}
 
     async def open(self) -> list[WorkspaceId]:
         """Learn which workspaces there are."""
-        self._known = {head.workspace_id for head in await self._log.heads()}
+        self._known = {head.workspace_id for head in await self._log.heads()} | self._ledgers.keys()
         return sorted(self._known)
 
     def ledgers(self) -> list[Ledger]:
@@ -40,8 +40,11 @@ class Cabinet:
     async def find(self, workspace_id: WorkspaceId) -> Ledger | None:
         """The workspace, loaded; None where there is none."""
         ledger = self._ledgers.get(workspace_id)
-        if ledger is not None or workspace_id not in self._known:
+        if ledger is not None:
             return ledger
+        known = self._known if self._known is not None else await self.open()
+        if workspace_id not in known:
+            return self._ledgers.get(workspace_id)
         async with self._loading.setdefault(workspace_id, asyncio.Lock()):
             if workspace_id not in self._ledgers:
                 self._ledgers[workspace_id] = await self._read(workspace_id)
@@ -56,20 +59,31 @@ class Cabinet:
 
     def adopt(self, ledger: Ledger) -> None:
         """A new workspace has come to be."""
-        self._known.add(ledger.workspace_id)
         self._ledgers[ledger.workspace_id] = ledger
+        if self._known is not None:
+            self._known.add(ledger.workspace_id)
 
-    async def forget(self) -> None:
-        """Nothing in memory can be trusted any more: fold it all again when it is needed."""
+    def forget(self) -> None:
+        """Nothing in memory can be trusted any more: fold it all again when it is needed.
+
+        Reads nothing, so that it can't fail on a disk that has just failed.
+        """
         self._ledgers.clear()
-        await self.open()
+        self._known = None
 
     async def _read(self, workspace_id: WorkspaceId) -> Ledger:
         head = await self._log.claim(workspace_id)
         ledger = Ledger(head)
         while ledger.seq < head.seq:
-            for stored in await self._log.read(workspace_id, after=ledger.seq, limit=READ_MAX):
+            found = await self._log.read(workspace_id, after=ledger.seq, limit=READ_MAX)
+            if not found:
+                raise ChainBroken(
+                    f"workspace {workspace_id}: nothing follows {ledger.seq} of {head.seq} events"
+                )
+            for stored in found:
                 ledger.replay(stored)
+        if ledger.head_hash != head.head_hash:
+            raise ChainBroken(f"workspace {workspace_id}: event {head.seq} is not the one that was written")
         self._loaded(ledger, all_wanted(ledger))
         return ledger
 

@@ -14,9 +14,10 @@ from moduprompt.domain.registry import command_type
 from moduprompt.domain.scope import scope_of
 from moduprompt.domain.session.state import SessionState
 from moduprompt.kernel.tickets import Shelf, Ticket
-from moduprompt.kernel.visibility import may_enter
+from moduprompt.kernel.visibility import Watched, may_enter
 from moduprompt.policy.rights import Request, judge
 from moduprompt.protocol import Accepted, Code, Rejection, decode, encode, misfit, missing, refusal
+from moduprompt.storage.port import KeyRow
 
 Verdict: TypeAlias = Rejection | Accepted | None
 
@@ -61,12 +62,7 @@ async def check_idempotency(ticket: Ticket, shelf: Shelf) -> Verdict:
         return None
     if used.digest != ticket.digest:
         ticket.leaves_event = True
-        return refusal(
-            Code.VALIDATION_FAILED,
-            f"the idempotency key {key[:80]} belongs to another command",
-            hint="mint a new key for a new command",
-            details={"reason": "idempotency_key_reused", "command_id": used.command_id},
-        )
+        return key_reused(used, key)
     return await shelf.answer_again(used)
 
 
@@ -74,19 +70,20 @@ async def check_policy(ticket: Ticket, shelf: Shelf) -> Verdict:  # noqa: ARG001
     """This actor may do this, here."""
     ticket.leaves_event = True
     command, ledger, actor = ticket.known_command(), ticket.known_ledger(), ticket.actor
-    asker = ledger.find(SessionState, actor.id) if actor.kind == "session" else None
-    if asker is not None:
-        ticket.relied_on = ((asker.session_id, ledger.version(asker.session_id)),)
-    return judge(
+    world = Watched(ledger)
+    asker = world.find(SessionState, actor.id) if actor.kind == "session" else None
+    verdict = judge(
         Request(
             actor=actor,
             command_type=command.wire,
             is_internal=command.internal,
             right=command.right,
             held=asker.may if asker else (),
-            scope=scope_of(command, asker, ledger) if asker else "outside",
+            scope=scope_of(command, asker, world) if asker else "outside",
         )
     )
+    ticket.relied_on = world.looked_at()
+    return verdict
 
 
 Gate: TypeAlias = Callable[[Ticket, Shelf], Awaitable[Verdict]]
@@ -97,6 +94,16 @@ GATES: Final[tuple[Gate, ...]] = (check_schema, check_visibility, check_idempote
 def digest_of(command: Command) -> bytes:
     """What makes two uses of a key the same: type, version and payload."""
     return blake3(f"{command.wire}/{command.version}/".encode() + encode(command)).digest()
+
+
+def key_reused(used: KeyRow, key: str) -> Rejection:
+    """The refusal of a key that belongs to another command."""
+    return refusal(
+        Code.VALIDATION_FAILED,
+        f"the idempotency key {key[:80]} belongs to another command",
+        hint="mint a new key for a new command",
+        details={"reason": "idempotency_key_reused", "command_id": used.command_id},
+    )
 
 
 def _below_payload(rejection: Rejection) -> Rejection:

@@ -102,6 +102,7 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     new_id: Callable[[], str]
     token_digest: Callable[[WorkspaceId, RunId], str]
     new_ledger: Callable[[WorkspaceId], Ledger]
+    may_leave_rejection: Callable[[Actor], bool]
 
 
 def judge(ledger: Ledger, order: Order, outside: Outside) -> Judged:
@@ -125,14 +126,18 @@ def record(ledger: Ledger, order: Order, *, decided: list[Event], outside: Outsi
     context = _context(ledger, order, outside=outside, at=at)
     scribe = _Scribe(ledger, order, outside=outside, at=at)
     _unfold(decided, draft=draft, context=context, scribe=scribe)
+    facts = tuple(scribe.facts)
+    wanted = wanted_after(facts, draft)
+    # From here on nothing may fail: a ledger that is ahead of its batch could never be written again.
     draft.settle()
     scribe.settle()
-    facts = tuple(scribe.facts)
-    return Judged(ledger=ledger, facts=facts, seq=ledger.seq, wanted=wanted_after(facts, draft))
+    return Judged(ledger=ledger, facts=facts, seq=ledger.seq, wanted=wanted)
 
 
 def reject(ledger: Ledger, order: Order, *, rejection: Rejection, outside: Outside) -> Judged:
-    """A refusal, with the event that says so; it moves nobody's version."""
+    """A refusal, with the event that says so while the actor's quota lasts; it moves nobody's version."""
+    if not outside.may_leave_rejection(order.actor):
+        return Judged(ledger=ledger, facts=(), seq=ledger.seq, rejection=rejection)
     at = Micros(max(outside.now, ledger.last_time))
     scribe = _Scribe(ledger, order, outside=outside, at=at)
     reason = (rejection.details or {}).get("reason")
@@ -187,8 +192,10 @@ def _context(ledger: Ledger, order: Order, *, outside: Outside, at: Micros) -> C
 
 def _decide(ledger: Ledger, order: Order, *, draft: Draft, context: Context) -> list[Event] | Rejection:
     command = order.command
+    decider = DECIDER_OF[command.kind]
     id_ = command.subject_id()
-    actual = 0 if id_ is None else ledger.version(id_)
+    own = None if id_ is None else ledger.find(decider.state, id_)
+    actual = 0 if id_ is None or own is None else ledger.version(id_)
     if order.expected_version is not None and order.expected_version != actual:
         return refusal(
             Code.EXPECTED_VERSION_MISMATCH,
@@ -196,8 +203,6 @@ def _decide(ledger: Ledger, order: Order, *, draft: Draft, context: Context) -> 
             hint="read it again, and decide again",
             details={"expected_version": order.expected_version, "actual_version": actual},
         )
-    decider = DECIDER_OF[command.kind]
-    own = None if id_ is None else ledger.find(decider.state, id_)
     if id_ is not None and own is None:
         return missing(command.kind, id_)
     return decider.decide(command, own, draft, context)

@@ -6,8 +6,7 @@ submit → gates → inbox → writer → (durable) → answer
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -21,19 +20,21 @@ from moduprompt.domain.workspace.events import WorkspaceCreated
 from moduprompt.kernel.cabinet import Cabinet, new_ledger
 from moduprompt.kernel.clock import token_sha256
 from moduprompt.kernel.feed import Feed
-from moduprompt.kernel.gates import GATES, digest_of
+from moduprompt.kernel.gates import GATES, digest_of, key_reused
 from moduprompt.kernel.inbox import Inbox, Pending
 from moduprompt.kernel.judgement import Judged, Order, Outside, Wanted, record
+from moduprompt.kernel.keys import Hold, KeysInUse
 from moduprompt.kernel.ledger import Ledger
 from moduprompt.kernel.ports import ArtifactStore, Clock, Hand, Mint, Observer
 from moduprompt.kernel.projector import Projector
+from moduprompt.kernel.quota import Quota
 from moduprompt.kernel.reactor import Reactor
 from moduprompt.kernel.tickets import Ticket
 from moduprompt.kernel.timers import Timers
-from moduprompt.kernel.writer import Writer
+from moduprompt.kernel.writer import CommandBroke, MovedOn, Writer
 from moduprompt.protocol import (
-    SECOND,
     SYSTEM_WORKSPACE,
+    TRACE_ID_MAX,
     Accepted,
     Actor,
     Answer,
@@ -51,8 +52,7 @@ from moduprompt.protocol import (
 )
 from moduprompt.storage.port import Append, EventLog, KeyRow, StorageFailed, StoredEvent, ViewStore
 
-REJECTIONS_BURST: Final = 20  # events that refusals of one actor may leave at once
-REJECTIONS_PER_S: Final = 2  # and from then on: a loop of refused commands must not fill the log
+GATE_PASSES_MAX: Final = 3  # while what the policy looked at keeps changing; then the client comes again
 KERNEL: Final = Actor(kind="system", id="kernel", label="mpd")
 
 log = logging.getLogger(__name__)
@@ -87,8 +87,8 @@ class Kernel:
         self._writer = Writer(
             event_log, self._inbox, ledgers=self.cabinet, outside=self._outside, settled=self._settled
         )
-        self._keys: dict[tuple[str, str, str], _KeyLock] = {}
-        self._buckets: dict[str, tuple[float, Micros]] = {}
+        self._keys = KeysInUse()
+        self._rejections = Quota(clock)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, owner_name: str, hands: tuple[Hand, ...]) -> None:
@@ -116,6 +116,14 @@ class Kernel:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+
+    async def until_broken(self) -> None:
+        """Returns when the writer or the timers have ended, which neither does before `stop`."""
+        writer, _, timers = self._tasks
+        done, _ = await asyncio.wait({writer, timers}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if not task.cancelled() and (fault := task.exception()) is not None:
+                log.error("kernel.broke", exc_info=fault, extra={"task": task.get_name()})
 
     @property
     def owner_id(self) -> UserId:
@@ -146,9 +154,12 @@ class Kernel:
     ) -> Answer:
         """Judge one command; the answer stands on durable events."""
         ticket = Ticket(envelope, actor=actor, command_id=command_id, trace_id=trace_id)
-        async with self._key_held(ticket):
+        async with self._keys.held(actor, envelope.idempotency_key) as hold:
             try:
-                return await self._pass_gates(ticket)
+                for _ in range(GATE_PASSES_MAX - 1):
+                    with suppress(MovedOn):
+                        return await self._pass_gates(ticket, hold)
+                return await self._pass_gates(ticket, hold)
             except Refused as refused:
                 return _refused(ticket, refused.rejection)
             except StorageFailed as fault:
@@ -157,22 +168,22 @@ class Kernel:
 
     async def execute(self, command: Command, *, key: str) -> Answer:
         """A command of the kernel's own: a report, a timer. It passes no gate but its key's."""
-        ledger = await self.cabinet.load(command.workspace_id)
-        command_id = self.new_command_id()
-        actor = f"{KERNEL.kind}:{KERNEL.id}"
-        used = await self._log.find_key(ledger.workspace_id, actor=actor, key=key)
-        if used is not None:
-            return await self.answer_again(used)
         order = Order(
             command=command,
-            command_id=command_id,
-            trace_id=key[-128:],
+            command_id=self.new_command_id(),
+            trace_id=key[-TRACE_ID_MAX:],
             actor=KERNEL,
             key=key,
             digest=digest_of(command),
         )
-        judged = await self._decided(ledger.workspace_id, order, refused=None)
-        return _answer(order, judged)
+        async with self._keys.held(KERNEL, key) as hold:
+            ledger = await self.cabinet.load(command.workspace_id)
+            used = await self.find_key(ledger.workspace_id, actor=KERNEL, key=key)
+            if used is not None and used.digest == order.digest:
+                return await self.answer_again(used)
+            reused = key_reused(used, key) if used is not None else None
+            judged = await self._decided(ledger.workspace_id, order, refused=reused, hold=hold)
+            return _answer(order, judged)
 
     async def find(self, workspace_id: WorkspaceId) -> Ledger | None:
         """The workspace, loaded; None where there is none."""
@@ -197,13 +208,14 @@ class Kernel:
             events=tuple(msgspec.Raw(each.data) for each in stored),
         )
 
-    async def _pass_gates(self, ticket: Ticket) -> Answer:
+    async def _pass_gates(self, ticket: Ticket, hold: Hold) -> Answer:
+        ticket.leaves_event = False
         for gate in GATES:
             verdict = await gate(ticket, self)
             if isinstance(verdict, Accepted):
                 return verdict
             if verdict is not None:
-                return await self._refuse(ticket, verdict)
+                return await self._refuse(ticket, verdict, hold=hold)
         command = ticket.known_command()
         order = Order(
             command=command,
@@ -217,11 +229,11 @@ class Kernel:
             observed=await self._observer.observe(command),
             relied_on=ticket.relied_on,
         )
-        judged = await self._decided(ticket.known_ledger().workspace_id, order, refused=None)
+        judged = await self._decided(ticket.known_ledger().workspace_id, order, refused=None, hold=hold)
         return _answer(order, judged)
 
-    async def _refuse(self, ticket: Ticket, rejection: Rejection) -> RefusedAnswer:
-        if not ticket.leaves_event or not self._may_leave_event(ticket.actor):
+    async def _refuse(self, ticket: Ticket, rejection: Rejection, *, hold: Hold) -> RefusedAnswer:
+        if not ticket.leaves_event or not self._rejections.has_room(ticket.actor):
             return _refused(ticket, rejection)
         order = Order(
             command=ticket.known_command(),
@@ -229,15 +241,19 @@ class Kernel:
             trace_id=ticket.trace_id,
             actor=ticket.actor,
         )
-        judged = await self._decided(ticket.known_ledger().workspace_id, order, refused=rejection)
+        judged = await self._decided(ticket.known_ledger().workspace_id, order, refused=rejection, hold=hold)
         answer = _answer(order, judged)
         assert isinstance(answer, RefusedAnswer), "BUG: a refusal is answered as one"
         return answer
 
-    async def _decided(self, workspace_id: WorkspaceId, order: Order, *, refused: Rejection | None) -> Judged:
+    async def _decided(
+        self, workspace_id: WorkspaceId, order: Order, *, refused: Rejection | None, hold: Hold
+    ) -> Judged:
         answer: asyncio.Future[Judged] = asyncio.get_running_loop().create_future()
         self._inbox.put(Pending(workspace_id=workspace_id, order=order, answer=answer, refused=refused))
-        return await answer
+        hold.settles = answer
+        # Whoever asked may go away; what is queued is decided all the same, and once.
+        return await asyncio.shield(answer)
 
     async def _store_text(self, command: Command) -> TextRef | None:
         text = command.text()
@@ -245,20 +261,13 @@ class Kernel:
             return None
         return TextRef(ref=await self.artifacts.put(text.encode()), chars=len(text))
 
-    def _may_leave_event(self, actor: Actor) -> bool:
-        now = self._clock.now()
-        left, since = self._buckets.get(actor.id, (float(REJECTIONS_BURST), now))
-        left = min(REJECTIONS_BURST, left + (now - since) / SECOND * REJECTIONS_PER_S)
-        allowed = left >= 1
-        self._buckets[actor.id] = (left - 1 if allowed else left, now)
-        return allowed
-
     def _outside(self) -> Outside:
         return Outside(
             now=self._clock.now(),
             new_id=self._mint.new_id,
             token_digest=lambda ws, run: token_sha256(self._mint.run_token(ws, run)),
             new_ledger=new_ledger,
+            may_leave_rejection=self._rejections.take,
         )
 
     def _settled(self, judged: Judged) -> None:
@@ -280,7 +289,7 @@ class Kernel:
     async def _fire(self, timer: Timer) -> bool:
         try:
             await self.execute(timer.command, key=timer.name)
-        except (Refused, StorageFailed) as fault:  # the disk or the queue: the timer comes again
+        except (Refused, StorageFailed, CommandBroke) as fault:  # whatever it was: the timer comes again
             log.warning("timer.refused", extra={"timer": timer.name, "why": str(fault)})
             return False
         return True
@@ -307,30 +316,6 @@ class Kernel:
             events=tuple(fact.stored for fact in judged.facts),
         )
         await self._log.append([part])
-
-    @asynccontextmanager
-    async def _key_held(self, ticket: Ticket) -> AsyncGenerator[None]:
-        """Uses of one key by one actor go one after another, so that none slips between look-up and write."""
-        key = ticket.envelope.idempotency_key
-        if key is None:
-            yield
-            return
-        name = (ticket.actor.kind, ticket.actor.id, key)
-        held = self._keys.setdefault(name, _KeyLock())
-        held.users += 1
-        try:
-            async with held.lock:
-                yield
-        finally:
-            held.users -= 1
-            if held.users == 0:
-                self._keys.pop(name, None)
-
-
-class _KeyLock:
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.users = 0
 
 
 def _answer(order: Order, judged: Judged) -> Answer:

@@ -4,8 +4,10 @@ A ledger is changed by events only. A draft lies over it while one command is de
 so that a refusal or a fault leaves nothing behind.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
+
+import msgspec
 
 from moduprompt.domain.decider import Event, State
 from moduprompt.domain.registry import DECIDER_OF, UnreadableEvent, read_event
@@ -50,13 +52,17 @@ class Ledger:
         """All of one kind, in the order they came to be."""
         return (each for each in self._states.get(state, {}).values() if isinstance(each, state))
 
+    def ids(self, state: type[State]) -> Iterable[str]:
+        """Of all of one kind, in the order they came to be."""
+        return self._states.get(state, {})
+
     def version(self, id_: str) -> int:
         """The `seq_stream` of a subject's last event; 0 where there is none."""
         return self._versions.get(id_, 0)
 
     def replay(self, stored: StoredEvent) -> tuple[EventEnvelope, Event | None]:
         """Take the next event of the log. Raises ChainBroken or UnreadableEvent."""
-        envelope = decode_event(stored.data)
+        envelope, at = _read(stored, self.workspace_id)
         if envelope.seq_global != self.seq + 1 or envelope.prev_hash != self.head_hash:
             raise ChainBroken(
                 f"workspace {self.workspace_id}: event {envelope.seq_global} does not follow {self.seq}"
@@ -73,7 +79,7 @@ class Ledger:
         if event is not None:
             self.put(envelope.subject.id, evolved(self, event))
             self._versions[envelope.subject.id] = envelope.seq_stream
-        self.advance(stored.data, at=to_micros(envelope.timestamp))
+        self.advance(stored.data, at=at)
         return envelope, event
 
     def put(self, id_: str, state: State) -> None:
@@ -118,6 +124,7 @@ class Draft:
         self._ledger = ledger
         self._states: dict[tuple[type[State], str], State] = {}
         self._versions: dict[str, int] = {}
+        self._recorded: list[tuple[str, State]] = []
 
     @property
     def workspace_id(self) -> WorkspaceId:
@@ -137,20 +144,22 @@ class Draft:
 
     def every(self, state: type[S]) -> Iterator[S]:
         """All of one kind, in the order they came to be."""
-        ids = dict.fromkeys(id_ for id_, own in self._ledger.aggregates() if isinstance(own, state))
+        ids = dict.fromkeys(self._ledger.ids(state))
         ids |= dict.fromkeys(id_ for kind, id_ in self._states if kind is state)
         return (found for found in (self.find(state, id_) for id_ in ids) if found is not None)
 
     def record(self, event: Event) -> int:
         """Take an event; gives its `seq_stream`."""
         id_ = event.subject().id
-        self._states[DECIDER_OF[event.kind].state, id_] = evolved(self, event)
+        own = evolved(self, event)
+        self._states[type(own), id_] = own
+        self._recorded.append((id_, own))
         self._versions[id_] = self._versions.get(id_, self._ledger.version(id_)) + 1
         return self._versions[id_]
 
     def settle(self) -> None:
-        """The draft becomes the ledger."""
-        for (_, id_), state in self._states.items():
+        """The draft becomes the ledger, step by step, so that a replay of its events arrives at the same."""
+        for id_, state in self._recorded:
             self._ledger.put(id_, state)
         for id_, version in self._versions.items():
             self._ledger.set_version(id_, version)
@@ -162,6 +171,14 @@ def evolved(world: Ledger | Draft, event: Event) -> State:
     if decider is None:
         raise UnreadableEvent(f"{event.wire} belongs to no aggregate")
     return decider.evolve(world.find(decider.state, event.subject().id), event)
+
+
+def _read(stored: StoredEvent, workspace_id: WorkspaceId) -> tuple[EventEnvelope, Micros]:
+    try:
+        envelope = decode_event(stored.data)
+        return envelope, to_micros(envelope.timestamp)
+    except (msgspec.DecodeError, ValueError) as fault:
+        raise ChainBroken(f"workspace {workspace_id}: event {stored.seq} is damaged: {fault}") from fault
 
 
 def index_value(state: State) -> str | None:

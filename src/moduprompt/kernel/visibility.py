@@ -1,6 +1,9 @@
 """What an actor may see. A thing that may not be seen does not exist for them."""
 
-from moduprompt.domain.decider import Command
+from collections.abc import Iterable
+from typing import TypeVar
+
+from moduprompt.domain.decider import Command, State
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.scope import sees
 from moduprompt.domain.session.state import SessionState
@@ -9,7 +12,43 @@ from moduprompt.domain.workspace.state import WorkspaceState
 from moduprompt.kernel.feed import Glance
 from moduprompt.kernel.ledger import Ledger
 from moduprompt.policy.rights import Right
-from moduprompt.protocol import SYSTEM_WORKSPACE, Actor, Subject
+from moduprompt.protocol import SYSTEM_WORKSPACE, Actor, Subject, WorkspaceId
+
+S = TypeVar("S", bound=State)
+
+
+class Watched:
+    """A ledger that remembers what was looked at, and at which version: what a verdict relies on."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._versions: dict[str, int] = {}
+
+    @property
+    def workspace_id(self) -> WorkspaceId:
+        """The workspace all of it belongs to."""
+        return self._ledger.workspace_id
+
+    def find(self, state: type[S], id_: str) -> S | None:
+        """The state of one aggregate, or None."""
+        self._versions[id_] = self._ledger.version(id_)
+        return self._ledger.find(state, id_)
+
+    def related(self, state: type[S], to: str) -> Iterable[S]:
+        """Those of one kind whose index field has this value now."""
+        return self._noted(self._ledger.related_ids(state, to), self._ledger.related(state, to))
+
+    def every(self, state: type[S]) -> Iterable[S]:
+        """All of one kind, in the order they came to be."""
+        return self._noted(self._ledger.ids(state), self._ledger.every(state))
+
+    def looked_at(self) -> tuple[tuple[str, int], ...]:
+        """Ids and versions; 0 for what was not there."""
+        return tuple(self._versions.items())
+
+    def _noted(self, ids: Iterable[str], found: Iterable[S]) -> Iterable[S]:
+        self._versions |= {id_: self._ledger.version(id_) for id_ in ids}
+        return found
 
 
 def may_enter(actor: Actor, ledger: Ledger, *, command: Command | None = None) -> bool:

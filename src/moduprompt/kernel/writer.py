@@ -52,9 +52,17 @@ class Ledgers(Protocol):
         """A new workspace has come to be."""
         ...
 
-    async def forget(self) -> None:
-        """Nothing in memory can be trusted any more."""
+    def forget(self) -> None:
+        """Nothing in memory can be trusted any more. Must not fail, so it reads nothing."""
         ...
+
+
+class CommandBroke(Exception):
+    """Our code failed on a command. Nothing of it was written."""
+
+
+class MovedOn(Refused):
+    """What a gate relied on has changed before the decision: ask the gates again."""
 
 
 class Writer:
@@ -85,7 +93,7 @@ class Writer:
                 await self._wait_for_more(writing, is_full=len(batch) >= BATCH_MAX)
                 await self._judge_waiting(batch)
             if writing is not None and not writing.result():
-                await self._give_up(batch, StorageFailed("the batch before it was not written"))
+                self._give_up(batch, StorageFailed("the batch before it was not written"))
                 writing = None
             elif batch:
                 # The appends are made before anything else is judged on top of them.
@@ -103,15 +111,15 @@ class Writer:
 
     async def _judge_waiting(self, batch: list[Done]) -> None:
         for pending in self._inbox.take(BATCH_MAX - len(batch)):
-            if pending.answer.done():
-                continue  # nobody waits for it any more
             try:
                 batch.append(await self._judge(pending))
-            except Refused as refused:
+            except (Refused, StorageFailed) as refused:
                 pending.answer.set_exception(refused)
             except Exception as fault:  # one broken command must not end the writer for all
                 log.exception("command.broke", extra={"command_id": pending.order.command_id})
-                pending.answer.set_exception(fault)
+                broke = CommandBroke(f"command {pending.order.command_id}: {type(fault).__name__}")
+                broke.__cause__ = fault
+                pending.answer.set_exception(broke)
 
     async def _judge(self, pending: Pending) -> Done:
         ledger = await self._ledgers.load(pending.workspace_id)
@@ -121,7 +129,7 @@ class Writer:
             return Done(pending=pending, home=ledger, judged=refused)
         for id_, version in pending.order.relied_on:
             if ledger.version(id_) != version:
-                raise Refused(_moved_on(id_))
+                raise MovedOn(_moved_on(id_))
         judged = judge(ledger, pending.order, outside)
         if judged.ledger is not ledger:
             self._ledgers.adopt(judged.ledger)
@@ -129,20 +137,29 @@ class Writer:
 
     async def _write(self, batch: list[Done], appends: list[Append]) -> bool:
         try:
-            await self._log.append(appends)
+            if appends:
+                await self._log.append(appends)
         except (StorageFailed, HeadMoved) as fault:
-            await self._give_up(batch, fault)
+            self._give_up(batch, fault)
+            return False
+        except Exception as fault:  # whatever it was, nobody knows what the disk holds
+            log.exception("commit.broke")
+            self._give_up(batch, fault)
             return False
         for done in batch:
-            self._settled(done.judged)
-        for done in batch:
-            if not done.pending.answer.done():
-                done.pending.answer.set_result(done.judged)
+            done.pending.answer.set_result(done.judged)
+            self._tell(done.judged)
         return True
 
-    async def _give_up(self, batch: list[Done], fault: Exception) -> None:
+    def _tell(self, judged: Judged) -> None:
+        try:
+            self._settled(judged)
+        except Exception:  # what is durable is answered, whoever else can't take it
+            log.exception("commit.untold", extra={"workspace_id": judged.ledger.workspace_id})
+
+    def _give_up(self, batch: list[Done], fault: Exception) -> None:
         log.error("commit.failed", extra={"fault": str(fault), "commands": len(batch)})
-        await self._ledgers.forget()
+        self._ledgers.forget()
         full = isinstance(fault, StorageFull)
         refused = refusal(
             Code.UNAVAILABLE,
@@ -153,12 +170,14 @@ class Writer:
             details={"reason": "storage_full" if full else "storage_failed"},
         )
         for done in batch:
-            if not done.pending.answer.done():
-                done.pending.answer.set_exception(Refused(refused))
+            done.pending.answer.set_exception(Refused(refused))
 
 
 def to_appends(batch: list[Done]) -> list[Append]:
-    """What each workspace gets: its events in the order of the decisions, its keys."""
+    """What each workspace gets: its events in the order of the decisions, its keys.
+
+    None where nothing is left to write: refusals beyond their quota.
+    """
     ledgers: dict[WorkspaceId, Ledger] = {}
     events: dict[WorkspaceId, list[StoredEvent]] = {}
     keys: dict[WorkspaceId, list[KeyRow]] = {}
@@ -179,7 +198,7 @@ def to_appends(batch: list[Done]) -> list[Append]:
             keys=tuple(keys.get(ledger.workspace_id, [])),
         )
         for ledger in ledgers.values()
-        if ledger.workspace_id in events or ledger.workspace_id in keys
+        if events.get(ledger.workspace_id) or keys.get(ledger.workspace_id)
     ]
 
 
