@@ -31,7 +31,7 @@ def carry_out(given: argparse.Namespace) -> int:
     """The call; gives its exit status."""
     words = Words(given)
     try:
-        asyncio.run(_within_time(words, given.run))
+        asyncio.run(_within_time(words, given.carry_out))
         sys.stdout.flush()
     except KeyboardInterrupt:
         return EXIT_INTERRUPT

@@ -5,26 +5,39 @@ from contextlib import aclosing
 
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import failed
+from moduprompt.cli.live.lines import Change
 from moduprompt.cli.live.story import Story
+from moduprompt.cli.live.text import plain
+from moduprompt.cli.lookup import name_of
 from moduprompt.cli.progress import waiting_for
 from moduprompt.client import Wanted, envelopes
 from moduprompt.domain.decider import Event
+from moduprompt.domain.item import Item
 from moduprompt.domain.registry import known_event
 from moduprompt.domain.worktree.events import WorktreeFailed
 from moduprompt.protocol import Accepted, Code, Subject, decode_event
+from moduprompt.views.board_rows import short
 
 NOTHING = "nothing to do: it is so already"
 
 
-def to_sentences(accepted: Accepted) -> list[str]:
-    """`planner [1a2b3c4d]: is renamed …`; one line where the wish was fulfilled before."""
+def to_sentences(accepted: Accepted, about: Item | None = None) -> list[str]:
+    """`planner [1a2b3c4d]: is renamed …`; one line where the wish was fulfilled before.
+
+    The events of one command don't hold the names of what they are about; `about` does.
+    """
     story = Story()
     changes = [story.tell(envelope) for envelope in envelopes(accepted)]
-    return [f"{change.subject}: {change.sentence}" for change in changes if change is not None] or [NOTHING]
+    return [f"{_subject(each, about)}: {each.sentence}" for each in changes if each is not None] or [NOTHING]
 
 
 async def await_outcome(
-    call: Call, accepted: Accepted, *, subject: Subject, ends: Sequence[type[Event]]
+    call: Call,
+    accepted: Accepted,
+    *,
+    subject: Subject,
+    ends: Sequence[type[Event]],
+    about: Item | None = None,
 ) -> str | None:
     """The sentence of the event that ends what a command began; None where it began nothing.
 
@@ -48,5 +61,11 @@ async def await_outcome(
                     details={"reason": event.failure.value},
                 )
             if isinstance(event, tuple(ends)):
-                return None if change is None else f"{change.subject}: {change.sentence}"
+                return None if change is None else f"{_subject(change, about)}: {change.sentence}"
     return None
+
+
+def _subject(change: Change, about: Item | None) -> str:
+    mark = "" if about is None else f"[{short(about.id)}]"
+    name = None if about is None else name_of(about)
+    return f"{plain(name)} {mark}" if name and change.subject.endswith(mark) else change.subject

@@ -65,13 +65,13 @@ def add_verbs(
         )
         verb.arguments(own)
         also.get(verb.name, no_arguments)(own)
-        own.set_defaults(run=verb.run)
+        own.set_defaults(carry_out=verb.run)
 
 
 def add_lone_verb(parser: argparse.ArgumentParser, verb: Verb) -> None:
     """A noun that is its own verb: `mpctl board`."""
     verb.arguments(parser)
-    parser.set_defaults(run=verb.run)
+    parser.set_defaults(carry_out=verb.run)
 
 
 class Layout(argparse.HelpFormatter):

@@ -73,7 +73,7 @@ async def _decided(call: Call, order: type[ApprovalOrder]) -> None:
         workspace_id=item.workspace_id, approval_id=ApprovalId(item.id), reason=call.words.maybe("reason")
     )
     accepted = await call.submit(command)
-    call.answer(accepted, *to_sentences(accepted))
+    call.answer(accepted, *to_sentences(accepted, item))
 
 
 async def _named(call: Call) -> ApprovalItem:

@@ -47,7 +47,7 @@ async def _request(call: Call) -> None:
         workspace_id=item.workspace_id, gate_id=GateId(item.id), reason=call.words.maybe("reason")
     )
     accepted = await call.submit(command)
-    call.answer(accepted, *to_sentences(accepted))
+    call.answer(accepted, *to_sentences(accepted, item))
 
 
 async def _named(call: Call) -> GateItem:

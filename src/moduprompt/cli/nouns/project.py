@@ -63,7 +63,7 @@ async def _attach(call: Call) -> None:
             repository=_absolute(call.words.text("path")),
         )
     )
-    call.answer(accepted, *to_sentences(accepted))
+    call.answer(accepted, *to_sentences(accepted, item))
 
 
 async def _detach(call: Call) -> None:
@@ -75,7 +75,7 @@ async def _detach(call: Call) -> None:
             repository_id=_repository_of(item, call.words.text("path")),
         )
     )
-    call.answer(accepted, *to_sentences(accepted))
+    call.answer(accepted, *to_sentences(accepted, item))
 
 
 async def _rename(call: Call) -> None:
@@ -85,7 +85,7 @@ async def _rename(call: Call) -> None:
             workspace_id=item.workspace_id, project_id=ProjectId(item.id), name=call.words.text("new_name")
         )
     )
-    call.answer(accepted, *to_sentences(accepted))
+    call.answer(accepted, *to_sentences(accepted, item))
 
 
 async def _archive(call: Call) -> None:
@@ -93,7 +93,7 @@ async def _archive(call: Call) -> None:
     accepted = await call.submit(
         ArchiveProject(workspace_id=item.workspace_id, project_id=ProjectId(item.id))
     )
-    call.answer(accepted, *to_sentences(accepted))
+    call.answer(accepted, *to_sentences(accepted, item))
 
 
 async def _named_project(call: Call) -> ProjectItem:

@@ -51,7 +51,7 @@ async def _stop(call: Call) -> None:
         workspace_id=item.workspace_id, run_id=RunId(item.id), reason=call.words.maybe("reason")
     )
     accepted = await call.submit(command)
-    call.answer(accepted, *to_sentences(accepted))
+    call.answer(accepted, *to_sentences(accepted, item))
 
 
 async def _list(call: Call) -> None:
@@ -92,7 +92,7 @@ async def _resize(call: Call) -> None:
         cols=call.words.number("cols"),
     )
     accepted = await call.submit(command)
-    call.answer(accepted, *to_sentences(accepted))
+    call.answer(accepted, *to_sentences(accepted, item))
 
 
 async def _output(call: Call) -> None:

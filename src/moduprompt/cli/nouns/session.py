@@ -105,7 +105,7 @@ async def _prompt(call: Call) -> None:
     accepted = await call.submit(
         PromptSession(workspace_id=item.workspace_id, session_id=SessionId(item.id), prompt=text)
     )
-    call.answer(accepted, *to_sentences(accepted))
+    call.answer(accepted, *to_sentences(accepted, item))
 
 
 async def _list(call: Call) -> None:
@@ -171,7 +171,7 @@ async def _rename(call: Call) -> None:
             workspace_id=item.workspace_id, session_id=SessionId(item.id), name=call.words.text("new_name")
         )
     )
-    call.answer(accepted, *to_sentences(accepted))
+    call.answer(accepted, *to_sentences(accepted, item))
 
 
 async def _close(call: Call) -> None:
@@ -180,7 +180,7 @@ async def _close(call: Call) -> None:
         workspace_id=item.workspace_id, session_id=SessionId(item.id), reason=call.words.maybe("reason")
     )
     accepted = await call.submit(command)
-    call.answer(accepted, *to_sentences(accepted))
+    call.answer(accepted, *to_sentences(accepted, item))
 
 
 async def _named(call: Call) -> SessionItem:

@@ -124,7 +124,7 @@ async def _resume(call: Call) -> None:
 async def _advance(call: Call) -> None:
     item = await _meant(call)
     to = call.words.maybe("to")
-    await _sent(call, AdvanceStage(workspace_id=item.workspace_id, task_id=TaskId(item.id), to=to))
+    await _sent(call, item, AdvanceStage(workspace_id=item.workspace_id, task_id=TaskId(item.id), to=to))
 
 
 async def _assign(call: Call) -> None:
@@ -132,6 +132,7 @@ async def _assign(call: Call) -> None:
     session = await find_item(call, SessionItem, call.words.text("session"))
     await _sent(
         call,
+        item,
         AssignTask(workspace_id=item.workspace_id, task_id=TaskId(item.id), session_id=SessionId(session.id)),
     )
 
@@ -142,6 +143,7 @@ async def _fail(call: Call) -> None:
     reason = call.words.maybe("reason") or ""
     await _sent(
         call,
+        item,
         FailTask(workspace_id=item.workspace_id, task_id=TaskId(item.id), failure=failure, reason=reason),
     )
 
@@ -149,24 +151,28 @@ async def _fail(call: Call) -> None:
 async def _cancel(call: Call) -> None:
     item = await _meant(call)
     reason = call.words.maybe("reason")
-    await _sent(call, CancelTask(workspace_id=item.workspace_id, task_id=TaskId(item.id), reason=reason))
+    await _sent(
+        call, item, CancelTask(workspace_id=item.workspace_id, task_id=TaskId(item.id), reason=reason)
+    )
 
 
 async def _deadline(call: Call) -> None:
     item = await _meant(call)
     due_at = to_due(call.words.text("when"), now=Micros(time.time_ns() // 1_000))
-    await _sent(call, SetDeadline(workspace_id=item.workspace_id, task_id=TaskId(item.id), due_at=due_at))
+    await _sent(
+        call, item, SetDeadline(workspace_id=item.workspace_id, task_id=TaskId(item.id), due_at=due_at)
+    )
 
 
 async def _ordered(call: Call, order: type[TaskOrder]) -> None:
     item = await _meant(call)
     accepted = await call.submit(order(workspace_id=item.workspace_id, task_id=TaskId(item.id)))
-    call.answer(accepted, *to_sentences(accepted))
+    call.answer(accepted, *to_sentences(accepted, item))
 
 
-async def _sent(call: Call, command: TaskCommand) -> None:
+async def _sent(call: Call, item: TaskItem, command: TaskCommand) -> None:
     accepted = await call.submit(command)
-    call.answer(accepted, *to_sentences(accepted))
+    call.answer(accepted, *to_sentences(accepted, item))
 
 
 async def _meant(call: Call) -> TaskItem:

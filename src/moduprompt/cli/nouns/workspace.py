@@ -51,13 +51,13 @@ async def _rename(call: Call) -> None:
     accepted = await call.submit(
         RenameWorkspace(workspace_id=WorkspaceId(item.id), name=call.words.text("new_name"))
     )
-    call.answer(accepted, *to_sentences(accepted))
+    call.answer(accepted, *to_sentences(accepted, item))
 
 
 async def _archive(call: Call) -> None:
     item = await find_item(call, WorkspaceItem, call.words.text("name"))
     accepted = await call.submit(ArchiveWorkspace(workspace_id=WorkspaceId(item.id)))
-    call.answer(accepted, *to_sentences(accepted))
+    call.answer(accepted, *to_sentences(accepted, item))
 
 
 def _named(parser: argparse.ArgumentParser) -> None:

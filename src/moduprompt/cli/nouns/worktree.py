@@ -106,8 +106,8 @@ async def _carried_out(call: Call, item: WorktreeItem, order: Command, *, ends: 
     outcome = None
     if not call.words.is_set("no_wait"):
         subject = Subject(kind="worktree", id=item.id)
-        outcome = await await_outcome(call, accepted, subject=subject, ends=(ends,))
-    call.answer(accepted, *([outcome] if outcome else to_sentences(accepted)))
+        outcome = await await_outcome(call, accepted, subject=subject, ends=(ends,), about=item)
+    call.answer(accepted, *([outcome] if outcome else to_sentences(accepted, item)))
 
 
 async def _meant(call: Call) -> WorktreeItem:
