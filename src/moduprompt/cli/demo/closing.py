@@ -15,6 +15,7 @@ from moduprompt.domain.run.view import RunItem
 from moduprompt.domain.session.view import SessionItem
 from moduprompt.domain.worktree.view import WorktreeItem
 from moduprompt.views.board import Board
+from moduprompt.views.board_rows import short
 
 WIDTH = 100  # of the session tree in a report
 
@@ -71,9 +72,10 @@ async def to_report(
         data_dir=str(data_dir),
         recorded_events=str(recorded),
         next=(
-            f"mpctl run replay {first}",
-            f"mpctl session tree -w {cast.workspace_id}",
-            f"mpctl log verify -w {cast.workspace_id}",
+            f"mpctl run replay {short(first)} -w {short(cast.workspace_id)}",
+            f"mpctl session tree -w {short(cast.workspace_id)}",
+            f"mpctl board -w {short(cast.workspace_id)}",
+            f"mpctl log verify -w {short(cast.workspace_id)}",
         ),
     )
 
@@ -91,7 +93,7 @@ def to_text(report: Report, board: Board) -> str:
         (f"  repository  {report.repository}", f"  data        {report.data_dir}"),
         (f"  events      {report.recorded_events}",),
         ("", "Watch a run again", f"  {report.next[0]}"),
-        ("", "Next", *(f"  {command}" for command in (*report.next[1:], "mpctl board --watch"))),
+        ("", "Next", *(f"  {command}" for command in report.next[1:])),
     ]
     return "\n".join(line.rstrip() for part in parts for line in part)
 

@@ -10,7 +10,7 @@ from moduprompt.cli.call import Call
 from moduprompt.cli.demo.closing import Report, to_report, to_text
 from moduprompt.cli.demo.follower import Follower
 from moduprompt.cli.demo.play import Cast, Outcome, Play, call_mpctl
-from moduprompt.cli.demo.repository import Ground, own_repository, prepare
+from moduprompt.cli.demo.repository import Ground, clone, inspect, own_repository
 from moduprompt.cli.faults import failed, misused
 from moduprompt.cli.live.shows import Show, open_show
 from moduprompt.cli.live.story import Story
@@ -38,12 +38,14 @@ async def demo(call: Call) -> None:
         raise misused("mpctl demo is for people, not for agents", hint="run it outside a session's worktree")
     program = _program(call)
     source, allow_dirty = _source(call)
+    git = GitProgram(environment=_git_environment(call))
+    seen = await inspect(git, source, allow_dirty=allow_dirty)
     client = await call.client()
     ready = await client.ready()
     folder = _new_folder(Path(ready.data_dir) / "demo")
-    git = GitProgram(environment=_git_environment(call))
-    ground = await prepare(git, source, into=folder / "repository", allow_dirty=allow_dirty)
-    cast = await _cast(call, client, ground=ground, folder=folder, program=program)
+    ground = await clone(git, seen, into=folder / "repository")
+    name = Path(seen.path).name
+    cast = await _cast(call, client, ground=ground, folder=folder, name=name, program=program)
     recorded = folder / EVENTS_NAME
     with recorded.open("wb") as kept:
         follower = Follower(client, cast.workspace_id, kept=kept)
@@ -78,14 +80,11 @@ async def _performed(call: Call, client: Client, follower: Follower, *, cast: Ca
 
 
 async def _cast(
-    call: Call, client: Client, *, ground: Ground, folder: Path, program: tuple[str, ...]
+    call: Call, client: Client, *, ground: Ground, folder: Path, name: str, program: tuple[str, ...]
 ) -> Cast:
     made = await client.submit(CreateWorkspace(workspace_id=SYSTEM_WORKSPACE, name=f"demo {folder.name}"))
     workspace_id = WorkspaceId(decode_event(made.events[0]).workspace_id)
-    name = Path(ground.path).parent.name
-    created = await client.submit(
-        CreateProject(workspace_id=workspace_id, name=f"demo {name}", repository=ground.path)
-    )
+    created = await client.submit(CreateProject(workspace_id=workspace_id, name=name, repository=ground.path))
     scripts_dir = folder / "scripts"
     scripts_dir.mkdir(mode=0o700, exist_ok=True)
     return Cast(

@@ -7,7 +7,7 @@ import msgspec
 
 import moduprompt
 from moduprompt.cli.faults import CallFailed, failed
-from moduprompt.effects.git.port import GitRefusal
+from moduprompt.effects.git.port import GitRefusal, RepositoryFacts
 from moduprompt.effects.git.program import GitProgram
 from moduprompt.protocol import Code
 
@@ -31,8 +31,8 @@ def own_repository() -> Path | None:
     return root if (root / ".git").exists() else None
 
 
-async def prepare(git: GitProgram, source: str, *, into: Path, allow_dirty: bool) -> Ground:
-    """A fresh clone. Raises CallFailed when the source is none that can be cloned."""
+async def inspect(git: GitProgram, source: str, *, allow_dirty: bool) -> RepositoryFacts:
+    """The repository to clone. Raises CallFailed when it is none, or not fit; nothing is made before."""
     seen = await git.inspect(source)
     if isinstance(seen, GitRefusal):
         raise refused(seen)
@@ -43,18 +43,23 @@ async def prepare(git: GitProgram, source: str, *, into: Path, allow_dirty: bool
             hint="commit or stash them, or pass --allow-dirty to work on what is committed",
             details={"reason": "dirty_repository", "path": seen.path},
         )
-    into.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    cloned = await git.clone(seen.path, str(into))
-    if isinstance(cloned, GitRefusal):
-        raise refused(cloned)
-    branch = cloned.branch or cloned.default_branch
-    if branch is None:
+    if seen.branch is None and seen.default_branch is None:
         raise failed(
             Code.VALIDATION_FAILED,
             f"{seen.path} is on no branch, so there is nothing to merge into",
             hint="check out a branch there first",
             details={"reason": "detached_head", "path": seen.path},
         )
+    return seen
+
+
+async def clone(git: GitProgram, source: RepositoryFacts, *, into: Path) -> Ground:
+    """A fresh clone to work in."""
+    cloned = await git.clone(source.path, str(into))
+    if isinstance(cloned, GitRefusal):
+        raise refused(cloned)
+    branch = cloned.branch or cloned.default_branch or source.branch or source.default_branch
+    assert branch is not None, "BUG: a source without a branch was let through"
     root = Path(cloned.path)
     return Ground(path=cloned.path, branch=branch, readme=_readme(root), check=_check(root))
 
