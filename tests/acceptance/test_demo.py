@@ -87,8 +87,8 @@ def test_what_the_demo_kept_plays_back_as_what_it_showed(here: Installed) -> Non
 
 
 def test_the_demo_leaves_the_repository_it_was_given_alone(here: Installed, tmp_path: Path) -> None:
-    repository = make_repository(tmp_path / "theirs")
-    path = Path(repository.path)
+    repository = make_repository(tmp_path / "theirs", home=tmp_path / "githome")
+    path = repository.path
     before = (
         git(path, "for-each-ref"),
         git(path, "status", "--porcelain=v2", "--branch"),
@@ -110,20 +110,20 @@ def test_the_demo_leaves_the_repository_it_was_given_alone(here: Installed, tmp_
 
 
 def test_a_shell_script_that_nobody_prepared_does_as_well(here: Installed, tmp_path: Path) -> None:
-    repository = make_repository(tmp_path / "theirs")
+    repository = make_repository(tmp_path / "theirs", home=tmp_path / "githome")
     script = tmp_path / "agent.sh"
     script.write_text(
         '#!/bin/sh\necho working; echo "$MP_SESSION" >> notes.txt\nprintf "Go on? "; read answer\ntest "$answer" = yes\n'
     )
     script.chmod(0o755)
-    shown = here.mpctl("demo", "--repo", repository.path, "--agent", "command", "--", str(script))
+    shown = here.mpctl("demo", "--repo", str(repository.path), "--agent", "command", "--", str(script))
     assert shown.returncode == 0, shown.stderr
     check_history(events_of(here))
 
 
 def test_a_script_that_changes_nothing_and_asks_nothing_does_as_well(here: Installed, tmp_path: Path) -> None:
-    repository = make_repository(tmp_path / "theirs")
-    shown = here.mpctl("demo", "--repo", repository.path, "--agent", "command", "--", "/bin/true")
+    repository = make_repository(tmp_path / "theirs", home=tmp_path / "githome")
+    shown = here.mpctl("demo", "--repo", str(repository.path), "--agent", "command", "--", "/bin/true")
     assert shown.returncode == 0, shown.stderr
     check_history(events_of(here))
 
@@ -185,8 +185,8 @@ def make_repositories(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "bare")], check=True)
     subprocess.run(["git", "init", "-q", str(tmp_path / "empty")], check=True)
-    make_repository(tmp_path / "good")
-    make_repository(tmp_path / "dirty")
+    make_repository(tmp_path / "good", home=tmp_path / "githome")
+    make_repository(tmp_path / "dirty", home=tmp_path / "githome")
     (tmp_path / "dirty" / "new.txt").write_text("not committed")
 
 
