@@ -21,6 +21,7 @@ BROAD = {"", "Exception", "BaseException"}
 
 # Where a process ends its patience: nothing above could act on the failure, and it is logged with its ids.
 PROCESS_EDGES: tuple[str, ...] = (
+    "src/moduprompt/cli/ending.py",  # a person gets one line and an exit status, never a traceback
     "src/moduprompt/keeper/keeper.py",  # a fault in serving one peer must not cost the run its terminal
     "src/moduprompt/kernel/projector.py",  # a view that skips an event is worse than one that stands still
     "src/moduprompt/kernel/reactor.py",  # whatever broke in a hand, its intent still stands
