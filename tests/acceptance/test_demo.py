@@ -60,7 +60,7 @@ def check_history(events: list[EventEnvelope]) -> None:
         "task.completed",
     ):
         assert counts[name] == 1, name
-    stages = [json.loads(e.payload)["stage"] for e in events if e.event_type == "task.stage_changed"]
+    stages = [json.loads(bytes(e.payload))["stage"] for e in events if e.event_type == "task.stage_changed"]
     assert stages == ["plan", "implement", "test", "review", "merge"]
 
 
