@@ -132,14 +132,15 @@ def test_a_script_that_changes_nothing_and_asks_nothing_does_as_well(here: Insta
     "moment", ["run.started", "session.prompt_accepted", "session.forked", "approval.requested"]
 )
 def test_a_daemon_that_is_killed_in_the_middle_costs_nothing(here: Installed, moment: str) -> None:
-    demo = here.start("demo")
     killed = 0
-    assert demo.stdout is not None
-    for line in demo.stdout:
-        if not killed and (found := LINE.match(line)) and found[2] == moment:
-            killed = here.daemon_pid()
-            os.kill(killed, signal.SIGKILL)
-    assert demo.wait() == 0, demo.stderr.read() if demo.stderr else ""
+    with here.start("demo") as demo:
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        for line in demo.stdout:
+            if not killed and (found := LINE.match(line)) and found[2] == moment:
+                killed = here.daemon_pid()
+                os.kill(killed, signal.SIGKILL)
+        assert demo.wait() == 0, demo.stderr.read()
     assert killed
     assert here.daemon_pid() != killed
     check_history(events_of(here))
