@@ -7,7 +7,7 @@ older ones are read from the log.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 import msgspec
@@ -16,7 +16,8 @@ from moduprompt.kernel.judgement import Fact
 from moduprompt.protocol import Subject, WorkspaceId
 from moduprompt.storage.port import EventLog, StoredEvent
 
-RING_EVENTS: Final = 4_096  # some seconds of a busy workspace; at 1 kB each, 4 MB
+RING_EVENTS: Final = 2_048  # some tenths of a second of the busiest workspace; at 1 kB each, 2 MB
+RINGS_MAX: Final = 32  # workspaces whose newest events are kept: 64 MB at the very most
 READ_EVENTS: Final = 500  # of one step of a subscription: half a megabyte in flight
 SKIPPED_MAX: Final = 1_000  # the contract's: then the stream says how far it has looked
 POSITION_S: Final = 15.0  # the contract's: a quiet stream says so that often
@@ -59,9 +60,10 @@ _glance = msgspec.json.Decoder(Glance)
 class Feed:
     """Wakes subscriptions when commits become durable."""
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, *, position_s: float = POSITION_S) -> None:
         self._log = log
-        self._rings: dict[WorkspaceId, deque[StoredEvent]] = {}
+        self._position_s = position_s
+        self._rings: dict[WorkspaceId, deque[StoredEvent]] = {}  # the one written longest ago first
         self._heads: dict[WorkspaceId, int] = {}
         self._waiting: dict[WorkspaceId, set[asyncio.Future[None]]] = {}
         self._draining = False
@@ -71,14 +73,27 @@ class Feed:
         return self._heads.get(workspace_id, 0)
 
     def set_head(self, workspace_id: WorkspaceId, seq: int) -> None:
-        """Where a workspace stands that was just loaded."""
+        """Where a workspace stands that was just loaded: further than was published, perhaps."""
+        if seq != self.head(workspace_id):
+            self._rings.pop(workspace_id, None)
         self._heads[workspace_id] = seq
+        self._wake(workspace_id)
+
+    def kept(self) -> int:
+        """How many events are held in memory."""
+        return sum(map(len, self._rings.values()))
 
     def publish(self, workspace_id: WorkspaceId, facts: tuple[Fact, ...]) -> None:
         """These are durable now."""
         if not facts:
             return
-        ring = self._rings.setdefault(workspace_id, deque(maxlen=RING_EVENTS))
+        fresh: deque[StoredEvent] = deque(maxlen=RING_EVENTS)
+        ring = self._rings.pop(workspace_id, fresh)
+        if ring and ring[-1].seq + 1 != facts[0].stored.seq:
+            ring = fresh  # a ring has no gap: its index is a sequence
+        self._rings[workspace_id] = ring
+        if len(self._rings) > RINGS_MAX:
+            del self._rings[next(iter(self._rings))]
         ring.extend(fact.stored for fact in facts)
         self._heads[workspace_id] = facts[-1].stored.seq
         self._wake(workspace_id)
@@ -110,25 +125,34 @@ class Feed:
         return True
 
     async def follow(
-        self, workspace_id: WorkspaceId, *, after: int, only: Filter, sees: Callable[[Glance], bool]
-    ) -> AsyncIterator[Found]:
-        """Steps from `after` on, for ever; a step without events tells a position.
+        self,
+        workspace_id: WorkspaceId,
+        *,
+        after: int,
+        only: Filter,
+        sees: Callable[[Glance], bool],
+        lasts: Callable[[], bool] = lambda: True,
+    ) -> AsyncGenerator[Found]:
+        """Steps from `after` on; a step without events tells a position.
 
-        Ends when the daemon drains. What the reader may not see is passed over.
+        Ends when the daemon drains, or when it no longer `lasts`: asked again whenever
+        something happens in the workspace. What the reader may not see is passed over.
         """
-        looked, told = after, after
-        while not self._draining:
+        clock = asyncio.get_running_loop().time
+        looked, told, told_at = after, after, clock()
+        while not self._draining and lasts():
             batch = await self._read(workspace_id, looked)
             if batch:
                 looked = batch[-1].seq
-                events = tuple(each for each in batch if _wants(each, only=only, sees=sees))
-                if events or looked - told >= SKIPPED_MAX:
-                    told = looked
-                    yield Found(events=events, looked_to=looked)
-                continue
-            if not await self.wait_past(workspace_id, looked, timeout_s=POSITION_S):
-                told = looked
-                yield Found(events=(), looked_to=looked)
+            events = tuple(each for each in batch if _wants(each, only=only, sees=sees))
+            # Counted from what was last said, not from the last event: a reader that wants none of
+            # many events must hear as often as one of a quiet workspace.
+            left_s = told_at + self._position_s - clock()
+            if events or looked - told >= SKIPPED_MAX or left_s <= 0:
+                told, told_at = looked, clock()
+                yield Found(events=events, looked_to=looked)
+            elif not batch:
+                await self.wait_past(workspace_id, looked, timeout_s=left_s)
 
     async def _read(self, workspace_id: WorkspaceId, after: int) -> list[StoredEvent]:
         head = self.head(workspace_id)

@@ -13,18 +13,19 @@ import msgspec
 
 from moduprompt.domain.decider import Command, Timer
 from moduprompt.domain.item import View
+from moduprompt.domain.registry import UnreadableEvent
 from moduprompt.domain.user.commands import CreateUser
 from moduprompt.domain.user.events import UserCreated
 from moduprompt.domain.user.state import UserState
 from moduprompt.domain.workspace.events import WorkspaceCreated
 from moduprompt.kernel.cabinet import Cabinet, new_ledger
 from moduprompt.kernel.clock import token_sha256
-from moduprompt.kernel.feed import Feed
+from moduprompt.kernel.feed import POSITION_S, Feed
 from moduprompt.kernel.gates import GATES, digest_of, key_reused
 from moduprompt.kernel.inbox import Inbox, Pending
 from moduprompt.kernel.judgement import Judged, Order, Outside, Wanted, record
 from moduprompt.kernel.keys import Hold, KeysInUse
-from moduprompt.kernel.ledger import Ledger
+from moduprompt.kernel.ledger import ChainBroken, Ledger
 from moduprompt.kernel.ports import ArtifactStore, Clock, Hand, Mint, Observer
 from moduprompt.kernel.projector import Projector
 from moduprompt.kernel.quota import Quota
@@ -53,6 +54,7 @@ from moduprompt.protocol import (
 from moduprompt.storage.port import Append, EventLog, KeyRow, StorageFailed, StoredEvent, ViewStore
 
 GATE_PASSES_MAX: Final = 3  # while what the policy looked at keeps changing; then the client comes again
+UNWRITTEN: Final = (Refused, StorageFailed, CommandBroke, ChainBroken, UnreadableEvent)
 KERNEL: Final = Actor(kind="system", id="kernel", label="mpd")
 
 log = logging.getLogger(__name__)
@@ -71,6 +73,7 @@ class Kernel:
         mint: Mint,
         artifacts: ArtifactStore,
         observer: Observer,
+        position_s: float = POSITION_S,
     ) -> None:
         self._log = event_log
         self._clock = clock
@@ -78,7 +81,7 @@ class Kernel:
         self.artifacts = artifacts
         self._observer = observer
         self.view_store = view_store
-        self.feed = Feed(event_log)
+        self.feed = Feed(event_log, position_s=position_s)
         self.projector = Projector(event_log, views, store=view_store, feed=self.feed)
         self.cabinet = Cabinet(event_log, loaded=self._loaded)
         self._timers = Timers(clock, fire=self._fire)
@@ -87,6 +90,7 @@ class Kernel:
         self._writer = Writer(
             event_log, self._inbox, ledgers=self.cabinet, outside=self._outside, settled=self._settled
         )
+        self._owner_id: UserId | None = None
         self._keys = KeysInUse()
         self._rejections = Quota(clock)
         self._tasks: list[asyncio.Task[None]] = []
@@ -98,11 +102,16 @@ class Kernel:
             await self._first_boot(owner_name)
         for workspace_id in await self.cabinet.open():
             await self.cabinet.load(workspace_id)
+        owner = next(iter((await self.cabinet.load(SYSTEM_WORKSPACE)).every(UserState)), None)
+        assert owner is not None, "BUG: first boot makes the owner"
+        self._owner_id = owner.user_id  # kept: it can't change, and is asked for while the log can't be read
         self._tasks = [
             asyncio.create_task(self._writer.run(), name="writer"),
             asyncio.create_task(self.projector.run(), name="projector"),
             asyncio.create_task(self._timers.run(), name="timers"),
         ]
+        for task in self._tasks:
+            task.add_done_callback(self._watch)
         self._reactor.start(hands)
 
     async def stop(self) -> None:
@@ -128,10 +137,8 @@ class Kernel:
     @property
     def owner_id(self) -> UserId:
         """The local owner, minted at first boot."""
-        system = self.cabinet.get(SYSTEM_WORKSPACE)
-        owner = next(iter(system.every(UserState)), None) if system else None
-        assert owner is not None, "BUG: first boot makes the owner"
-        return owner.user_id
+        assert self._owner_id is not None, "BUG: asked before the start"
+        return self._owner_id
 
     def now(self) -> Micros:
         """The daemon's time."""
@@ -270,6 +277,15 @@ class Kernel:
             may_leave_rejection=self._rejections.take,
         )
 
+    def _watch(self, task: asyncio.Task[None]) -> None:
+        fault = None if task.cancelled() else task.exception()
+        if fault is None:
+            return
+        log.critical("kernel.task_died", exc_info=fault, extra={"task": task.get_name()})
+        self._inbox.close()  # without all of its parts the kernel takes nothing more
+        for pending in self._inbox.take(len(self._inbox)):
+            pending.answer.set_exception(Refused(_unavailable(fault)))
+
     def _settled(self, judged: Judged) -> None:
         workspace_id = judged.ledger.workspace_id
         self.feed.publish(workspace_id, judged.facts)
@@ -289,7 +305,7 @@ class Kernel:
     async def _fire(self, timer: Timer) -> bool:
         try:
             await self.execute(timer.command, key=timer.name)
-        except (Refused, StorageFailed, CommandBroke) as fault:  # whatever it was: the timer comes again
+        except UNWRITTEN as fault:  # whatever it was: the timer comes again
             log.warning("timer.refused", extra={"timer": timer.name, "why": str(fault)})
             return False
         return True
@@ -333,7 +349,7 @@ def _refused(ticket: Ticket, rejection: Rejection) -> RefusedAnswer:
     return RefusedAnswer(command_id=ticket.command_id, trace_id=ticket.trace_id, rejection=rejection)
 
 
-def _unavailable(fault: Exception) -> Rejection:
+def _unavailable(fault: BaseException) -> Rejection:
     return refusal(
         Code.UNAVAILABLE,
         "the store can't be read or written at this moment",

@@ -13,7 +13,7 @@ from moduprompt.domain.item import Stamp, View
 from moduprompt.domain.registry import read_event
 from moduprompt.kernel.feed import Feed
 from moduprompt.protocol import Code, Refused, Rejection, WorkspaceId, decode_event, refusal
-from moduprompt.storage.port import EventLog, Step, StoredEvent, ViewStore
+from moduprompt.storage.port import EventLog, Step, StorageFailed, StoredEvent, ViewStore
 
 FOLD_EVENTS: Final = 1_000  # of one transaction: long enough to spread its cost
 WAIT_S: Final = 5.0  # the contract's: a read waits at most so long for its view
@@ -50,6 +50,10 @@ class Projector:
                 del self._behind[workspace_id]
                 try:
                     await self._catch_up(workspace_id)
+                except (
+                    StorageFailed
+                ) as fault:  # the disk may recover: whatever is written or read next tries again
+                    log.warning("view.late", extra={"workspace_id": workspace_id, "fault": str(fault)})
                 except Exception as fault:  # a view that skips is worse than one that stands still
                     log.exception("view.stopped", extra={"workspace_id": workspace_id})
                     await self._stop(f"{type(fault).__name__} in workspace {workspace_id}")
@@ -77,6 +81,7 @@ class Projector:
         while (after := self._reached[workspace_id]) < self._feed.head(workspace_id):
             limit = min(FOLD_EVENTS, self._feed.head(workspace_id) - after)
             stored = await self._log.read(workspace_id, after=after, limit=limit)
+            assert stored, f"BUG: nothing follows {after} in workspace {workspace_id}"
             await self._store.apply(self._views, [to_step(each) for each in stored])
             async with self._moved:
                 self._reached[workspace_id] = stored[-1].seq

@@ -53,6 +53,14 @@ class Reactor:
             for intent in list(intents.values()):
                 self._begin(subject, intent)
 
+    def standing(self) -> int:
+        """How many intents are wanted and not known to be done."""
+        return sum(
+            name not in self._done.get(subject, set())
+            for subject, now in self._wanted.items()
+            for name in now
+        )
+
     async def stop(self) -> None:
         """Let go of everything; what is under way outside goes on without us."""
         self._started = False
@@ -67,9 +75,14 @@ class Reactor:
             return
         if type(intent) not in self._hands:
             return
-        task = asyncio.create_task(self._insist(subject, intent), name=intent.name)
-        self._running[intent.name] = task
-        task.add_done_callback(lambda done: self._ended(intent.name, done))
+        self._running[intent.name] = asyncio.create_task(self._pursue(subject, intent), name=intent.name)
+
+    async def _pursue(self, subject: Subject, intent: Intent) -> None:
+        try:
+            await self._insist(subject, intent)
+        finally:
+            # In the same step as the decision to end: what is wanted again right after must find nothing running.
+            self._running.pop(intent.name, None)
 
     async def _insist(self, subject: Subject, intent: Intent) -> None:
         hand = self._hands[type(intent)]
@@ -84,7 +97,3 @@ class Reactor:
             if intent.name in self._wanted.get(subject, {}):
                 await self._clock.sleep(PAUSES_S[min(tries, len(PAUSES_S) - 1)])
             tries += 1
-
-    def _ended(self, name: str, task: asyncio.Task[None]) -> None:
-        if self._running.get(name) is task:
-            del self._running[name]

@@ -87,6 +87,8 @@ class Writer:
         """Until the inbox is closed and empty."""
         writing: asyncio.Task[bool] | None = None
         while await self._inbox.wait():
+            if writing is not None and writing.done():
+                writing = None  # whatever came of it: nothing was judged on top of it
             batch: list[Done] = []
             await self._judge_waiting(batch)
             while writing is not None and not writing.done():
@@ -96,8 +98,7 @@ class Writer:
                 self._give_up(batch, StorageFailed("the batch before it was not written"))
                 writing = None
             elif batch:
-                # The appends are made before anything else is judged on top of them.
-                writing = asyncio.create_task(self._write(batch, to_appends(batch)), name="commit")
+                writing = self._commit(batch)
         if writing is not None:
             await writing
 
@@ -134,6 +135,15 @@ class Writer:
         if judged.ledger is not ledger:
             self._ledgers.adopt(judged.ledger)
         return Done(pending=pending, home=ledger, judged=judged)
+
+    def _commit(self, batch: list[Done]) -> "asyncio.Task[bool] | None":
+        try:
+            appends = to_appends(batch)  # now, before anything else is judged on top of them
+        except Exception as fault:  # nothing is written, so nothing in memory holds
+            log.exception("commit.broke")
+            self._give_up(batch, fault)
+            return None
+        return asyncio.create_task(self._write(batch, appends), name="commit")
 
     async def _write(self, batch: list[Done], appends: list[Append]) -> bool:
         try:
