@@ -106,18 +106,8 @@ async def start(config: Config, *, listen: str | None) -> Found:
 
 
 def is_held(config: Config) -> bool:
-    """Whether some daemon owns the data at this moment, answering or not."""
-    try:
-        descriptor = os.open(config.lock_file, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    """Whether some daemon owns the data or the folder of the socket at this moment, answering or not."""
+    return _is_locked(config.lock_file) or _is_locked(config.runtime_lock_file)
 
 
 def is_gone(pid: int) -> bool:
@@ -145,6 +135,20 @@ async def _ask(endpoint: Endpoint) -> Ready:
         return await client.ready()
 
 
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _open_log(config: Config) -> "_Log":
     path = log_file(config)
     try:
@@ -152,10 +156,10 @@ def _open_log(config: Config) -> "_Log":
         return _Log(path)
     except OSError as fault:
         raise failed(
-            Code.UNAVAILABLE,
+            Code.VALIDATION_FAILED,
             f"{path} can't be written: {fault.strerror}",
             hint="choose another folder with --data-dir or MP_DATA_DIR",
-            details={"path": str(path)},
+            details={"reason": "path_not_writable", "path": str(path)},
         ) from fault
 
 
