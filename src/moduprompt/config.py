@@ -14,7 +14,15 @@ from typing import Final
 import msgspec
 
 SOCKET_PATH_MAX: Final = 107  # sun_path of Linux has 108 bytes, the last one a zero
+RUN_SOCKET_CHARS: Final = 12  # of a run's id, its end: 48 random bits
 CONFIG_BYTES_MAX: Final = 64 * 1024  # a configuration, not a document
+
+
+AGENTS_NOT_CONFINED: Final = (
+    "the daemon's main socket and daemon.json are not hidden from this run: "
+    "its program runs as the same user (docs/security.md)"
+)
+"""What `mpctl run show` says until runs are confined."""
 
 
 class ConfigRefused(Exception):
@@ -90,6 +98,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return self.runtime_dir / "mpd.sock"
 
     @property
+    def run_sockets_dir(self) -> Path:
+        """One socket for each live run."""
+        return self.runtime_dir / "agents"
+
+    @property
+    def runtime_lock_file(self) -> Path:
+        """Held by the one daemon that listens here: two with different data must not share a folder."""
+        return self.runtime_dir / "mpd.lock"
+
+    @property
     def daemon_file(self) -> Path:
         """`daemon.json`: how clients find the daemon; mode 0600."""
         return self.runtime_dir / "daemon.json"
@@ -114,14 +132,20 @@ def load_config(flags: Choices, environ: Mapping[str, str]) -> Config:
     runtime_dir = _absolute(given.runtime_dir) or _runtime_home(environ, data_dir)
     log_db = _absolute(given.db) or data_dir / "state" / "log.sqlite"
     config = Config(data_dir=data_dir, runtime_dir=runtime_dir, log_db=log_db, listen=given.listen)
-    if len(os.fsencode(config.socket)) > SOCKET_PATH_MAX:
+    longest = config.run_sockets_dir / run_socket_name("0" * RUN_SOCKET_CHARS)
+    if len(os.fsencode(longest)) > SOCKET_PATH_MAX:
         raise ConfigRefused(
-            f"the socket path {config.socket} has {len(os.fsencode(config.socket))} bytes; "
+            f"the path of a socket, {longest}, has {len(os.fsencode(longest))} bytes; "
             f"the system takes {SOCKET_PATH_MAX}",
-            path=str(config.socket),
+            path=str(longest),
             hint="choose a shorter folder with --runtime-dir or MP_RUNTIME_DIR",
         )
     return config
+
+
+def run_socket_name(run_id: str) -> str:
+    """The file name of a run's socket: short, and the same after a restart."""
+    return f"{run_id[-RUN_SOCKET_CHARS:]}.sock"
 
 
 def config_file(environ: Mapping[str, str]) -> Path:

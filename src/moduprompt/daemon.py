@@ -1,8 +1,11 @@
 """The composition root: the only file that knows everyone.
 
-    lock → storage → kernel → hands → sockets → daemon.json … signal → drain → close
+    folders → locks → sockets → secret → storage → kernel with its hands → answers → daemon.json
+    … signal → no daemon.json → streams end → requests end → kernel → storage → sockets → locks
 
-The data folder's lock decides who is the daemon; everything else follows from holding it.
+Two locks decide who is the daemon: of the data, and of the folder where it listens.
+Everything else follows from holding both. What can be refused is refused before
+anything is written, and each step is undone in reverse, however far it came.
 """
 
 import asyncio
@@ -14,8 +17,9 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -38,13 +42,15 @@ from moduprompt.effects.runner.typist import Typist
 from moduprompt.kernel.clock import SystemClock, SystemMint
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ledger import ChainBroken
+from moduprompt.kernel.ports import Hand
 from moduprompt.protocol import EXIT_STATUS, Code, encode, to_timestamp
 from moduprompt.server.app import build_app
 from moduprompt.server.desk import Desk
 from moduprompt.server.guard import LoopbackGuard
-from moduprompt.server.listener import Listener, bind_loopback, bind_unix
+from moduprompt.server.listener import DRAIN_S, Listener, bind_loopback, bind_unix
 from moduprompt.server.log_lines import JsonLines
-from moduprompt.storage.port import StorageFailed, StorageTooNew
+from moduprompt.server.run_doors import RunDoors
+from moduprompt.storage.port import StorageFailed, StorageFull, StorageTooNew
 from moduprompt.storage.sqlite.log import SqliteLog
 from moduprompt.storage.sqlite.views import SqliteViews
 from moduprompt.views.board import VIEW as BOARD
@@ -52,12 +58,20 @@ from moduprompt.views.board import VIEW as BOARD
 ALL_VIEWS: Final[tuple[View, ...]] = (*VIEWS, BOARD)
 SECRET_BYTES: Final = 32
 TOKEN_BYTES: Final = 32
+DRAINING: Final = "draining"  # what a lock says while its holder lets go
+HANDOVER_S: Final = 4 * DRAIN_S  # how long its successor waits for that
+LOOK_S: Final = 0.05  # between two looks at a lock: the system can't wait for one with a limit
+OTHERS_WRITE: Final = 0o022
 
 log = logging.getLogger(__name__)
 
 
 class DataInUse(Exception):
     """Another daemon owns this data."""
+
+
+class KernelEnded(Exception):
+    """The writer or the timers are gone: nothing that is sent would ever be answered."""
 
 
 def serve(config: Config, environ: Mapping[str, str]) -> int:
@@ -67,168 +81,287 @@ def serve(config: Config, environ: Mapping[str, str]) -> int:
     logging.basicConfig(level=logging.INFO, handlers=[JsonLines(sys.stderr)], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start is ours to announce
     try:
-        _make_folders(config)
-        with _data_lock(config):
-            uvloop.run(_serve(config, environ))
+        _make_runtime_folder(config.runtime_dir)
+        with _locked(config.runtime_lock_file, config=config) as listening:
+            _make_data_folders(config)
+            with _locked(config.lock_file, config=config) as owning:
+                uvloop.run(_serve(config, environ, draining=lambda: (owning(DRAINING), listening(DRAINING))))
     except ConfigRefused as refused:
         return _fail(refused.message, hint=refused.hint, code=Code.VALIDATION_FAILED)
     except DataInUse as fault:
-        return _fail(str(fault), hint="mpctl daemon status", code=Code.UNAVAILABLE)
+        return _fail(str(fault), hint="mpd status", code=Code.UNAVAILABLE)
     except StorageTooNew as fault:
-        return _fail(
-            str(fault), hint="use the newer version again, or another --data-dir", code=Code.UNAVAILABLE
-        )
+        hint = "use the newer version again, or another --data-dir; nothing was changed"
+        return _fail(str(fault), hint=hint, code=Code.VALIDATION_FAILED)
+    except StorageFull as fault:
+        return _fail(str(fault), hint="make room, or choose another --data-dir", code=Code.UNAVAILABLE)
     except (StorageFailed, ChainBroken, UnreadableEvent) as fault:
-        return _fail(
-            str(fault), hint="nothing was changed; mpctl log verify says more", code=Code.UNAVAILABLE
-        )
+        hint = "restore the data from a backup, or choose another --data-dir; no event was changed"
+        return _fail(str(fault), hint=hint, code=Code.VALIDATION_FAILED)
+    except KernelEnded as fault:
+        return _fail(str(fault), hint="its log says why; start it again", code=Code.INTERNAL)
     except OSError as fault:
         where = f"{fault.filename}: " if fault.filename else ""
         return _fail(
-            f"{where}{fault.strerror or fault}", hint="choose another --data-dir", code=Code.UNAVAILABLE
+            f"{where}{fault.strerror or fault}", hint="choose another --data-dir", code=Code.VALIDATION_FAILED
         )
     return 0
 
 
-async def _serve(config: Config, environ: Mapping[str, str]) -> None:
+async def _serve(config: Config, environ: Mapping[str, str], *, draining: Callable[[], object]) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    clock, mint = SystemClock(), SystemMint(_load_secret(config.secret_file))
+    async with AsyncExitStack() as house:
+        house.callback(log.info, "daemon.stopped")
+        sockets = _bind(config, house)
+        mint = SystemMint(_load_secret(config))
+        git = GitProgram(environment=_git_environment(environ))
+        kernel = await _build_kernel(config, house, mint=mint, git=git, path=_path(environ))
+        backend = LocalBackend(config.runs_dir)
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        desk = Desk(
+            kernel=kernel,
+            terminals=LocalTerminals(backend),
+            owner_token=token,
+            version=__version__,
+            data_dir=str(config.data_dir),
+            pid=os.getpid(),
+            draining=stopping,
+        )
+        app, listener = build_app(desk), Listener()
+        doors = RunDoors(config.run_sockets_dir, listener=listener, app=app)
+        doors.clear()
+        hands = _build_hands(config, environ, kernel=kernel, mint=mint, git=git, backend=backend, doors=doors)
+        house.push_async_callback(kernel.stop)
+        house.push_async_callback(listener.stop)
+        if not await _before(kernel.start(owner_name=_owner_name(), hands=hands), stopping):
+            return
+        await listener.open(sockets[0], app)
+        for tcp in sockets[1:]:
+            await listener.open(tcp, LoopbackGuard(app))
+        house.callback(config.daemon_file.unlink, missing_ok=True)
+        _write_daemon_file(config, token=token, sockets=sockets)
+        log.info("daemon.ready", extra={"version": __version__, "socket": str(config.socket)})
+        house.callback(log.info, "daemon.stopping")
+        house.callback(kernel.feed.drain)
+        house.callback(draining)
+        if not await _before(kernel.until_broken(), stopping):
+            return
+        stopping.set()
+        raise KernelEnded("the kernel's writer has ended")
+
+
+async def _before(work: Awaitable[None], stopping: asyncio.Event) -> bool:
+    """Whether the work was done before the daemon was told to stop; it is cancelled otherwise."""
+    working = asyncio.ensure_future(work)
+    told = asyncio.create_task(stopping.wait(), name="stopping")
+    try:
+        await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            return False
+        await working
+        return not stopping.is_set()
+    finally:
+        for task in (working, told):
+            task.cancel()
+        await asyncio.gather(working, told, return_exceptions=True)
+
+
+def _bind(config: Config, house: AsyncExitStack) -> list[socket.socket]:
+    """Whoever connects from now on waits in the queue until the daemon answers."""
+    sockets = [house.enter_context(bind_unix(config.socket))]
+    house.callback(config.socket.unlink, missing_ok=True)
+    if config.listen is not None:
+        sockets.append(house.enter_context(bind_loopback(config.listen)))
+    return sockets
+
+
+async def _build_kernel(
+    config: Config, house: AsyncExitStack, *, mint: SystemMint, git: GitProgram, path: str
+) -> Kernel:
+    for file in (config.log_db, config.views_db):  # made by us first, so that no other user can read them
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     event_log = await SqliteLog.open(config.log_db)
+    house.push_async_callback(event_log.close)
     view_store = await SqliteViews.open(config.views_db, views=ALL_VIEWS)
-    program_path = environ.get("PATH") or SYSTEM_PATH
-    git = GitProgram(environment=_git_environment(environ))
-    artifacts = FolderArtifacts(config.artifacts_dir)
-    kernel = Kernel(
+    house.push_async_callback(view_store.close)
+    return Kernel(
         event_log,
         view_store,
         views=ALL_VIEWS,
-        clock=clock,
+        clock=SystemClock(),
         mint=mint,
-        artifacts=artifacts,
-        observer=LocalObserver(git, program_path=program_path),
+        artifacts=FolderArtifacts(config.artifacts_dir),
+        observer=LocalObserver(git, program_path=path),
     )
-    backend = LocalBackend(config.runs_dir)
+
+
+def _build_hands(
+    config: Config,
+    environ: Mapping[str, str],
+    *,
+    kernel: Kernel,
+    mint: SystemMint,
+    git: GitProgram,
+    backend: LocalBackend,
+    doors: RunDoors,
+) -> tuple[Hand, ...]:
+    artifacts = FolderArtifacts(config.artifacts_dir)
+    surroundings = Surroundings(
+        home=environ.get("HOME") or "/",
+        path=_path(environ),
+        commands_dir=install_commands(config.runs_dir),
+    )
     runs = RunHand(
         backend,
         kernel,
         artifacts=artifacts,
         tokens=mint,
-        surroundings=Surroundings(
-            socket=str(config.socket),
-            home=environ.get("HOME") or "/",
-            path=program_path,
-            commands_dir=install_commands(config.runs_dir),
-        ),
-        clock=clock,
+        doors=doors,
+        surroundings=surroundings,
+        clock=SystemClock(),
     )
     typist = Typist(backend, kernel, artifacts=artifacts, typed=runs.look_again)
-    worktrees = GitHand(git, kernel, worktrees_dir=config.worktrees_dir)
-    await kernel.start(owner_name=_owner_name(), hands=(runs, typist, worktrees))
-    token = secrets.token_urlsafe(TOKEN_BYTES)
-    desk = Desk(
-        kernel=kernel,
-        terminals=LocalTerminals(backend),
-        owner_token=token,
-        version=__version__,
-        data_dir=str(config.data_dir),
-        pid=os.getpid(),
-        is_draining=stopping.is_set,
-    )
-    sockets = [bind_unix(config.socket)]
-    if config.listen is not None:
-        sockets.append(bind_loopback(config.listen))
-    listener = Listener(LoopbackGuard(build_app(desk)), sockets)
+    return runs, typist, GitHand(git, kernel, worktrees_dir=config.worktrees_dir)
+
+
+def _make_runtime_folder(folder: Path) -> None:
+    """Ours alone: who may write there could put a socket of their own in our place."""
+    hint = "choose another folder with --runtime-dir or MP_RUNTIME_DIR"
     try:
-        await listener.start()
-        started_at = to_timestamp(clock.now())
-        _write_daemon_file(config, token=token, sockets=sockets, started_at=started_at)
-        log.info("daemon.ready", extra={"version": __version__, "socket": str(config.socket)})
-        await stopping.wait()
-    finally:
-        log.info("daemon.stopping")
-        kernel.feed.drain()
-        await listener.stop()
-        await kernel.stop()
-        await view_store.close()
-        await event_log.close()
-        config.daemon_file.unlink(missing_ok=True)
-        config.socket.unlink(missing_ok=True)
-        log.info("daemon.stopped")
-
-
-def _make_folders(config: Config) -> None:
-    for folder in (
-        config.data_dir,
-        config.state_dir,
-        config.runtime_dir,
-        config.runs_dir,
-        config.worktrees_dir,
-    ):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if config.runtime_dir.stat().st_uid == os.getuid():
-        config.runtime_dir.chmod(0o700)
+        found = folder.stat()
+    except OSError as fault:
+        raise ConfigRefused(f"{folder}: {fault.strerror or fault}", path=str(folder), hint=hint) from fault
+    if found.st_uid != os.getuid():
+        raise ConfigRefused(
+            f"the folder for sockets, {folder}, belongs to another user (uid {found.st_uid})",
+            path=str(folder),
+            hint=hint,
+        )
+    if found.st_mode & OTHERS_WRITE:
+        raise ConfigRefused(
+            f"others may write in the folder for sockets, {folder} (mode {found.st_mode & 0o7777:o})",
+            path=str(folder),
+            hint=f"chmod 700 {folder}, or {hint}",
+        )
+
+
+def _make_data_folders(config: Config) -> None:
+    for folder in (config.data_dir, config.state_dir, config.runs_dir, config.worktrees_dir):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 @contextmanager
-def _data_lock(config: Config) -> Generator[None]:
-    """The one daemon of this data. The lock ends with the process, however it ends."""
-    descriptor = os.open(config.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _locked(path: Path, *, config: Config) -> Generator[Callable[[str], None]]:
+    """Held by one process, and only as long as it lives. Gives how to say what the holder does.
+
+    Raises DataInUse, or ConfigRefused where a daemon of other data listens.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
-            raise DataInUse(
-                f"the data in {config.state_dir} belongs to a running daemon (pid {holder})"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
+        _take_lock(descriptor, config=config)
+        tell = _teller(descriptor, config=config)
+        tell("running")
+        yield tell
     finally:
         os.close(descriptor)
 
 
-def _load_secret(path: Path) -> bytes:
-    with suppress(FileExistsError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(SECRET_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-    secret = path.read_bytes()
+def _take_lock(descriptor: int, *, config: Config) -> None:
+    ends = time.monotonic() + HANDOVER_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            words = os.pread(descriptor, 8_192, 0).decode("utf-8", "replace").split("\n")
+            pid, state, log_db = (*words, "", "", "")[:3]
+            if state != DRAINING or time.monotonic() > ends:
+                raise _held_by(pid or "unknown", log_db=log_db, config=config) from None
+            time.sleep(LOOK_S)
+        else:
+            return
+
+
+def _teller(descriptor: int, *, config: Config) -> Callable[[str], None]:
+    def tell(state: str) -> None:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n{state}\n{config.log_db}\n".encode(), 0)
+
+    return tell
+
+
+def _held_by(pid: str, *, log_db: str, config: Config) -> Exception:
+    if log_db and log_db != str(config.log_db):
+        return ConfigRefused(
+            f"a daemon of other data ({log_db}, pid {pid}) listens in {config.runtime_dir}",
+            path=str(config.runtime_dir),
+            hint="choose another folder with --runtime-dir or MP_RUNTIME_DIR",
+        )
+    return DataInUse(f"the data in {config.state_dir} belongs to a running daemon (pid {pid})")
+
+
+def _load_secret(config: Config) -> bytes:
+    """What run tokens derive from: made at first boot, before the log, and never again."""
+    path = config.secret_file
+    if not path.exists() and not config.log_db.exists():
+        _write_new(path, secrets.token_bytes(SECRET_BYTES))
+    hint = (
+        f"put it back from a backup; or make a new one with `head -c {SECRET_BYTES} /dev/urandom > {path}`, "
+        "and start runs that had not begun yet again"
+    )
+    try:
+        secret = path.read_bytes()
+    except FileNotFoundError as fault:
+        raise ConfigRefused(f"{path} is missing beside its log", path=str(path), hint=hint) from fault
     if len(secret) != SECRET_BYTES:
-        raise StorageFailed(f"{path} is damaged: run tokens derive from it")
+        raise ConfigRefused(f"{path} is damaged: run tokens derive from it", path=str(path), hint=hint)
     return secret
 
 
-def _write_daemon_file(config: Config, *, token: str, sockets: list[socket.socket], started_at: str) -> None:
-    """How clients find the daemon: whole or not at all, for its owner only."""
+def _write_new(path: Path, content: bytes) -> None:
+    """A file for its owner only: whole and on the disk, or not there."""
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _write_daemon_file(config: Config, *, token: str, sockets: list[socket.socket]) -> None:
+    """How clients find the daemon."""
     addr = f"unix:{config.socket}"
     if len(sockets) > 1:
         host, port = sockets[1].getsockname()[:2]
-        addr = f"http://{host}:{port}"
+        addr = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     content = DaemonFile(
         addr=addr,
         socket=str(config.socket),
         token=token,
         pid=os.getpid(),
         db_path=str(config.log_db),
-        started_at=started_at,
+        started_at=to_timestamp(SystemClock().now()),
         version=__version__,
     )
-    temporary = config.daemon_file.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.format(encode(content), indent=2) + b"\n")
-    temporary.replace(config.daemon_file)
+    _write_new(config.daemon_file, msgspec.json.format(encode(content), indent=2) + b"\n")
 
 
 def _git_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: environ[name] for name in ("PATH", "HOME", "XDG_CONFIG_HOME") if name in environ}
+
+
+def _path(environ: Mapping[str, str]) -> str:
+    return environ.get("PATH") or SYSTEM_PATH
 
 
 def _owner_name() -> str:

@@ -31,6 +31,7 @@ def build_app(desk: Desk) -> Starlette:
             Exception: _fault,
         },
     )
+    app.router.redirect_slashes = False  # /v1/events/ is no route; a redirect would name a host
     app.state.desk = desk
     return app
 

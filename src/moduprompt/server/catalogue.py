@@ -1,31 +1,35 @@
-"""The published schemas: JSON Schema of every command and event, and OpenAPI 3.1 of the routes.
+"""What is served: the schema of every command and event, and every route as it is published.
 
 All of it is made from the typed definitions; nothing is written twice.
 """
 
-from functools import lru_cache
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.registry import COMMANDS, EVENTS
 from moduprompt.protocol import (
+    COMMAND_REJECTED,
     Accepted,
     CommandEnvelope,
     CommandRejected,
-    ErrorObject,
     EventEnvelope,
     Ping,
     Ready,
-    RefusedAnswer,
     Schema,
-    to_components,
     to_schema,
 )
+from moduprompt.server.replies import LogHead
 from moduprompt.views.board import Board
 
-OPENAPI_VERSION: Final = "3.1.0"
+Kind: TypeAlias = type[msgspec.Struct]
+Shape: TypeAlias = Literal["one", "page", "events", "batch"]
+"""How an answer holds what it is made of: itself, in a page, as a page of events, as answers to a batch."""
+
+PUBLISHED_EVENTS: Final[dict[tuple[str, int], Kind]] = {**EVENTS, (COMMAND_REJECTED, 1): CommandRejected}
+FOLLOWED: Final = ("workspace_id", "from", "types", "project_id", "subject")
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,182 +47,143 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Listed, ...]
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One route, as it is published."""
+class JsonSchema(msgspec.Struct, frozen=True, kw_only=True):
+    """A JSON Schema 2020-12 document, or an OpenAPI one: an object of its own kind."""
 
-    method: str
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One route, as it is published. `answer` is what a JSON answer is made of."""
+
     path: str
     summary: str
+    method: Literal["get", "post"] = "get"
     query: tuple[str, ...] = ()
-    body: type[msgspec.Struct] | None = None
-    answer: type[msgspec.Struct] | None = None
+    requires: tuple[str, ...] = ()
+    body: Kind | None = None
+    answer: Kind | None = None
+    shape: Shape = "one"
     media_type: str = "application/json"
     is_open: bool = False
 
 
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    Operation(path="/v1/daemon/ping", summary="Liveness and version", answer=Ping, is_open=True),
+    Operation(path="/v1/daemon/ready", summary="Readiness", answer=Ready),
+    Operation(path="/v1/metrics", summary="Metrics", media_type="text/plain"),
+    Operation(
+        method="post",
+        path="/v1/commands/submit",
+        summary="Submit one command",
+        body=CommandEnvelope,
+        answer=Accepted,
+    ),
+    Operation(
+        method="post",
+        path="/v1/commands/batch",
+        summary="Submit up to 1,000 commands of one workspace",
+        body=CommandEnvelope,
+        answer=Accepted,
+        shape="batch",
+    ),
+    Operation(
+        path="/v1/events",
+        summary="Events after a sequence",
+        query=(*FOLLOWED, "limit", "raw"),
+        requires=("workspace_id",),
+        answer=EventEnvelope,
+        shape="events",
+    ),
+    Operation(
+        path="/v1/events/stream",
+        summary="Events as they come (SSE)",
+        query=FOLLOWED,
+        requires=("workspace_id",),
+        media_type="text/event-stream",
+    ),
+    Operation(
+        path="/v1/events/stream-ndjson",
+        summary="Events as they come (NDJSON)",
+        query=FOLLOWED,
+        requires=("workspace_id",),
+        media_type="application/x-ndjson",
+    ),
+    Operation(
+        path="/v1/log/head",
+        summary="Where a log stands",
+        query=("workspace_id",),
+        requires=("workspace_id",),
+        answer=LogHead,
+    ),
+    Operation(
+        path="/v1/board",
+        summary="The board of a workspace",
+        query=("workspace_id", "stale"),
+        requires=("workspace_id",),
+        answer=Board,
+    ),
+    Operation(
+        path="/v1/artifacts/{ref}", summary="An artifact by its hash", media_type="application/octet-stream"
+    ),
+    Operation(
+        path="/v1/runs/{id}/output",
+        summary="What a run printed",
+        query=("workspace_id", "from", "follow"),
+        media_type="application/octet-stream",
+    ),
+    Operation(
+        path="/v1/runs/{id}/recording",
+        summary="A run's recording",
+        query=("workspace_id",),
+        media_type="application/octet-stream",
+    ),
+    Operation(path="/v1/schemas", summary="What is published", answer=Listing),
+    Operation(
+        path="/v1/schemas/{family}/{type}/{version}", summary="One JSON Schema 2020-12", answer=JsonSchema
+    ),
+    Operation(path="/v1/openapi.json", summary="This document", answer=JsonSchema),
+)
+
+
 def listing() -> Listing:
     """Every command and event, with where its schema is served."""
-    return Listing(
-        commands=tuple(
-            Listed(type=wire, version=version, path=f"/v1/schemas/commands/{wire}/{version}")
-            for wire, version in sorted(COMMANDS)
-        ),
-        events=tuple(
-            Listed(type=wire, version=version, path=f"/v1/schemas/events/{wire}/{version}")
-            for wire, version in sorted(EVENTS)
-        ),
-    )
+    return Listing(commands=_listed("commands", COMMANDS), events=_listed("events", PUBLISHED_EVENTS))
 
 
 def schema_of(family: str, wire: str, version: int) -> Schema | None:
     """The schema of a payload, or None where there is none."""
-    found = {"commands": COMMANDS, "events": EVENTS}.get(family, {}).get((wire, version))
+    families: dict[str, Mapping[tuple[str, int], Kind]] = {"commands": COMMANDS, "events": PUBLISHED_EVENTS}
+    found = families.get(family, {}).get((wire, version))
     return None if found is None else to_schema(found, title=f"{wire} v{version}")
-
-
-@lru_cache(maxsize=1)
-def openapi(version: str) -> Schema:
-    """The whole surface over HTTP."""
-    payloads = tuple(COMMANDS.values()) + tuple(EVENTS.values())
-    operations = operations_served()
-    named = {each for op in operations for each in (op.body, op.answer) if each is not None}
-    kinds = tuple(sorted(named | {ErrorObject, EventEnvelope, CommandRejected, *payloads}, key=_name))
-    references, components = to_components(kinds)
-    reference_of = dict(zip(kinds, references, strict=True))
-    paths: dict[str, dict[str, object]] = {}
-    for op in operations:
-        paths.setdefault(op.path, {})[op.method] = _operation(op, reference_of)
-    return {
-        "openapi": OPENAPI_VERSION,
-        "info": {"title": "ModuPrompt", "version": version, "license": {"name": "Apache-2.0"}},
-        "security": [{"token": []}],
-        "paths": paths,
-        "components": {
-            "schemas": components,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-        },
-    }
 
 
 def operations_served() -> tuple[Operation, ...]:
     """Every route; a test compares it with the app's own list."""
-    stream = ("workspace_id", "from", "types", "project_id", "subject")
-    fixed = (
-        Operation(
-            method="get", path="/v1/daemon/ping", summary="Liveness and version", answer=Ping, is_open=True
-        ),
-        Operation(method="get", path="/v1/daemon/ready", summary="Readiness", answer=Ready),
-        Operation(method="get", path="/v1/metrics", summary="Metrics", media_type="text/plain"),
-        Operation(
-            method="post",
-            path="/v1/commands/submit",
-            summary="Submit one command",
-            body=CommandEnvelope,
-            answer=Accepted,
-        ),
-        Operation(method="post", path="/v1/commands/batch", summary="Submit up to 1,000 commands"),
-        Operation(
-            method="get",
-            path="/v1/events",
-            summary="Events after a sequence",
-            query=(*stream, "limit", "raw"),
-        ),
-        Operation(
-            method="get",
-            path="/v1/events/stream",
-            summary="Events as they come (SSE)",
-            query=stream,
-            media_type="text/event-stream",
-        ),
-        Operation(
-            method="get",
-            path="/v1/events/stream-ndjson",
-            summary="Events as they come (NDJSON)",
-            query=stream,
-            media_type="application/x-ndjson",
-        ),
-        Operation(method="get", path="/v1/log/head", summary="Where a log stands", query=("workspace_id",)),
-        Operation(
-            method="get",
-            path="/v1/board",
-            summary="The board of a workspace",
-            query=("workspace_id", "stale"),
-            answer=Board,
-        ),
-        _bytes("/v1/artifacts/{ref}", "An artifact by its hash"),
-        _bytes("/v1/runs/{id}/output", "What a run printed", query=("workspace_id", "from", "follow")),
-        _bytes("/v1/runs/{id}/recording", "A run's recording", query=("workspace_id",)),
-        Operation(method="get", path="/v1/schemas", summary="What is published", answer=Listing),
-        Operation(method="get", path="/v1/schemas/{family}/{type}/{version}", summary="One JSON Schema"),
-        Operation(method="get", path="/v1/openapi.json", summary="This document"),
+    collections = [each for view in VIEWS for name, kind in view.collections for each in _of(name, kind)]
+    return (*OPERATIONS, *collections)
+
+
+def _of(name: str, kind: Kind) -> tuple[Operation, Operation]:
+    """The two routes of a collection. A workspace lies in none."""
+    home = () if name == "workspaces" else ("workspace_id",)
+    many = Operation(
+        path=f"/v1/{name}",
+        summary=f"The {name} of a workspace" if home else "The workspaces",
+        query=(*home, "cursor", "limit", "stale"),
+        requires=home,
+        answer=kind,
+        shape="page",
     )
-    return (*fixed, *_collections())
-
-
-def _collections() -> tuple[Operation, ...]:
-    found: list[Operation] = []
-    for view in VIEWS:
-        for name, kind in view.collections:
-            found.append(
-                Operation(
-                    method="get",
-                    path=f"/v1/{name}",
-                    summary=f"The {name} of a workspace",
-                    query=("workspace_id", "cursor", "limit", "stale"),
-                )
-            )
-            found.append(
-                Operation(
-                    method="get",
-                    path=f"/v1/{name}/{{id}}",
-                    summary=f"One of the {name}",
-                    query=("workspace_id", "stale"),
-                    answer=kind,
-                )
-            )
-    return tuple(found)
-
-
-def _bytes(path: str, summary: str, *, query: tuple[str, ...] = ()) -> Operation:
-    return Operation(
-        method="get", path=path, summary=summary, query=query, media_type="application/octet-stream"
+    one = Operation(
+        path=f"/v1/{name}/{{id}}",
+        summary=f"One of the {name}",
+        query=("workspace_id", "stale"),
+        answer=kind,
     )
+    return many, one
 
 
-def _operation(op: Operation, reference_of: dict[type[msgspec.Struct], Schema]) -> Schema:
-    answer: Schema = {} if op.answer is None else {"schema": reference_of[op.answer]}
-    error = {"application/json": {"schema": reference_of[ErrorObject]}}
-    refused = reference_of.get(RefusedAnswer)
-    if refused is not None:
-        error = {"application/json": {"schema": {"anyOf": [reference_of[ErrorObject], refused]}}}
-    described: Schema = {
-        "summary": op.summary,
-        "operationId": f"{op.method}{op.path}".replace("/", "_").replace("{", "").replace("}", ""),
-        "parameters": [_parameter(name, op) for name in (*_in_path(op.path), *op.query)],
-        "responses": {
-            "200": {"description": "What was asked for", "content": {op.media_type: answer}},
-            "default": {"description": "A refusal", "content": error},
-        },
-    }
-    if op.body is not None:
-        described["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": reference_of[op.body]}},
-        }
-    if op.is_open:
-        described["security"] = []
-    return described
-
-
-def _parameter(name: str, op: Operation) -> Schema:
-    in_path = name in _in_path(op.path)
-    place = "path" if in_path else "query"
-    return {"name": name, "in": place, "required": in_path, "schema": {"type": "string"}}
-
-
-def _in_path(path: str) -> tuple[str, ...]:
-    return tuple(part[1:-1] for part in path.split("/") if part.startswith("{"))
-
-
-def _name(kind: type[msgspec.Struct]) -> str:
-    return f"{kind.__name__}/{kind.__module__}"
+def _listed(family: str, kinds: Mapping[tuple[str, int], Kind]) -> tuple[Listed, ...]:
+    return tuple(
+        Listed(type=wire, version=version, path=f"/v1/schemas/{family}/{wire}/{version}")
+        for wire, version in sorted(kinds)
+    )

@@ -1,22 +1,26 @@
 """What every route needs: the kernel, and who is asking.
 
 A route gets an actor or answers `unauthorized`; the owner's token is compared in
-constant time, a run's token is looked up by the ids it names and its SHA-256.
+constant time, a run's token is looked up by the ids it names and its SHA-256. Through
+a run's door that run's token is taken and no other.
 """
 
+import asyncio
 import hmac
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 from starlette.requests import Request
 
+from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.state import SessionState
 from moduprompt.kernel.clock import token_sha256
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.visibility import run_of_token
 from moduprompt.protocol import Actor, Code, Refused, RunId, WorkspaceId, is_id, refusal
+from moduprompt.server.listener import RUN_OF_DOOR
 
 RUN_TOKEN_PREFIX: Final = "mprun"  # noqa: S105 - the public part
 TOKEN_MAX: Final = 512  # ours have less than 160 characters
@@ -33,8 +37,8 @@ class Terminals(Protocol):
         """Output from byte `start` on, as far as it is recorded."""
         ...
 
-    async def live(self, run_id: str, start: int) -> AsyncIterator[bytes] | None:
-        """Output from byte `start` on until the run ends; None where nobody keeps it any more."""
+    async def live(self, run_id: str, start: int) -> AsyncGenerator[bytes] | None:
+        """Output from byte `start` on until the run ends, never an empty piece; None where nobody keeps it."""
         ...
 
 
@@ -47,7 +51,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     data_dir: str
     pid: int
-    is_draining: Callable[[], bool]
+    draining: asyncio.Event
 
 
 def desk_of(request: Request) -> Desk:
@@ -57,7 +61,20 @@ def desk_of(request: Request) -> Desk:
     return desk
 
 
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is asking, and for how long: a session's token ends with its run."""
+
+    actor: Actor
+    workspace_id: WorkspaceId | None = None
+    run_id: RunId | None = None
+
+
 async def actor_of(request: Request) -> Actor:
+    """Who is asking. Raises Refused (`unauthorized`)."""
+    return (await caller_of(request)).actor
+
+
+async def caller_of(request: Request) -> Caller:
     """Who is asking. Raises Refused (`unauthorized`)."""
     desk = desk_of(request)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -69,25 +86,38 @@ async def actor_of(request: Request) -> Actor:
                 hint="send Authorization: Bearer <the token in daemon.json>",
             )
         )
-    if hmac.compare_digest(token.encode(), desk.owner_token.encode()):
-        return Actor(kind="user", id=desk.kernel.owner_id)
-    actor = await _session_of(desk, token)
-    if actor is None:
+    run_of_door = request.scope.get("state", {}).get(RUN_OF_DOOR)
+    if run_of_door is None and hmac.compare_digest(token.encode(), desk.owner_token.encode()):
+        return Caller(actor=Actor(kind="user", id=desk.kernel.owner_id))
+    caller = await _session_of(desk, token)
+    if caller is None or run_of_door not in (None, caller.run_id):
         raise Refused(
             refusal(
                 Code.UNAUTHORIZED,
-                "the token is not known, or its run has ended",
-                hint="mpctl reads the right one from daemon.json; a restarted daemon has a new one",
+                "the token is not known here, or its run has ended",
+                hint="a run uses its own MP_TOKEN on its own MP_SOCKET; everyone else what daemon.json says",
             )
         )
-    return actor
+    return caller
 
 
-async def _session_of(desk: Desk, token: str) -> Actor | None:
+def is_still_known(caller: Caller, desk: Desk) -> bool:
+    """Whether the caller's token is still good; asked again while a stream goes on."""
+    if caller.workspace_id is None or caller.run_id is None:
+        return True
+    ledger = desk.kernel.cabinet.get(caller.workspace_id)
+    run = ledger.find(RunState, caller.run_id) if ledger else None
+    return run is not None and run.is_live()
+
+
+async def _session_of(desk: Desk, token: str) -> Caller | None:
     parts = token.split(".")
     if len(parts) != 4 or parts[0] != RUN_TOKEN_PREFIX or not (is_id(parts[1]) and is_id(parts[2])):
         return None
     ledger = await desk.kernel.find(WorkspaceId(parts[1]))
     run = run_of_token(ledger, RunId(parts[2]), token_sha256(token)) if ledger else None
     session = ledger.find(SessionState, run.session_id) if ledger and run else None
-    return Actor(kind="session", id=session.session_id, label=session.name) if session else None
+    if ledger is None or run is None or session is None:
+        return None
+    actor = Actor(kind="session", id=session.session_id, label=session.name)
+    return Caller(actor=actor, workspace_id=ledger.workspace_id, run_id=run.run_id)

@@ -1,8 +1,9 @@
 """On 127.0.0.1 a web page could reach the daemon: `Host` and `Origin` must be this machine's.
 
 After "DNS rebinding" (Jackson et al., 2007): the browser sends the page's names, so a
-request whose names are not ours is refused before it is looked at. On the Unix socket
-there are no names, and no browser.
+request whose names are not ours is refused before it is looked at. A page that another
+program on this machine serves has another port, and is refused as well. On the Unix
+sockets there are no names, and no browser.
 """
 
 from typing import Final
@@ -23,7 +24,7 @@ class LoopbackGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] != "http" or _is_local(dict(scope["headers"]), is_tcp=_is_tcp(scope)):
+        if scope["type"] == "http" and _is_local(scope["headers"]):
             await self._app(scope, receive, send)
             return
         rejection = refusal(
@@ -37,17 +38,16 @@ class LoopbackGuard:
         await send({"type": "http.response.body", "body": body})
 
 
-def _is_tcp(scope: Scope) -> bool:
-    """A Unix socket is named by its path, without a port."""
-    server = scope.get("server")
-    return bool(server) and server[1] is not None
-
-
-def _is_local(headers: dict[bytes, bytes], *, is_tcp: bool) -> bool:
-    if not is_tcp:
-        return True
-    host = urlsplit(f"//{headers.get(b'host', b'').decode('latin-1')}").hostname
-    origin = headers.get(b"origin")
-    if host not in OURS:
+def _is_local(headers: list[tuple[bytes, bytes]]) -> bool:
+    hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+    origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
+    if len(hosts) != 1 or _hostname(hosts[0]) not in OURS:
         return False
-    return origin is None or urlsplit(origin.decode("latin-1")).hostname in OURS
+    return all(origin == f"http://{hosts[0]}" for origin in origins)
+
+
+def _hostname(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:  # brackets that don't close
+        return None

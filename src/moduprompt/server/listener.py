@@ -1,39 +1,44 @@
-"""The sockets the daemon answers on, and the server that reads them.
+"""The sockets the daemon answers on, and the protocol that reads them.
 
-The Unix socket is made with mode 0600 from its first moment. A stale one, left by a
-daemon that was killed, is replaced: who holds the data's lock may do so.
+Each socket is a door: an application behind it, and whose door it is. A Unix socket is
+closed to other users before it listens. A stale one, left by a daemon that was killed,
+is replaced: who holds the lock of its folder may do so.
+
+uvicorn's protocol is used without its server: that one wakes ten times a second, and
+knows one application for all its sockets.
 """
 
 import asyncio
-import os
 import socket
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from moduprompt.config import ConfigRefused
+from moduprompt.protocol import RunId, encode, misfit, to_error
 
 BACKLOG: Final = 512  # fifty agents and their tools connecting at once after a restart
 KEEP_ALIVE_S: Final = 75  # longer than a client's pause between two calls
-DRAIN_S: Final = 10  # a request that takes longer is cut off at shutdown
+DRAIN_S: Final = 5.0  # a request that takes longer, or a reader that does not read, is cut off at shutdown
+HEAD_BYTES_MAX: Final = 64 * 1024  # request line and headers; ours have a few hundred bytes
+RUN_OF_DOOR: Final = "run_of_door"  # where a request's scope says whose door it came through
 
 
 def bind_unix(path: Path) -> socket.socket:
-    """A listening socket at this path. Raises ConfigRefused."""
+    """A listening socket at this path, for its owner only. Raises ConfigRefused."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.unlink(missing_ok=True)
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.umask(0o177)
-        try:
-            listening.bind(str(path))
-        finally:
-            os.umask(before)
+        listening.bind(str(path))
+        path.chmod(0o600)  # nobody connects before it listens
         listening.listen(BACKLOG)
     except OSError as fault:
+        listening.close()
         raise ConfigRefused(
             f"the socket {path} can't be made: {fault.strerror or fault}",
             path=str(path),
@@ -46,71 +51,146 @@ def bind_unix(path: Path) -> socket.socket:
 def bind_loopback(listen: str) -> socket.socket:
     """A listening socket on 127.0.0.1. Raises ConfigRefused."""
     host, _, port = listen.rpartition(":")
-    if host not in ("127.0.0.1", "localhost", "[::1]") or not port.isdigit() or int(port) > 65_535:
+    is_number = port.isascii() and port.isdigit() and len(port) <= 5
+    if host not in ("127.0.0.1", "localhost", "[::1]") or not is_number or int(port) > 65_535:
         raise ConfigRefused(
             f"{listen} is no loopback address",
             path="listen",
             hint="use 127.0.0.1:PORT; the daemon does not listen on a network",
         )
-    family = socket.AF_INET6 if host == "[::1]" else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening = socket.socket(socket.AF_INET6 if host == "[::1]" else socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host.strip("[]"), int(port)))
+        listening.listen(BACKLOG)
     except OSError as fault:
+        listening.close()
         raise ConfigRefused(
             f"{listen} can't be bound: {fault.strerror or fault}", path="listen", hint="choose another port"
         ) from fault
-    listening.listen(BACKLOG)
     listening.setblocking(False)  # noqa: FBT003 - the library's signature
     return listening
 
 
 class Listener:
-    """Answers on the given sockets until it is told to stop."""
+    """Answers on every door until it is told to stop."""
 
-    def __init__(self, app: ASGIApp, sockets: list[socket.socket]) -> None:
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=DRAIN_S,
-            backlog=BACKLOG,
-        )
-        self._server = _Server(config)
-        self._sockets = sockets
-        self._task: asyncio.Task[None] | None = None
+    def __init__(self) -> None:
+        self._doors: set[Door] = set()
 
-    async def start(self) -> None:
-        """Begin to answer."""
-        self._task = asyncio.create_task(self._server.serve(sockets=self._sockets), name="server")
-        await self._server.is_up.wait()
+    async def open(self, listening: socket.socket, app: ASGIApp, *, run_id: RunId | None = None) -> "Door":
+        """Begin to answer there. Through a run's door only that run's token is taken."""
+        door = Door(app, run_id=run_id, closed=self._doors.discard)
+        await door.open(listening)
+        self._doors.add(door)
+        return door
 
     async def stop(self) -> None:
         """Finish what is under way, take nothing more; stopping twice is fine."""
-        self._server.should_exit = True
-        if self._task is not None:
-            await self._task
-            self._task = None
+        await asyncio.gather(*(door.close() for door in list(self._doors)))
 
 
-class _Server(uvicorn.Server):
-    """Signals belong to the daemon, which must drain the streams first; and it says when it has started."""
+class Door:
+    """One listening socket and its connections."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.is_up = asyncio.Event()
+    def __init__(self, app: ASGIApp, *, run_id: RunId | None, closed: Callable[["Door"], None]) -> None:
+        self._config = uvicorn.Config(
+            app,
+            interface="asgi3",
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+        )
+        self._config.load()
+        self._scope_state: dict[str, object] = {} if run_id is None else {RUN_OF_DOOR: run_id}
+        self._state = ServerState()
+        self._server: asyncio.AbstractServer | None = None
+        self._emptied = asyncio.Event()
+        self._closed = closed
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Bind, then say so."""
-        await super().startup(sockets=sockets)
-        self.is_up.set()
+    async def open(self, listening: socket.socket) -> None:
+        """Take connections."""
+        loop = asyncio.get_running_loop()
+        if listening.family == socket.AF_UNIX:
+            self._server = await loop.create_unix_server(self._greet, sock=listening, backlog=BACKLOG)
+        else:
+            self._server = await loop.create_server(self._greet, sock=listening, backlog=BACKLOG)
 
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Leave them alone."""
-        yield
+    async def close(self) -> None:
+        """Take no more; let what is under way end, and cut off what does not. Closing twice is fine."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                while self._state.connections:
+                    self._emptied.clear()
+                    await self._emptied.wait()
+        except TimeoutError:
+            for connection in list(self._state.connections):
+                connection.transport.abort()
+        tasks = list(self._state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._closed(self)
+
+    def _greet(self) -> "_Protocol":
+        return _Protocol(self._config, self._state, self._scope_state, lost=self._emptied.set)
+
+
+class _Protocol(HttpToolsProtocol):
+    """Bounds the head of a request, says when it is gone, and refuses broken HTTP as everything else."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, object],
+        *,
+        lost: Callable[[], None],
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._lost = lost
+        self._head_bytes = 0
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone, whoever ended it."""
+        super().connection_lost(exc)
+        self._lost()
+
+    def on_message_begin(self) -> None:
+        """The next request."""
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the request line."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP that we take; then the connection ends."""
+        body = encode(to_error(misfit("", msg, hint="speak HTTP/1.1, with less than 64 KiB of headers")))
+        head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        self.transport.close()
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEAD_BYTES_MAX:
+            raise ValueError("the head of the request is too long")  # the parser makes it a refusal

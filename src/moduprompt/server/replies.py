@@ -3,6 +3,7 @@
 import logging
 from typing import Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -27,6 +28,15 @@ PROBLEM: Final = "application/problem+json"
 log = logging.getLogger(__name__)
 
 
+class LogHead(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `GET /v1/log/head`: what a replay from zero must arrive at."""
+
+    workspace_id: str
+    seq: int
+    head_hash: str
+    state_hash: str
+
+
 class BodyTooLarge(Exception):
     """The client sends more than is taken."""
 
@@ -40,13 +50,14 @@ def to_json(value: object, *, status: int = 200) -> Response:
     return Response(encode(value), status_code=status, media_type=JSON)
 
 
-def to_answer(answer: Answer) -> Response:
+def to_answer(request: Request, answer: Answer) -> Response:
     """The answer to a command, with the HTTP status of its code."""
     if not isinstance(answer, RefusedAnswer):
         return to_json(answer)
+    if _wants_problem(request):
+        return error_response(request, to_error(answer.rejection, answer.trace_id))
     code = answer.rejection.code
-    response = to_json(answer, status=HTTP_STATUS[code])
-    return _with_retry(response, code)
+    return _with_retry(to_json(answer, status=HTTP_STATUS[code]), code)
 
 
 def to_refusal(request: Request, rejection: Rejection) -> Response:
@@ -58,7 +69,7 @@ def to_refusal(request: Request, rejection: Rejection) -> Response:
 def error_response(request: Request, error: ErrorObject) -> Response:
     """An error object as JSON or as a problem document."""
     status = HTTP_STATUS[error.code]
-    if PROBLEM in request.headers.get("accept", ""):
+    if _wants_problem(request):
         response = Response(encode(to_problem(error)), status_code=status, media_type=PROBLEM)
     else:
         response = to_json(error, status=status)
@@ -84,6 +95,10 @@ async def read_body(request: Request, *, size_max: int) -> bytes:
         if len(body) > size_max:
             raise BodyTooLarge(too_large(len(body), size_max))
     return bytes(body)
+
+
+def _wants_problem(request: Request) -> bool:
+    return PROBLEM in request.headers.get("accept", "")
 
 
 def _with_retry(response: Response, code: Code) -> Response:

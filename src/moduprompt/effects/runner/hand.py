@@ -10,7 +10,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -25,7 +25,8 @@ from moduprompt.effects.runner import port
 from moduprompt.effects.runner.adapters import AgentRefused, adapter_named, run_environment, to_request
 from moduprompt.effects.runner.status import Seen, observe
 from moduprompt.kernel.ports import Clock
-from moduprompt.protocol import REASON_MAX, ArtifactRef, RunId, WorkspaceId
+from moduprompt.protocol import REASON_MAX, ArtifactRef, Refused, RunId, WorkspaceId
+from moduprompt.storage.port import StorageFailed
 
 RECORDING_NAME: Final = "recording.mprec"
 PROMPT_NAME: Final = "prompt.txt"
@@ -45,10 +46,21 @@ class Tokens(Protocol):
         ...
 
 
+class Doors(Protocol):
+    """Where a run's program reaches the daemon."""
+
+    async def open(self, run_id: RunId) -> str:
+        """The run's socket, open from now on; opening it twice is fine."""
+        ...
+
+    async def close(self, run_id: RunId) -> None:
+        """The run is over; closing twice is fine."""
+        ...
+
+
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What every run of this daemon gets: declared here, and nothing else of the daemon's."""
 
-    socket: str
     home: str
     path: str
     commands_dir: Path
@@ -66,6 +78,7 @@ class RunHand:
         *,
         artifacts: FolderArtifacts,
         tokens: Tokens,
+        doors: Doors,
         surroundings: Surroundings,
         clock: Clock,
     ) -> None:
@@ -73,6 +86,7 @@ class RunHand:
         self._reporter = reporter
         self._artifacts = artifacts
         self._tokens = tokens
+        self._doors = doors
         self._surroundings = surroundings
         self._clock = clock
         self._answered: set[str] = set()
@@ -87,18 +101,24 @@ class RunHand:
             case KeepRun():
                 return await self._keep(intent)
             case EndRun():
-                return await self._ask(intent.run_id, lambda link: link.stop(reason="stopped"))
+                return await self._end(intent)
             case ResizeTerminal():
-                return await self._ask(
-                    intent.run_id, lambda link: link.resize(rows=intent.rows, cols=intent.cols)
-                )
+                return await self._resize(intent)
             case _:
                 raise AssertionError(f"BUG: {type(intent).__name__} is not for runs")
 
     async def _keep(self, intent: KeepRun) -> bool:
+        # Before the keeper is dialled: after a restart the program may be knocking already.
+        door = await self._doors.open(intent.run_id)
+        is_over = await self._kept(intent, door=door)
+        if is_over:
+            await self._doors.close(intent.run_id)
+        return is_over
+
+    async def _kept(self, intent: KeepRun, *, door: str) -> bool:
         found = await self._backend.dial(intent.run_id)
         if isinstance(found, port.Gone) and not found.entries and not intent.is_started:
-            refused = await self._start(intent)
+            refused = await self._start(intent, door=door)
             if refused is not None:
                 return await self._not_started(intent, refused)
             found = await self._backend.dial(intent.run_id)
@@ -110,8 +130,8 @@ class RunHand:
         async with found as link:
             return await self._listen(intent, link)
 
-    async def _start(self, intent: KeepRun) -> port.StartRefused | None:
-        launch = await self._to_launch(intent)
+    async def _start(self, intent: KeepRun, *, door: str) -> port.StartRefused | None:
+        launch = await self._to_launch(intent, door=door)
         if isinstance(launch, port.StartRefused):
             return launch
         started = await self._backend.start(launch)
@@ -119,7 +139,7 @@ class RunHand:
             return None
         return started
 
-    async def _to_launch(self, intent: KeepRun) -> port.LaunchSpec | port.StartRefused:
+    async def _to_launch(self, intent: KeepRun, *, door: str) -> port.LaunchSpec | port.StartRefused:
         prompt = await self._place_prompt(intent)
         adapter = adapter_named(intent.adapter)
         agent = AgentSpec(adapter=intent.adapter, argv=intent.argv)
@@ -130,7 +150,7 @@ class RunHand:
         cwd = intent.cwd or str(self._scratch(intent.run_id))
         around = self._surroundings
         variables = {
-            "MP_SOCKET": around.socket,
+            "MP_SOCKET": door,
             "MP_TOKEN": self._tokens.run_token(intent.workspace_id, intent.run_id),
             "MP_WORKSPACE": intent.workspace_id,
             "MP_PROJECT": intent.project_id,
@@ -201,6 +221,7 @@ class RunHand:
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
+            self._answered.discard(intent.run_id)
         return False
 
     async def _take(self, intent: KeepRun, entry: port.Entry) -> bool:
@@ -250,17 +271,17 @@ class RunHand:
         with contextlib.suppress(port.LinkClosedError):
             while True:
                 seen = observe(await link.status())
-                if intent.run_id in self._answered:
+                if intent.run_id in self._answered:  # what was seen may be from before the answer
                     self._answered.discard(intent.run_id)
-                    last, pause = None, LOOK_S
+                    last, pause, seen = None, LOOK_S, None
                 if seen is not None and (last is None or seen.status != last.status):
-                    last, pause = seen, LOOK_S
-                    await self._observed(intent, seen)
+                    last, pause = (seen if await self._observed(intent, seen) else last), LOOK_S
                 else:
                     pause = min(LOOK_S_MAX, pause * LOOK_GROWTH)
                 await self._clock.sleep(pause)
 
-    async def _observed(self, intent: KeepRun, seen: Seen) -> None:
+    async def _observed(self, intent: KeepRun, seen: Seen) -> bool:
+        """Report it; False where the kernel could not take it now."""
         observed = ReportStatus(
             workspace_id=intent.workspace_id,
             run_id=intent.run_id,
@@ -269,17 +290,35 @@ class RunHand:
             rule_version=seen.rule_version,
             evidence=seen.evidence[:REASON_MAX],
         )
-        await self._reporter.execute(observed, key=f"run/{intent.run_id}/seen/{self._clock.now()}")
+        try:
+            await report(self._reporter, observed, key=f"run/{intent.run_id}/seen/{self._clock.now()}")
+        except (Refused, StorageFailed) as fault:
+            log.warning("status.not_reported", extra={"run_id": intent.run_id, "why": str(fault)})
+            return False
+        return True
+
+    async def _end(self, intent: EndRun) -> bool:
+        """Tell it to stop. One without a keeper may be about to get one: it is told until its end is known."""
+        return await self._ask(intent.run_id, lambda link: link.stop(reason="stopped")) == "asked"
+
+    async def _resize(self, intent: ResizeTerminal) -> bool:
+        """Give its terminal the size. One that is gone needs none."""
+        asked = await self._ask(intent.run_id, lambda link: link.resize(rows=intent.rows, cols=intent.cols))
+        return asked != "unknown"
 
     async def _ask(
         self, run_id: str, request: Callable[[port.RunLink], Awaitable[port.Done | port.RequestRefused]]
-    ) -> bool:
-        """One request. A run that is gone needs nothing; one that can't be reached is asked again."""
+    ) -> Literal["asked", "gone", "unknown"]:
+        """One request, and whether the run took it, is gone, or nobody knows."""
         found = await self._backend.dial(run_id)
         if isinstance(found, port.Gone):
-            return True
+            return "gone"
         if isinstance(found, port.Unreachable):
-            return False
+            return "unknown"
         async with found as link:
-            answer = await request(link)
-        return isinstance(answer, port.Done) or answer.code == "not_running"
+            try:
+                answer = await request(link)
+            except port.LinkClosedError:
+                return "unknown"
+        is_settled = isinstance(answer, port.Done) or answer.code == "not_running"
+        return "asked" if is_settled else "unknown"

@@ -1,11 +1,17 @@
 """What a run's terminal printed, for readers: recorded, and live."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from moduprompt.effects.runner.hand import RECORDING_NAME
 from moduprompt.effects.runner.port import Backend, Gone, LinkClosedError, RunLink, Unreachable
 from moduprompt.effects.runner.recording import Output, RecordingReader
+from moduprompt.keeper.recording import RecordingError
+
+PIECE_BYTES: Final = 256 * 1024  # of recorded output in one step: a frame may be a single byte
 
 
 class LocalTerminals:
@@ -19,29 +25,41 @@ class LocalTerminals:
         path = self._backend.run_dir(run_id) / RECORDING_NAME
         return path if path.is_file() else None
 
-    def recorded(self, path: Path, start: int) -> AsyncIterator[bytes]:
+    def recorded(self, path: Path, start: int) -> AsyncGenerator[bytes]:
         """Output from byte `start` on, as far as it is recorded."""
         return _recorded(path, start)
 
-    async def live(self, run_id: str, start: int) -> AsyncIterator[bytes] | None:
-        """Output from byte `start` on until the run ends; None where nobody keeps it any more."""
+    async def live(self, run_id: str, start: int) -> AsyncGenerator[bytes] | None:
+        """Output from byte `start` on until the run ends, never an empty piece; None where nobody keeps it."""
         found = await self._backend.dial(run_id)
         if isinstance(found, Gone | Unreachable):
             return None
         return _live(found, start)
 
 
-async def _recorded(path: Path, start: int) -> AsyncIterator[bytes]:
-    with RecordingReader(path) as reader:
-        for frame in reader.frames():
-            if isinstance(frame, Output) and frame.offset + len(frame.data) > start:
-                yield frame.data[max(0, start - frame.offset) :]
+async def _recorded(path: Path, start: int) -> AsyncGenerator[bytes]:
+    """Read in another thread: a recording is as long as its program was talkative."""
+    with suppress(RecordingError, FileNotFoundError), RecordingReader(path) as reader:
+        pieces = _pieces(reader, start)
+        while piece := await asyncio.to_thread(next, pieces, b""):
+            yield piece
 
 
-async def _live(link: RunLink, start: int) -> AsyncIterator[bytes]:
+def _pieces(reader: RecordingReader, start: int) -> Iterator[bytes]:
+    piece = bytearray()
+    for frame in reader.frames():
+        if isinstance(frame, Output) and frame.offset + len(frame.data) > start:
+            piece += frame.data[max(0, start - frame.offset) :]
+        if len(piece) >= PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)
+
+
+async def _live(link: RunLink, start: int) -> AsyncGenerator[bytes]:
     async with link:
-        try:
+        with suppress(LinkClosedError, ValueError):  # the keeper is gone, or the offset is still to come
             async for chunk in link.output(start):
-                yield chunk.data
-        except (LinkClosedError, ValueError):
-            return
+                if chunk.data:
+                    yield chunk.data

@@ -11,9 +11,12 @@ from moduprompt.protocol import Actor, Code, Refused, WorkspaceId, refusal
 from moduprompt.server.desk import actor_of, desk_of
 from moduprompt.server.replies import to_json
 from moduprompt.server.routes.parameters import check_names, entered
+from moduprompt.server.routes.reads import await_view, refuse_as_of
 from moduprompt.storage.port import READ_MAX
-from moduprompt.views.board import to_board
+from moduprompt.views.board import VIEW, to_board
 from moduprompt.views.board_rows import BoardCount, BoardEdge, BoardNode
+
+SNAPSHOT_TRIES = 20  # a fold between two reads of the store is rare; twenty in a row is a flood
 
 I = TypeVar("I", bound=Item)  # noqa: E741 - the row's type
 
@@ -21,16 +24,22 @@ I = TypeVar("I", bound=Item)  # noqa: E741 - the row's type
 async def board(request: Request) -> Response:
     """`GET /v1/board`: a snapshot at a sequence; the events after it lead on."""
     actor = await actor_of(request)
-    check_names(request, "workspace_id", "stale")
+    check_names(request, "workspace_id", "stale", "as_of")
+    refuse_as_of(request)
     _users_only(actor)
-    ledger = await entered(request, actor)
-    kernel = desk_of(request).kernel
-    head = kernel.feed.head(ledger.workspace_id)
-    await kernel.projector.wait_for(ledger.workspace_id, head)
-    nodes = await _rows(request, "board_nodes", BoardNode, workspace_id=ledger.workspace_id)
-    edges = await _rows(request, "board_edges", BoardEdge, workspace_id=ledger.workspace_id)
-    counts = await _rows(request, "board_counts", BoardCount, workspace_id=ledger.workspace_id)
-    return to_json(to_board(nodes, edges, counts=counts, seq=head))
+    home = (await entered(request, actor)).workspace_id
+    await await_view(request, home)
+    store = desk_of(request).kernel.view_store
+    for _ in range(SNAPSHOT_TRIES):
+        seq = await store.position(VIEW, home)
+        nodes = await _rows(request, "board_nodes", BoardNode, workspace_id=home)
+        edges = await _rows(request, "board_edges", BoardEdge, workspace_id=home)
+        counts = await _rows(request, "board_counts", BoardCount, workspace_id=home)
+        if await store.position(VIEW, home) == seq:
+            return to_json(to_board(nodes, edges, counts=counts, seq=seq))
+    raise Refused(
+        refusal(Code.UNAVAILABLE, f"the board of workspace {home} moves too fast", hint="ask again")
+    )
 
 
 async def _rows(request: Request, collection: str, kind: type[I], *, workspace_id: str) -> list[I]:

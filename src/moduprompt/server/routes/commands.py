@@ -50,7 +50,7 @@ async def submit(request: Request) -> Response:
     envelope = decode_command(await read_body(request, size_max=COMMAND_BYTES_MAX))
     if isinstance(envelope, Rejection):
         return to_refusal(request, envelope)
-    return to_answer(await _judged(request, envelope, actor=actor))
+    return to_answer(request, await _judged(request, envelope, actor=actor))
 
 
 async def batch(request: Request) -> Response:
@@ -67,7 +67,8 @@ async def batch(request: Request) -> Response:
         if isinstance(envelope, Rejection):
             return to_refusal(request, misfit(f"/commands/{place}", envelope.message, hint=envelope.hint))
         envelopes.append(envelope)
-    if len({_home_of(each) for each in envelopes}) > 1:
+    homes = {_home_of(each) for each in envelopes} - {None}  # one without a home is judged, and refused
+    if len(homes) > 1:
         return to_refusal(request, misfit("/commands", "are of more than one workspace"))
     answers = [await _judged(request, each, actor=actor) for each in envelopes]
     return to_json(Answers(answers=tuple(answers)))

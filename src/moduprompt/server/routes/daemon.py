@@ -22,7 +22,7 @@ async def ready(request: Request) -> Response:
     ledgers = desk.kernel.cabinet.ledgers()
     return to_json(
         Ready(
-            status="draining" if desk.is_draining() else "ready",
+            status="draining" if desk.draining.is_set() else "ready",
             version=desk.version,
             owner_id=desk.kernel.owner_id,
             pid=desk.pid,

@@ -7,10 +7,10 @@ from starlette.responses import Response, StreamingResponse
 from moduprompt.kernel.feed import Glance
 from moduprompt.kernel.ledger import Ledger
 from moduprompt.kernel.visibility import sees_event
-from moduprompt.protocol import Actor, EventPage
-from moduprompt.server.desk import actor_of, desk_of
-from moduprompt.server.replies import to_json
-from moduprompt.server.routes.parameters import check_names, entered, filter_of, number, start_of
+from moduprompt.protocol import EventPage
+from moduprompt.server.desk import Desk, actor_of, caller_of, desk_of, is_still_known
+from moduprompt.server.replies import LogHead, to_json
+from moduprompt.server.routes.parameters import check_names, choice, entered, filter_of, number, start_of
 from moduprompt.server.streams.follow import NDJSON, SSE, Framing, follow
 
 PAGE_DEFAULT = 200
@@ -20,19 +20,11 @@ FILTERS = ("types", "project_id", "subject")
 _glance = msgspec.json.Decoder(Glance)
 
 
-class LogHead(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of `GET /v1/log/head`: what a replay from zero must arrive at."""
-
-    workspace_id: str
-    seq: int
-    head_hash: str
-    state_hash: str
-
-
 async def page(request: Request) -> Response:
     """`GET /v1/events`: events after `from`, in order, at most `limit`."""
     actor = await actor_of(request)
     check_names(request, "workspace_id", "from", "limit", "raw", *FILTERS)
+    choice(request, "raw", "0", "1")  # no stored event has an older form yet: both are the same bytes
     ledger = await entered(request, actor)
     kernel, only = desk_of(request).kernel, filter_of(request)
     limit = number(request, "limit", default=PAGE_DEFAULT, least=1, most=PAGE_MAX)
@@ -76,26 +68,22 @@ async def log_head(request: Request) -> Response:
 
 
 async def _stream(request: Request, framing: Framing) -> Response:
-    actor = await actor_of(request)
+    caller, desk = await caller_of(request), desk_of(request)
     check_names(request, "workspace_id", "from", *FILTERS)
-    ledger = await entered(request, actor)
-    after, only = await start_of(request, ledger), filter_of(request)
-    feed = desk_of(request).kernel.feed
-    steps = feed.follow(ledger.workspace_id, after=after, only=only, sees=_eyes(actor, ledger))
+    ledger = await entered(request, caller.actor)
+    after, only, feed = await start_of(request, ledger), filter_of(request), desk.kernel.feed
+    steps = feed.follow(
+        ledger.workspace_id,
+        after=after,
+        only=only,
+        sees=lambda glance: sees_event(caller.actor, _current(desk, ledger), glance),
+        lasts=lambda: is_still_known(caller, desk),
+    )
+    body = follow(steps, framing, end_reason=lambda: "draining" if feed.is_draining else "token_ended")
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(follow(steps, framing), media_type=framing.media_type, headers=headers)
+    return StreamingResponse(body, media_type=framing.media_type, headers=headers)
 
 
-class _Eyes:
-    """What one actor sees of one workspace."""
-
-    def __init__(self, actor: Actor, ledger: Ledger) -> None:
-        self._actor = actor
-        self._ledger = ledger
-
-    def __call__(self, glance: Glance) -> bool:
-        return sees_event(self._actor, self._ledger, glance)
-
-
-def _eyes(actor: Actor, ledger: Ledger) -> _Eyes:
-    return _Eyes(actor, ledger)
+def _current(desk: Desk, ledger: Ledger) -> Ledger:
+    """The workspace as it is in memory now: after a storage error it is folded anew."""
+    return desk.kernel.cabinet.get(ledger.workspace_id) or ledger

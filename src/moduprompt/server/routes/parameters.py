@@ -37,6 +37,14 @@ def number(request: Request, name: str, *, default: int, least: int = 0, most: i
     return int(text)
 
 
+def choice(request: Request, name: str, *known: str) -> str | None:
+    """One of a few words, or None where it is not given. Raises Refused."""
+    text = request.query_params.get(name)
+    if text is not None and text not in known:
+        raise Refused(misfit(f"/{name}", f"must be {' or '.join(known)}"))
+    return text
+
+
 def workspace_id(request: Request) -> WorkspaceId:
     """The workspace a request is about. Raises Refused."""
     text = request.query_params.get("workspace_id")

@@ -25,7 +25,7 @@ from moduprompt.protocol import (
 )
 from moduprompt.server.desk import Desk, actor_of, desk_of
 from moduprompt.server.replies import to_json
-from moduprompt.server.routes.parameters import check_names, entered, number
+from moduprompt.server.routes.parameters import check_names, choice, entered, number
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
@@ -41,15 +41,15 @@ def kind_of(collection: str) -> str:
 async def collection(request: Request) -> Response:
     """`GET /v1/<nouns>`."""
     actor, name = await actor_of(request), _collection(request)
-    check_names(request, *LISTED)
-    _refuse_as_of(request)
+    # A workspace is not in a workspace, and a parameter that nobody reads must not show everything.
+    check_names(request, *(each for each in LISTED if (name, each) != (WORKSPACES, "workspace_id")))
+    refuse_as_of(request)
     limit = number(request, "limit", default=PAGE_DEFAULT, least=1, most=PAGE_MAX)
     after = _after(request, name)
     if name == WORKSPACES:
-        return to_json(await _workspaces(desk_of(request), actor, after=after, limit=limit))
-    ledger = await entered(request, actor)
-    desk = desk_of(request)
-    head = await _await_head(request, desk, ledger.workspace_id)
+        return to_json(await _workspaces(request, actor, after=after, limit=limit))
+    ledger, desk = await entered(request, actor), desk_of(request)
+    head = await await_view(request, ledger.workspace_id)
     items, last = await _rows(desk, actor, ledger=ledger, collection=name, after=after, limit=limit)
     return to_json(Page(items=items, next=to_cursor(name, last) if last else None, seq_global=head))
 
@@ -58,33 +58,35 @@ async def item(request: Request) -> Response:
     """`GET /v1/<nouns>/{id}`."""
     actor, name = await actor_of(request), _collection(request)
     check_names(request, "workspace_id", "stale", "as_of")
-    _refuse_as_of(request)
+    refuse_as_of(request)
     id_ = str(request.path_params["id"])
     desk, kind = desk_of(request), kind_of(name)
-    if not is_id(id_):
+    home = await entered(request, actor) if "workspace_id" in request.query_params else None
+    row = await _fresh_row(request, collection=name, id_=id_, home=home) if is_id(id_) else None
+    if row is None or (home is not None and row[0] != home.workspace_id):
         raise Refused(missing(kind, id_[:80]))
-    if "workspace_id" in request.query_params:
-        home = await entered(request, actor)
-        await _await_head(request, desk, home.workspace_id)
-    found = await desk.kernel.view_store.row(name, id_)
-    if found is None and "workspace_id" not in request.query_params:
-        found = await _late_row(desk, name, id_)
-    if found is None:
-        raise Refused(missing(kind, id_))
-    ledger = await desk.kernel.find(found[0])
+    ledger = await desk.kernel.find(row[0])
     if ledger is None or not may_enter(actor, ledger):
         raise Refused(missing(kind, id_))
     if not may_see(actor, ledger, Subject(kind=kind, id=id_)):
         raise Refused(missing(kind, id_))
-    return to_json(msgspec.Raw(found[1]))
+    return to_json(msgspec.Raw(row[1]))
 
 
-async def _late_row(desk: Desk, name: str, id_: str) -> tuple[WorkspaceId, bytes] | None:
-    """The row, after every view has caught up: an id alone does not say in which workspace to wait."""
-    for ledger in desk.kernel.cabinet.ledgers():
-        head = desk.kernel.feed.head(ledger.workspace_id)
-        await desk.kernel.projector.wait_for(ledger.workspace_id, head)
-    return await desk.kernel.view_store.row(name, id_)
+async def _fresh_row(
+    request: Request, *, collection: str, id_: str, home: Ledger | None
+) -> tuple[WorkspaceId, bytes] | None:
+    """The row as it is after everything that was durable when the request came."""
+    desk = desk_of(request)
+    if home is not None:
+        await await_view(request, home.workspace_id)
+        return await desk.kernel.view_store.row(collection, id_)
+    found = await desk.kernel.view_store.row(collection, id_)
+    # An id alone does not say in which workspace to wait, unless the row is there already.
+    homes = [found[0]] if found else [each.workspace_id for each in desk.kernel.cabinet.ledgers()]
+    for workspace_id in homes:
+        await await_view(request, workspace_id)
+    return await desk.kernel.view_store.row(collection, id_)
 
 
 async def _rows(
@@ -107,7 +109,8 @@ async def _rows(
             return tuple(items), None
 
 
-async def _workspaces(desk: Desk, actor: Actor, *, after: str, limit: int) -> Page:
+async def _workspaces(request: Request, actor: Actor, *, after: str, limit: int) -> Page:
+    desk = desk_of(request)
     ids = [
         ledger.workspace_id
         for ledger in sorted(desk.kernel.cabinet.ledgers(), key=lambda each: each.workspace_id)
@@ -115,7 +118,7 @@ async def _workspaces(desk: Desk, actor: Actor, *, after: str, limit: int) -> Pa
     ]
     items: list[msgspec.Raw] = []
     for workspace_id in ids[:limit]:
-        await desk.kernel.projector.wait_for(workspace_id, desk.kernel.feed.head(workspace_id))
+        await await_view(request, workspace_id)
         found = await desk.kernel.view_store.row(WORKSPACES, workspace_id)
         if found is not None:
             items.append(msgspec.Raw(found[1]))
@@ -123,11 +126,19 @@ async def _workspaces(desk: Desk, actor: Actor, *, after: str, limit: int) -> Pa
     return Page(items=tuple(items), next=more, seq_global=0)
 
 
-async def _await_head(request: Request, desk: Desk, workspace_id: WorkspaceId) -> int:
-    head = desk.kernel.feed.head(workspace_id)
-    if request.query_params.get("stale") != "ok":
-        await desk.kernel.projector.wait_for(workspace_id, head)
+async def await_view(request: Request, workspace_id: WorkspaceId) -> int:
+    """The head at this moment, which the views have reached; `stale=ok` does not wait."""
+    kernel = desk_of(request).kernel
+    head = kernel.feed.head(workspace_id)
+    if choice(request, "stale", "ok") is None:
+        await kernel.projector.wait_for(workspace_id, head)
     return head
+
+
+def refuse_as_of(request: Request) -> None:
+    """Reserved on all reads. Raises Refused."""
+    if "as_of" in request.query_params:
+        raise Refused(misfit("/as_of", "is reserved: reads of the past are not there yet"))
 
 
 def _collection(request: Request) -> str:
@@ -142,8 +153,3 @@ def _after(request: Request, name: str) -> str:
     if isinstance(after, Rejection):
         raise Refused(after)
     return after
-
-
-def _refuse_as_of(request: Request) -> None:
-    if "as_of" in request.query_params:
-        raise Refused(misfit("/as_of", "is reserved: reads of the past are not there yet"))

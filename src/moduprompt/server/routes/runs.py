@@ -1,45 +1,58 @@
 """What a run's terminal printed: as bytes, and as its recording with times."""
 
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
+from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from moduprompt.domain.run.state import RunState
 from moduprompt.kernel.visibility import may_enter, may_see
-from moduprompt.protocol import Refused, Subject, missing
-from moduprompt.server.desk import Desk, actor_of, desk_of
-from moduprompt.server.routes.parameters import check_names, number
+from moduprompt.protocol import Refused, Subject, is_id, missing
+from moduprompt.server.desk import Caller, Desk, caller_of, desk_of, is_still_known
+from moduprompt.server.routes.parameters import check_names, choice, entered, number
 
-OCTETS = "application/octet-stream"
+OCTETS: Final = "application/octet-stream"
+NOT_SNIFFED: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"}
+CHUNK: Final = 256 * 1024  # of a recording on its way out
 
 
 async def output(request: Request) -> Response:
     """`GET /v1/runs/{id}/output?from=<byte>`: what there is; with `follow=1` until the run ends."""
+    caller, desk = await caller_of(request), desk_of(request)
     check_names(request, "workspace_id", "from", "follow")
-    desk, run = desk_of(request), await _run(request)
-    start = number(request, "from", default=0)
-    if request.query_params.get("follow") == "1":
+    start, follow = number(request, "from", default=0), choice(request, "follow", "0", "1")
+    run = await _run(request, caller)
+    if follow == "1":
         live = await desk.terminals.live(run.run_id, start)
         if live is not None:
-            return StreamingResponse(live, media_type=OCTETS)
-    recorded = desk.terminals.recorded(_recording(desk, run), start)
-    return StreamingResponse(recorded, media_type=OCTETS)
+            return _octets(_while_known(live, caller, desk=desk))
+    return _octets(desk.terminals.recorded(_recording(desk, run), start))
 
 
 async def recording(request: Request) -> Response:
-    """`GET /v1/runs/{id}/recording`: the recording as it lies there."""
+    """`GET /v1/runs/{id}/recording`: the recording as it lies there, as far as it has come."""
+    caller, desk = await caller_of(request), desk_of(request)
     check_names(request, "workspace_id")
-    desk, run = desk_of(request), await _run(request)
-    return FileResponse(_recording(desk, run), media_type=OCTETS)
+    return _octets(_file(_recording(desk, await _run(request, caller))))
 
 
-async def _run(request: Request) -> RunState:
-    actor = await actor_of(request)
-    id_ = str(request.path_params["id"])
-    for ledger in desk_of(request).kernel.cabinet.ledgers():
-        run = ledger.find(RunState, id_) if may_enter(actor, ledger) else None
-        if run is not None and may_see(actor, ledger, Subject(kind="run", id=id_)):
+def _octets(body: AsyncIterator[bytes]) -> Response:
+    return StreamingResponse(body, media_type=OCTETS, headers=NOT_SNIFFED)
+
+
+async def _run(request: Request, caller: Caller) -> RunState:
+    id_, desk = str(request.path_params["id"]), desk_of(request)
+    if "workspace_id" in request.query_params:
+        ledgers = [await entered(request, caller.actor)]
+    else:
+        ledgers = desk.kernel.cabinet.ledgers()
+    for ledger in ledgers if is_id(id_) else []:
+        run = ledger.find(RunState, id_) if may_enter(caller.actor, ledger) else None
+        if run is not None and may_see(caller.actor, ledger, Subject(kind="run", id=id_)):
             return run
     raise Refused(missing("run", id_[:80]))
 
@@ -49,3 +62,30 @@ def _recording(desk: Desk, run: RunState) -> Path:
     if path is None:
         raise Refused(missing("recording", run.run_id, hint="its program has printed nothing yet"))
     return path
+
+
+async def _file(path: Path) -> AsyncGenerator[bytes]:
+    """Without a length in the header: it may grow while it is sent."""
+    with path.open("rb") as file:
+        while chunk := await asyncio.to_thread(file.read, CHUNK):
+            yield chunk
+
+
+async def _while_known(live: AsyncGenerator[bytes], caller: Caller, *, desk: Desk) -> AsyncGenerator[bytes]:
+    """Live bytes until they end, the daemon drains or the caller's token is no more."""
+    draining = asyncio.create_task(desk.draining.wait(), name="output-draining")
+    async with aclosing(live):
+        try:
+            while is_still_known(caller, desk):
+                reading = asyncio.ensure_future(anext(live, b""))
+                try:
+                    await asyncio.wait({reading, draining}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    if not reading.done():
+                        reading.cancel()
+                        await asyncio.gather(reading, return_exceptions=True)
+                if reading.cancelled() or not (chunk := reading.result()):
+                    return
+                yield chunk
+        finally:
+            draining.cancel()

@@ -4,8 +4,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from moduprompt.protocol import Refused, missing
-from moduprompt.server.catalogue import listing, openapi, schema_of
+from moduprompt.server.catalogue import listing, schema_of
 from moduprompt.server.desk import actor_of, desk_of
+from moduprompt.server.openapi import openapi
 from moduprompt.server.replies import to_json
 
 
@@ -20,7 +21,8 @@ async def schema(request: Request) -> Response:
     await actor_of(request)
     family, wire = str(request.path_params["family"]), str(request.path_params["type"])
     version = str(request.path_params["version"])
-    found = schema_of(family, wire, int(version)) if version.isdigit() and len(version) < 4 else None
+    is_number = version.isascii() and version.isdigit() and len(version) < 4
+    found = schema_of(family, wire, int(version)) if is_number else None
     if found is None:
         raise Refused(
             missing("schema", f"{family}/{wire}/{version}"[:120], hint="GET /v1/schemas lists them")

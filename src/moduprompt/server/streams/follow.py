@@ -1,6 +1,7 @@
-"""A subscription as a body that goes on: events, positions, and a clean end when the daemon drains."""
+"""A subscription as a body that goes on: events, positions, and a clean end that says why."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Final, Protocol
 
 from moduprompt.kernel.feed import Found
@@ -43,11 +44,14 @@ SSE: Final[Framing] = _Sse()
 NDJSON: Final[Framing] = _Ndjson()
 
 
-async def follow(steps: AsyncIterator[Found], framing: Framing) -> AsyncIterator[bytes]:
+async def follow(
+    steps: AsyncGenerator[Found], framing: Framing, *, end_reason: Callable[[], str]
+) -> AsyncGenerator[bytes]:
     """The bytes of a subscription. A step is sent whole before the next one is read."""
-    async for found in steps:
-        frames = [framing.event_bytes(each.seq, each.data) for each in found.events]
-        if not found.events or found.events[-1].seq < found.looked_to:
-            frames.append(framing.position_bytes(found.looked_to))
-        yield b"".join(frames)
-    yield framing.end_bytes("draining")
+    async with aclosing(steps):
+        async for found in steps:
+            frames = [framing.event_bytes(each.seq, each.data) for each in found.events]
+            if not found.events or found.events[-1].seq < found.looked_to:
+                frames.append(framing.position_bytes(found.looked_to))
+            yield b"".join(frames)
+    yield framing.end_bytes(end_reason())

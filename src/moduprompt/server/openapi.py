@@ -1,0 +1,159 @@
+"""The published routes as an OpenAPI 3.1 document, whose schemas are those of the types themselves."""
+
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from moduprompt.domain.registry import COMMANDS
+from moduprompt.protocol import (
+    BATCH_MAX,
+    SEQ_MAX,
+    ErrorObject,
+    EventEnvelope,
+    Problem,
+    RefusedAnswer,
+    Schema,
+    to_components,
+)
+from moduprompt.server.catalogue import PUBLISHED_EVENTS, Kind, Operation, operations_served
+
+OPENAPI_VERSION: Final = "3.1.0"
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": SEQ_MAX}
+_TEXT: Final[Schema] = {"type": "string"}
+_ID: Final[Schema] = {"type": "string", "format": "uuid"}
+
+# What a parameter is, by its name: the same one means the same everywhere.
+PARAMETERS: Final[dict[str, tuple[str, Schema]]] = {
+    "workspace_id": ("The workspace", _ID),
+    "from": (
+        "The last sequence, or byte, that the client has; what follows is sent. Events: `head` is allowed",
+        {"anyOf": [_COUNT, {"const": "head"}], "default": 0},
+    ),
+    "limit": ("How many at most", {"type": "integer", "minimum": 1, "maximum": 1_000}),
+    "raw": ("`1`: the stored bytes that the hashes are made of", {"enum": ["0", "1"]}),
+    "types": ("Event types, by commas; each may end in `*`", _TEXT),
+    "project_id": ("Events of one project", _ID),
+    "subject": ("Events of one subject: `kind:id`", _TEXT),
+    "cursor": ("`next` of the page before", _TEXT),
+    "stale": ("`ok`: do not wait until the view has caught up", {"const": "ok"}),
+    "follow": ("`1`: go on until the run ends", {"enum": ["0", "1"]}),
+    "ref": ("`blake3:` and 64 hexadecimal digits", _TEXT),
+    "id": ("Its id", _ID),
+    "family": ("Which of the two", {"enum": ["commands", "events"]}),
+    "type": ("The name on the wire", _TEXT),
+    "version": ("The schema version", {"type": "integer", "minimum": 1}),
+}
+
+
+@lru_cache(maxsize=1)
+def openapi(version: str) -> Schema:
+    """The whole surface over HTTP."""
+    operations = operations_served()
+    named = {kind for op in operations for kind in (op.body, op.answer) if kind is not None}
+    always: set[Kind] = {ErrorObject, Problem, RefusedAnswer, EventEnvelope}
+    payloads: set[Kind] = {*COMMANDS.values(), *PUBLISHED_EVENTS.values()}
+    kinds = tuple(sorted(named | always | payloads, key=lambda kind: (kind.__name__, kind.__module__)))
+    references, components = to_components(kinds)
+    refers_to = dict(zip(kinds, references, strict=True))
+    paths: dict[str, dict[str, Schema]] = {}
+    for op in operations:
+        paths.setdefault(op.path, {})[op.method] = _operation(op, refers_to)
+    return {
+        "openapi": OPENAPI_VERSION,
+        "info": {
+            "title": "ModuPrompt",
+            "version": version,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "http://localhost", "description": "The daemon's Unix socket: see daemon.json"}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(op: Operation, refers_to: dict[Kind, Schema]) -> Schema:
+    described: Schema = {
+        "summary": op.summary,
+        "operationId": _name(op),
+        "parameters": [_parameter(name, op) for name in (*_in_path(op.path), *op.query)],
+        "responses": {
+            "200": {
+                "description": "What was asked for",
+                "content": {op.media_type: _content(_answer(op, refers_to))},
+            },
+            "default": {"description": "A refusal", "content": _refusals(op, refers_to)},
+        },
+    }
+    if op.body is not None:
+        body = refers_to[op.body]
+        many: Schema = {"type": "array", "items": body, "maxItems": BATCH_MAX}
+        schema = body if op.shape == "one" else _object(commands=many)
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if op.is_open:
+        described["security"] = []
+    return described
+
+
+def _answer(op: Operation, refers_to: dict[Kind, Schema]) -> Schema | None:
+    if op.answer is None:
+        return None
+    what = refers_to[op.answer]
+    match op.shape:
+        case "one":
+            return what
+        case "batch":
+            either = {"anyOf": [what, refers_to[RefusedAnswer]]}
+            return _object(answers={"type": "array", "items": either})
+        case "events":
+            return _object(items={"type": "array", "items": what}, seq_global=_COUNT)
+        case "page":
+            page = _object(items={"type": "array", "items": what}, seq_global=_COUNT)
+            return {**page, "properties": {**_properties(page), "next": _TEXT}}
+
+
+def _refusals(op: Operation, refers_to: dict[Kind, Schema]) -> Schema:
+    error = refers_to[ErrorObject]
+    is_judged = op.body is not None and op.shape == "one"
+    said: Schema = {"anyOf": [refers_to[RefusedAnswer], error]} if is_judged else error
+    return {
+        "application/json": {"schema": said},
+        "application/problem+json": {"schema": refers_to[Problem]},
+    }
+
+
+def _parameter(name: str, op: Operation) -> Schema:
+    in_path = name in _in_path(op.path)
+    description, schema = PARAMETERS[name]
+    return {
+        "name": name,
+        "in": "path" if in_path else "query",
+        "required": in_path or name in op.requires,
+        "description": description,
+        "schema": schema,
+    }
+
+
+def _content(schema: Schema | None) -> Schema:
+    return {} if schema is None else {"schema": schema}
+
+
+def _object(**properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _properties(schema: Schema) -> dict[str, object]:
+    return msgspec.convert(schema["properties"], dict[str, object])
+
+
+def _in_path(path: str) -> tuple[str, ...]:
+    return tuple(part[1:-1] for part in path.split("/") if part.startswith("{"))
+
+
+def _name(op: Operation) -> str:
+    words = op.path.removeprefix("/v1/").replace("{", "").replace("}", "").replace("-", "_").replace(".", "_")
+    return f"{op.method}_{words.replace('/', '_')}"
