@@ -33,7 +33,7 @@ BENCHMARKS: Final[tuple[tuple[str, Benchmark], ...]] = (
 
 def main(names: list[str]) -> int:
     """Measure what was named, or everything; only everything is written down."""
-    known = dict(BENCHMARKS)
+    known: dict[str, Benchmark] = dict(BENCHMARKS)
     unknown = [name for name in names if name not in known]
     if unknown:
         sys.stderr.write(f"error: no benchmark {unknown[0]}\nhint: there are {', '.join(known)}\n")

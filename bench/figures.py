@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from statistics import median
+from typing import Self
 
 import msgspec
 
@@ -41,7 +42,7 @@ async def in_turns(
 class Watch:
     """Seconds of wall time and of this process's processor."""
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Self:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
         self.wall_s = self.cpu_s = 0.0
         return self
