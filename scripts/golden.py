@@ -25,6 +25,7 @@ class Generator(NamedTuple):
 
 
 GENERATORS: tuple[Generator, ...] = (
+    Generator("tests/golden/cli", "tests.support.cli_help", "helps"),
     Generator("tests/golden/domain", "tests.support.golden_domain", "domain"),
     Generator("tests/golden/events", "tests.support.golden_domain", "stored_events"),
     Generator("tests/golden/histories", "tests.support.live_pictures", "histories"),

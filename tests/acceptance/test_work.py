@@ -158,7 +158,7 @@ def test_a_reader_that_goes_away_is_no_error(place: Place) -> None:
 def test_both_transports_bring_the_same_events(place: Place) -> None:
     place.made("workspace", "create", "core")
     place.ok("workspace", "rename", "core", "kern")
-    brought = []
+    brought: list[list[str]] = []
     for transport in ("sse", "ndjson"):
         watching = place.begin("mpctl", "events", "watch", "--json", "--transport", transport)
         assert watching.stdout is not None

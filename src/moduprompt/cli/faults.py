@@ -5,9 +5,10 @@ goes to standard output and nothing else does.
 """
 
 import sys
-from typing import Final, TextIO
+from typing import TextIO
 
 from moduprompt.cli.live.text import plain
+from moduprompt.cli.verbs import Misused
 from moduprompt.protocol import (
     EXIT_STATUS,
     EXIT_USAGE,
@@ -16,8 +17,6 @@ from moduprompt.protocol import (
     ErrorObject,
     encode,
 )
-
-EXIT_PIPE: Final = 141  # 128 + SIGPIPE: whoever read our output went away, which is no error of ours
 
 
 class CallFailed(Exception):
@@ -40,6 +39,13 @@ def misused(message: str, *, hint: str | None = None) -> CallFailed:
     """What was typed can't be meant: a usage error."""
     error = ErrorObject(code=Code.VALIDATION_FAILED, message=message, hint=hint, details={"reason": "usage"})
     return CallFailed(error, exit_status=EXIT_USAGE)
+
+
+def tell_misuse(fault: Misused, *, is_json: bool) -> int:
+    """What does not parse; gives the exit status."""
+    failure = misused(str(fault), hint=f"{fault.where} --help")
+    tell(failure.error, is_json=is_json)
+    return failure.exit_status
 
 
 def tell(error: ErrorObject, *, is_json: bool) -> None:

@@ -7,11 +7,11 @@ the nouns by name only, and loads the one that was typed.
 import argparse
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from moduprompt import __version__
-from moduprompt.cli.verbs import Layout, Parser, Verb, add_lone_verb, add_verbs, positive
+from moduprompt.cli.verbs import Misused, Parser, Verb, add_flags, add_lone_verb, add_verbs
 
 
 class Noun(NamedTuple):
@@ -46,58 +46,34 @@ Inside a run mpctl acts as the run's session. Ids may be shortened to a unique b
 or end of four characters or more; a unique name does as well.
 """
 
+INTERRUPTED: Final = 130  # EXIT_INTERRUPT of the protocol, which is not loaded yet
 PROGRAM_VERBS: Final = frozenset({"spawn", "fork", "demo"})
-
-
-class TopLayout(Layout, argparse.RawDescriptionHelpFormatter):
-    """As all help, with the epilog as written."""
 
 
 def build_parser(argv: Sequence[str]) -> Parser:
     """The parser for this call: only nouns that occur in it are loaded."""
     parser = Parser(
         prog="mpctl",
+        usage="mpctl [flags] NOUN VERB …",
         description="Agents, their work and who may let it pass: the daemon's command line.",
         epilog=EPILOG,
-        formatter_class=TopLayout,
     )
     parser.add_argument("--version", action="version", version=f"mpctl {__version__}")
     add_flags(parser)
-    everywhere = Parser(add_help=False)
-    add_flags(everywhere)
     below = parser.add_subparsers(
         dest="noun", metavar="NOUN", required=True, title="nouns", parser_class=Parser
     )
     for noun in NOUNS:
         own = below.add_parser(
             noun.name,
+            prog=f"mpctl {noun.name}",
             help=noun.summary,
+            usage=f"mpctl {noun.name} [flags] VERB …",
             description=f"{noun.name}: {noun.summary}.",
-            parents=[everywhere],
-            formatter_class=Layout,
         )
         if noun.name in argv:
-            _load(own, noun, everywhere=everywhere)
+            _load(own, noun)
     return parser
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of every call. None has a default: what stands behind the verb must not undo what stands before."""
-    group = parser.add_argument_group("flags of every call")
-
-    def switch(*names: str, what: str) -> None:
-        group.add_argument(*names, action="store_true", default=argparse.SUPPRESS, help=what)
-
-    def option(*names: str, metavar: str, what: str, kind: Callable[[str], str | float] = str) -> None:
-        group.add_argument(*names, metavar=metavar, type=kind, default=argparse.SUPPRESS, help=what)
-
-    switch("--json", what="print the daemon's JSON and nothing else")
-    option("--timeout", metavar="S", kind=positive, what="give up after so many seconds: exit status 124")
-    option("-w", "--workspace", metavar="WORKSPACE", what="id or name; else MP_WORKSPACE, or the only one")
-    switch("--no-start", what="start no daemon when none answers")
-    option("--data-dir", metavar="DIR", what="where the daemon's data lie (MP_DATA_DIR)")
-    option("--runtime-dir", metavar="DIR", what="where its socket and daemon.json lie (MP_RUNTIME_DIR)")
-    option("--db", metavar="FILE", what="the log's file; its siblings lie beside it (MP_DB)")
 
 
 def split_program(argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
@@ -114,20 +90,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The call; gives its exit status."""
     words = sys.argv[1:] if argv is None else argv
     own, program = split_program(words)
-    given = build_parser(own).parse_args(own, argparse.Namespace(program=program))
-    from moduprompt.cli.ending import carry_out
+    try:
+        given = build_parser(own).parse_args(own, argparse.Namespace(program=program))
+        from moduprompt.cli.ending import carry_out
 
-    return carry_out(given)
+        return carry_out(given)
+    except Misused as fault:
+        from moduprompt.cli.faults import tell_misuse
+
+        return tell_misuse(fault, is_json="--json" in own)
+    except KeyboardInterrupt:  # while we were still loading
+        return INTERRUPTED
 
 
-def _load(parser: Parser, noun: Noun, *, everywhere: Parser) -> None:
+def _load(parser: argparse.ArgumentParser, noun: Noun) -> None:
     module = importlib.import_module(noun.module)
     lone: Verb | None = getattr(module, "VERB", None)
     if lone is not None:
+        parser.usage = None
         add_lone_verb(parser, lone)
         return
     verbs: tuple[Verb, ...] = module.VERBS
-    add_verbs(parser, verbs, everywhere=everywhere)
+    add_verbs(parser, verbs)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from moduprompt import __version__
-from moduprompt.cli.mpctl import add_flags
-from moduprompt.cli.verbs import Layout, Parser, add_verbs
+from moduprompt.cli.verbs import Misused, Parser, add_flags, add_verbs
 
 
 def build_parser() -> Parser:
@@ -16,20 +15,24 @@ def build_parser() -> Parser:
 
     parser = Parser(
         prog="mpd",
+        usage="mpd [flags] VERB …",
         description="The daemon: it owns the log, the sessions' state and every write.",
-        formatter_class=Layout,
     )
     parser.add_argument("--version", action="version", version=f"mpd {__version__}")
-    everywhere = Parser(add_help=False)
-    add_flags(everywhere)
-    add_verbs(parser, VERBS, everywhere=everywhere, also={"start": _foreground})
+    add_flags(parser)
+    add_verbs(parser, VERBS, also={"start": _foreground})
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The call; gives its exit status."""
     words = sys.argv[1:] if argv is None else argv
-    given = build_parser().parse_args(words)
+    try:
+        given = build_parser().parse_args(words)
+    except Misused as fault:
+        from moduprompt.cli.faults import tell_misuse
+
+        return tell_misuse(fault, is_json="--json" in words)
     if getattr(given, "foreground", False):
         return _serve(given)
     from moduprompt.cli.ending import carry_out

@@ -237,7 +237,6 @@ def _agent_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--script", metavar="FILE", help="what the scripted agent does (--agent scripted)")
     parser.add_argument("--prompt", metavar="TEXT", help="what it is told; - reads standard input")
     parser.add_argument("--branch", metavar="BRANCH", help="the branch of its worktree")
-    parser.usage = f"{parser.prog} [flags] NAME … [-- PROGRAM [WORD …]]"
 
 
 def _spawn_words(parser: argparse.ArgumentParser) -> None:
@@ -291,8 +290,11 @@ VERBS: Final = (
         summary="start a line of work with a fresh mind",
         arguments=_spawn_words,
         more="A relative PROGRAM is looked for in the worktree.",
+        takes_program=True,
     ),
-    Verb("fork", _fork, summary="start an alternative to a session", arguments=_fork_words),
+    Verb(
+        "fork", _fork, summary="start an alternative to a session", arguments=_fork_words, takes_program=True
+    ),
     Verb("prompt", _prompt, summary="say something to it, or answer its question", arguments=_said),
     Verb("list", _list, summary="list the sessions of the workspace"),
     Verb("show", _show, summary="show one, with its runs", arguments=_maybe_one),

@@ -44,7 +44,7 @@ from moduprompt.views.board_rows import short
 
 STAGES_BYTES_MAX: Final = 256 * 1024  # 32 stages have a few kilobytes
 UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-SPAN: Final = re.compile(r"^\+?(\d{1,9})([smhd])$")
+SPAN: Final = re.compile(r"^\+?([0-9]{1,7})([smhd])$")
 COLUMNS: Final[tuple[Column[TaskItem], ...]] = (
     ("ID", lambda item: item.id),
     ("TITLE", lambda item: item.title),
@@ -208,14 +208,14 @@ def to_due(typed: str, *, now: Micros) -> str | None:
     if typed == "none":
         return None
     span = SPAN.match(typed)
-    if span:
-        return to_timestamp(Micros(now + int(span[1]) * UNITS_S[span[2]] * SECOND))
     try:
+        if span:
+            return to_timestamp(Micros(now + int(span[1]) * UNITS_S[span[2]] * SECOND))
         at = datetime.fromisoformat(typed)
-    except ValueError as fault:
+        zoned = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+        return zoned.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    except (ValueError, OverflowError) as fault:
         raise misused(f"{typed!r} is no time", hint="90m, 2h, 3d, 2026-11-30T18:00Z, or none") from fault
-    zoned = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return zoned.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _new(parser: argparse.ArgumentParser) -> None:

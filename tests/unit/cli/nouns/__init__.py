@@ -1,0 +1,1 @@
+"""Unit tests of what single nouns do by themselves."""

@@ -1,0 +1,110 @@
+"""However a call ends: one exit status, one thing said, never a traceback."""
+
+import argparse
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from moduprompt.cli.call import Call
+from moduprompt.cli.ending import carry_out
+from moduprompt.cli.faults import failed, misused
+from moduprompt.client import AnswerBroken, CommandRefused, RequestRefused, Unreachable
+from moduprompt.config import ConfigRefused
+from moduprompt.protocol import EXIT_STATUS, Code, CommandId, ErrorObject, RefusedAnswer, Rejection
+
+Run = Callable[[Call], Awaitable[None]]
+
+
+def raising(fault: BaseException) -> Run:
+    async def run(call: Call) -> None:
+        raise fault
+
+    return run
+
+
+def refused(code: Code) -> CommandRefused:
+    rejection = Rejection(code=code, message="no", hint="do this")
+    return CommandRefused(RefusedAnswer(command_id=CommandId("c"), trace_id="t1", rejection=rejection))
+
+
+def ended(run: Run, **given: object) -> int:
+    return carry_out(argparse.Namespace(carry_out=run, **given))
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_each_code_has_the_exit_status_of_the_table(code: Code, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(raising(refused(code))) == EXIT_STATUS[code]
+    assert ended(raising(RequestRefused(ErrorObject(code=code, message="no")))) == EXIT_STATUS[code]
+    assert ended(raising(failed(code, "no"))) == EXIT_STATUS[code]
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "error: no\nhint: do this\ntrace: t1\nerror: no\nerror: no\n"
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (Unreachable("gone"), 7),
+        (AnswerBroken("what?"), 1),
+        (ConfigRefused("too long", path="/x", hint="shorter"), 2),
+        (misused("what?"), 2),
+        (KeyboardInterrupt(), 130),
+        (ZeroDivisionError("oops"), 1),
+    ],
+)
+def test_everything_else_has_its_status_too(
+    fault: BaseException, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(raising(fault)) == status
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
+    assert said.out == ""
+
+
+def test_json_says_it_on_standard_output_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(raising(refused(Code.POLICY_DENIED)), json=True) == 6
+
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert json.loads(said.out) == {
+        "code": "policy_denied",
+        "message": "no",
+        "hint": "do this",
+        "trace_id": "t1",
+    }
+
+
+def test_a_message_can_not_act_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    ended(raising(failed(Code.NOT_FOUND, "a\x1b[2Jb\nerror: c", hint="\x07d")))
+
+    assert capsys.readouterr().err == "error: a [2Jb error: c\nhint: d\n"
+
+
+def test_the_time_limit_is_124_and_a_time_out_of_something_else_is_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def waits(call: Call) -> None:
+        await asyncio.Event().wait()
+
+    assert ended(waits, timeout=0.02) == 124
+    assert capsys.readouterr().err.startswith("error: not done within 0.02 s\n")
+    assert ended(raising(TimeoutError("other")), timeout=5.0) == 1
+
+
+def test_a_fault_of_our_own_says_where_when_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MP_DEBUG", "1")
+
+    assert ended(raising(ZeroDivisionError("oops"))) == 1
+
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_done_is_zero() -> None:
+    async def does_it(call: Call) -> None:
+        pass
+
+    assert ended(does_it) == 0
