@@ -119,14 +119,17 @@ class Database:
         return apsw.SQLITE_OK
 
 
-def open_writer(path: Path, *, migrations: str, synchronous: Literal["FULL", "NORMAL"]) -> Database:
+def open_writer(
+    path: Path, *, migrations: str, synchronous: Literal["FULL", "NORMAL"], vfs: str | None = None
+) -> Database:
     """The one connection that writes this file; made and migrated when needed.
 
-    Only FULL may acknowledge; NORMAL is for what can be folded again.
+    Only FULL may acknowledge; NORMAL is for what can be folded again. `vfs` names the file
+    system that SQLite goes through; None is the machine's own.
     """
     check_library()
     with translated(path):
-        raw = apsw.Connection(str(path))
+        raw = apsw.Connection(str(path), vfs=vfs)
         try:
             raw.set_busy_timeout(BUSY_MS)
             _check_owner(raw, path, migrations=migrations)
@@ -141,10 +144,10 @@ def open_writer(path: Path, *, migrations: str, synchronous: Literal["FULL", "NO
     return Database(raw, path)
 
 
-def open_reader(path: Path) -> Database:
+def open_reader(path: Path, *, vfs: str | None = None) -> Database:
     """A connection that can't write."""
     with translated(path):
-        raw = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        raw = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
         raw.set_busy_timeout(BUSY_MS)
         raw.execute("PRAGMA query_only = ON")
     return Database(raw, path)

@@ -5,7 +5,7 @@ first, so a writer that was overtaken writes nothing. The writer is also the onl
 that checkpoints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from moduprompt.protocol import CommandId, WorkspaceId
@@ -27,35 +27,43 @@ from moduprompt.storage.sqlite.connection import (
     open_reader,
     open_writer,
 )
+from moduprompt.storage.sqlite.lookups import Lookups
 from moduprompt.storage.sqlite.worker import Worker
 
 
 class SqliteLog:
     """An `EventLog` in one file."""
 
-    def __init__(self, *, writer: Database, reader: Database) -> None:
+    def __init__(
+        self, *, writer: Database, reader: Database, workers: Callable[[str], Worker] = Worker
+    ) -> None:
         self._write = writer
         self._read = reader
-        self._writing = Worker("log-writer")
-        self._reading = Worker("log-reader")
+        self._writing = workers("log-writer")
+        self._reading = workers("log-reader")
         self._sql = load_queries("log.sql")
         self._numbers: dict[WorkspaceId, int] = {}
+        self._keys = Lookups(self._reading, self._find_keys)
         self._closed = False
 
     @classmethod
-    async def open(cls, path: Path) -> "SqliteLog":
+    async def open(
+        cls, path: Path, *, vfs: str | None = None, workers: Callable[[str], Worker] = Worker
+    ) -> "SqliteLog":
         """Open or make the file. Raises StorageFailed, StorageFull or StorageTooNew."""
-        opening = Worker("log-open")
+        opening = workers("log-open")
         try:
-            writer = await opening.run(lambda: open_writer(path, migrations="log", synchronous="FULL"))
+            writer = await opening.run(
+                lambda: open_writer(path, migrations="log", synchronous="FULL", vfs=vfs)
+            )
             try:
-                reader = await opening.run(lambda: open_reader(path))
+                reader = await opening.run(lambda: open_reader(path, vfs=vfs))
             except StorageFailed:
                 writer.close()
                 raise
         finally:
             opening.stop()
-        return cls(writer=writer, reader=reader)
+        return cls(writer=writer, reader=reader, workers=workers)
 
     async def append(self, batch: Sequence[Append]) -> None:
         """One transaction, durable when this returns."""
@@ -89,25 +97,7 @@ class SqliteLog:
 
     async def find_key(self, workspace_id: WorkspaceId, *, actor: str, key: str) -> KeyRow | None:
         """The accepted use, or None."""
-        rows = await self._reading.run(
-            lambda: self._read.select(
-                self._sql["find_key"],
-                (workspace_id, actor, key),
-                row=tuple[str, str, bytes, str, str, str, int, int],
-            )
-        )
-        for actor_, key_, digest, command_id, trace_id, answer_in, first, last in rows:
-            return KeyRow(
-                actor=actor_,
-                key=key_,
-                digest=digest,
-                command_id=CommandId(command_id),
-                trace_id=trace_id,
-                answer_workspace=WorkspaceId(answer_in),
-                first_seq=first,
-                last_seq=last,
-            )
-        return None
+        return await self._keys.find((workspace_id, actor, key))
 
     async def close(self) -> None:
         """Checkpoint and let go."""
@@ -115,11 +105,20 @@ class SqliteLog:
             return
         self._closed = True
         try:
+            await self._keys.stop()
             await self._reading.run(self._read.close)
         finally:
             await self._writing.run(self._close_writer)
             self._reading.stop()
             self._writing.stop()
+
+    def _find_keys(self, wanted: list[tuple[WorkspaceId, str, str]]) -> list[KeyRow | None]:
+        sql = self._sql["find_key"]
+        found = (
+            self._read.select(sql, bindings, row=tuple[str, str, bytes, str, str, str, int, int])
+            for bindings in wanted
+        )
+        return [_to_key(rows[0]) if rows else None for rows in found]
 
     def _events(self, sql: str, bindings: tuple[str | int, ...]) -> list[StoredEvent]:
         rows = self._read.select(sql, bindings, row=tuple[int, str, bytes])
@@ -167,6 +166,20 @@ class SqliteLog:
     def _close_writer(self) -> None:
         self._write.checkpoint()
         self._write.close()
+
+
+def _to_key(row: tuple[str, str, bytes, str, str, str, int, int]) -> KeyRow:
+    actor, key, digest, command_id, trace_id, answer_in, first, last = row
+    return KeyRow(
+        actor=actor,
+        key=key,
+        digest=digest,
+        command_id=CommandId(command_id),
+        trace_id=trace_id,
+        answer_workspace=WorkspaceId(answer_in),
+        first_seq=first,
+        last_seq=last,
+    )
 
 
 def _to_row(ws: int, row: KeyRow) -> tuple[int, str, str, bytes, str, str, str, int, int]:

@@ -4,7 +4,7 @@
 stands in the same transaction as the rows, so it can never run ahead of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,29 +28,45 @@ I = TypeVar("I", bound=Item)  # noqa: E741 - the row's type
 class SqliteViews:
     """A `ViewStore` in one file."""
 
-    def __init__(self, *, writer: Database, reader: Database, views: tuple[View, ...]) -> None:
+    def __init__(
+        self,
+        *,
+        writer: Database,
+        reader: Database,
+        views: tuple[View, ...],
+        workers: Callable[[str], Worker] = Worker,
+    ) -> None:
         self._write = writer
         self._read = reader
-        self._writing = Worker("views-writer")
-        self._reading = Worker("views-reader")
+        self._writing = workers("views-writer")
+        self._reading = workers("views-reader")
         self._sql = load_queries("views.sql")
         self._versions = {name: view.version for view in views for name, _ in view.collections}
         self._closed = False
 
     @classmethod
-    async def open(cls, path: Path, *, views: tuple[View, ...]) -> "SqliteViews":
+    async def open(
+        cls,
+        path: Path,
+        *,
+        views: tuple[View, ...],
+        vfs: str | None = None,
+        workers: Callable[[str], Worker] = Worker,
+    ) -> "SqliteViews":
         """Open or make the file, and drop the rows of views that have another version now."""
-        opening = Worker("views-open")
+        opening = workers("views-open")
         try:
-            writer = await opening.run(lambda: open_writer(path, migrations="views", synchronous="NORMAL"))
+            writer = await opening.run(
+                lambda: open_writer(path, migrations="views", synchronous="NORMAL", vfs=vfs)
+            )
             try:
-                reader = await opening.run(lambda: open_reader(path))
+                reader = await opening.run(lambda: open_reader(path, vfs=vfs))
             except StorageFailed:
                 writer.close()
                 raise
         finally:
             opening.stop()
-        store = cls(writer=writer, reader=reader, views=views)
+        store = cls(writer=writer, reader=reader, views=views, workers=workers)
         await store._writing.run(lambda: store._drop_old(views))
         return store
 

@@ -9,7 +9,10 @@ T = TypeVar("T")
 
 
 class Worker:
-    """Runs functions one after another in a thread of its own."""
+    """Runs functions one after another in a thread of its own.
+
+    A store takes the class it makes its workers from, so that a simulation can say when work is done.
+    """
 
     def __init__(self, name: str) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
