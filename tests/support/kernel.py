@@ -20,7 +20,9 @@ from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.item import View
 from moduprompt.domain.project.commands import CreateProject
 from moduprompt.domain.workspace.commands import CreateWorkspace
+from moduprompt.kernel.judgement import Wanted
 from moduprompt.kernel.kernel import Kernel
+from moduprompt.kernel.ledger import Ledger
 from moduprompt.kernel.ports import Hand
 from moduprompt.protocol import (
     SYSTEM_WORKSPACE,
@@ -101,6 +103,10 @@ class GatedLog:
         """The next append raises; whether it reached the disk is up to the test."""
         self._failures.append((fault, after_writing))
 
+    def failures_left(self) -> int:
+        """How many of the failures have not happened yet."""
+        return len(self._failures)
+
     async def append(self, batch: Sequence[Append]) -> None:
         """When it may."""
         self.started.set()
@@ -173,6 +179,10 @@ class FakeHand:
 
     async def _at_once(self, intent: Intent) -> bool:  # noqa: ARG002
         return True
+
+
+def unheard(ledger: Ledger, wanted: tuple[Wanted, ...]) -> None:
+    """For a cabinet that nobody listens to."""
 
 
 class House:

@@ -4,14 +4,21 @@ Claiming a workspace raises its epoch, so a writer that was overtaken writes not
 """
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from moduprompt.domain.deciders import DECIDERS
 from moduprompt.kernel.judgement import Wanted, wanted_by
 from moduprompt.kernel.ledger import ChainBroken, Ledger
+from moduprompt.kernel.ports import Clock
 from moduprompt.protocol import Refused, WorkspaceId, missing
 from moduprompt.storage.hashing import first_hash
-from moduprompt.storage.port import READ_MAX, EventLog, Head
+from moduprompt.storage.port import READ_MAX, EventLog, Head, StorageFailed
+
+AGAIN_S: Final = 1.0  # a disk that could not be read a moment ago
+
+log = logging.getLogger(__name__)
 
 
 class Cabinet:
@@ -23,6 +30,7 @@ class Cabinet:
         self._ledgers: dict[WorkspaceId, Ledger] = {}
         self._known: set[WorkspaceId] | None = None  # not read, or not to be trusted any more
         self._loading: dict[WorkspaceId, asyncio.Lock] = {}
+        self._forgotten = asyncio.Event()
 
     async def open(self) -> list[WorkspaceId]:
         """Learn which workspaces there are."""
@@ -63,13 +71,31 @@ class Cabinet:
         if self._known is not None:
             self._known.add(ledger.workspace_id)
 
-    def forget(self) -> None:
-        """Nothing in memory can be trusted any more: fold it all again when it is needed.
+    def forget(self, workspace_ids: Iterable[WorkspaceId]) -> None:
+        """What is in memory of these can't be trusted any more: fold them again.
 
         Reads nothing, so that it can't fail on a disk that has just failed.
         """
-        self._ledgers.clear()
+        for workspace_id in workspace_ids:
+            self._ledgers.pop(workspace_id, None)
         self._known = None
+        self._forgotten.set()
+
+    async def run(self, clock: Clock) -> None:
+        """Fold again what was forgotten, needed or not.
+
+        Of a commit whose outcome was unknown, streams, hands and timers must hear if it stands.
+        """
+        while True:
+            await self._forgotten.wait()
+            self._forgotten.clear()
+            try:
+                for workspace_id in await self.open():
+                    await self.find(workspace_id)
+            except StorageFailed as fault:
+                log.warning("log.unreadable", extra={"fault": str(fault)})
+                self._forgotten.set()
+                await clock.sleep(AGAIN_S)
 
     async def _read(self, workspace_id: WorkspaceId) -> Ledger:
         head = await self._log.claim(workspace_id)

@@ -19,6 +19,8 @@ from moduprompt.domain.decider import (
     Observation,
     Timer,
     World,
+    no_reaction,
+    wakes_none,
 )
 from moduprompt.domain.deciders import DECIDERS
 from moduprompt.domain.registry import DECIDER_OF
@@ -51,6 +53,8 @@ from moduprompt.storage.hashing import content_hash
 from moduprompt.storage.port import StoredEvent
 
 EVENTS_MAX: Final = 1_000  # of one command; more is a batch in disguise
+REACTING: Final = tuple(each for each in DECIDERS if each.react is not no_reaction)
+WAKING: Final = tuple(each for each in DECIDERS if each.woken_by is not wakes_none)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,7 +164,7 @@ def wanted_after(facts: tuple[Fact, ...], world: World) -> tuple[Wanted, ...]:
         if fact.event is None:
             continue
         touched[fact.event.kind, fact.envelope.subject.id] = None
-        for decider in DECIDERS:
+        for decider in WAKING:
             for id_ in decider.woken_by(fact.event, world):
                 touched[decider.noun, id_] = None
     return tuple(wanted_by(noun, id_, world=world) for noun, id_ in touched)
@@ -214,7 +218,7 @@ def _unfold(decided: list[Event], *, draft: Draft, context: Context, scribe: "_S
         following: list[tuple[Event, EventEnvelope | None]] = []
         for event, parent in wave:
             envelope = scribe.record(event, draft=draft, parent=parent)
-            for decider in DECIDERS:
+            for decider in REACTING:
                 following += [(each, envelope) for each in decider.react(event, draft, context)]
         if not following:
             return
@@ -289,8 +293,7 @@ class _Scribe:
 
     def settle(self) -> None:
         """The ledger's head moves past all of it."""
-        for fact in self.facts:
-            self._ledger.advance(fact.stored.data, at=self._at)
+        self._ledger.advance(len(self.facts), head_hash=self._head_hash, at=self._at)
 
     def _cause(self, parent: EventEnvelope | None) -> Causality:
         root = self.facts[0].envelope.event_id if self.facts else None

@@ -109,6 +109,7 @@ class Kernel:
             asyncio.create_task(self._writer.run(), name="writer"),
             asyncio.create_task(self.projector.run(), name="projector"),
             asyncio.create_task(self._timers.run(), name="timers"),
+            asyncio.create_task(self.cabinet.run(self._clock), name="cabinet"),
         ]
         for task in self._tasks:
             task.add_done_callback(self._watch)

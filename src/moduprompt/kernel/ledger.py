@@ -79,7 +79,7 @@ class Ledger:
         if event is not None:
             self.put(envelope.subject.id, evolved(self, event))
             self._versions[envelope.subject.id] = envelope.seq_stream
-        self.advance(stored.data, at=at)
+        self.advance(1, head_hash=content_hash(stored.data), at=at)
         return envelope, event
 
     def put(self, id_: str, state: State) -> None:
@@ -96,10 +96,10 @@ class Ledger:
         """The version of one subject from now on."""
         self._versions[id_] = version
 
-    def advance(self, data: bytes, *, at: Micros) -> None:
-        """The log is longer by these bytes."""
-        self.seq += 1
-        self.head_hash = content_hash(data)
+    def advance(self, events: int, *, head_hash: str, at: Micros) -> None:
+        """The log is longer by so many events, the last of which has this hash."""
+        self.seq += events
+        self.head_hash = head_hash
         self.last_time = max(self.last_time, at)
 
     def state_hash(self) -> str:

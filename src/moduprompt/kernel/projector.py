@@ -77,15 +77,18 @@ class Projector:
     async def _catch_up(self, workspace_id: WorkspaceId) -> None:
         if workspace_id not in self._reached:
             positions = [await self._store.position(view, workspace_id) for view in self._views]
-            self._reached[workspace_id] = min(positions, default=0)
+            await self._move_to(workspace_id, min(positions, default=0))
         while (after := self._reached[workspace_id]) < self._feed.head(workspace_id):
             limit = min(FOLD_EVENTS, self._feed.head(workspace_id) - after)
             stored = await self._log.read(workspace_id, after=after, limit=limit)
             assert stored, f"BUG: nothing follows {after} in workspace {workspace_id}"
             await self._store.apply(self._views, [to_step(each) for each in stored])
-            async with self._moved:
-                self._reached[workspace_id] = stored[-1].seq
-                self._moved.notify_all()
+            await self._move_to(workspace_id, stored[-1].seq)
+
+    async def _move_to(self, workspace_id: WorkspaceId, seq: int) -> None:
+        async with self._moved:
+            self._reached[workspace_id] = seq
+            self._moved.notify_all()
 
     async def _stop(self, why: str) -> None:
         async with self._moved:

@@ -54,9 +54,10 @@ class Timers:
                 await self._sleep(SLEEP_S_MAX if wait is None else min(wait, SLEEP_S_MAX))
                 continue
             _, name = heapq.heappop(self._due)
-            timer = self._timers.pop(name, None)
-            if timer is not None and not await self._fire(timer):
-                self._timers[name] = timer
+            # It stays known while it fires, so that nobody who derives it again makes it fire at once.
+            if await self._fire(self._timers[name]):
+                self._timers.pop(name, None)
+            elif name in self._timers:
                 heapq.heappush(self._due, (self._clock.now() + AGAIN_S * SECOND, name))
 
     def _next_wait(self) -> float | None:

@@ -9,7 +9,7 @@ again from the log.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 import msgspec
@@ -52,8 +52,8 @@ class Ledgers(Protocol):
         """A new workspace has come to be."""
         ...
 
-    def forget(self) -> None:
-        """Nothing in memory can be trusted any more. Must not fail, so it reads nothing."""
+    def forget(self, workspace_ids: Iterable[WorkspaceId]) -> None:
+        """What is in memory of these can't be trusted any more. Must not fail, so it reads nothing."""
         ...
 
 
@@ -169,7 +169,8 @@ class Writer:
 
     def _give_up(self, batch: list[Done], fault: Exception) -> None:
         log.error("commit.failed", extra={"fault": str(fault), "commands": len(batch)})
-        self._ledgers.forget()
+        touched = [ledger for done in batch for ledger in (done.home, done.judged.ledger)]
+        self._ledgers.forget({ledger.workspace_id for ledger in touched})
         full = isinstance(fault, StorageFull)
         refused = refusal(
             Code.UNAVAILABLE,

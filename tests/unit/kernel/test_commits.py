@@ -298,6 +298,25 @@ async def test_two_workspaces_share_one_commit() -> None:
         assert [part.workspace_id for part in house.log.appended[-1]] == [one, two]
 
 
+async def test_what_became_durable_unheard_of_is_heard_of_though_nobody_asks_again() -> None:
+    async with make_kernel() as house:
+        ws = await house.workspace()
+        house.log.fail_next(StorageFailed("sync"), after_writing=True)
+        rejection(await renames(house, ws, ["a"])[0])
+        create = CreateWorkspace(workspace_id=SYSTEM_WORKSPACE, name="new")
+        house.log.read_failure = StorageFailed("gone")
+        house.log.fail_next(StorageFailed("sync"), after_writing=True)
+        await turns()
+        house.log.read_failure = None
+        house.clock.later(10)
+        await turns()
+
+        assert house.kernel.feed.head(ws) == 2
+        assert reason(await house.submit(create)).startswith("unavailable")
+        await turns()
+        assert len(house.kernel.cabinet.ledgers()) == 3
+
+
 async def test_a_repeat_is_answered_from_the_log_byte_for_byte_after_a_failed_commit() -> None:
     async with make_kernel() as house:
         ws = await house.workspace()

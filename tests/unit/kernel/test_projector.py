@@ -121,6 +121,17 @@ async def test_a_read_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) ->
         assert refused.value.rejection.code is Code.UNAVAILABLE
 
 
+async def test_a_reader_that_comes_before_the_first_look_is_woken_by_it() -> None:
+    """After a restart there may be nothing to fold; whoever waits must hear of it all the same."""
+    async with make_kernel() as house:
+        ws = await house.workspace()
+        await caught_up(house, ws)
+        log, store = house.log.inner, house.views
+    async with make_kernel(log=log, views_store=store) as house:
+        async with asyncio.timeout(2):
+            await caught_up(house, ws)
+
+
 async def test_many_readers_wait_at_once() -> None:
     async with make_kernel() as house:
         ws = await house.workspace()

@@ -126,6 +126,21 @@ async def test_a_firing_that_cannot_be_written_comes_again() -> None:
         assert await missed(house, ws) == 1
 
 
+async def test_a_disk_that_stays_full_is_not_asked_without_a_pause() -> None:
+    async with make_kernel() as house:
+        ws, _ = await a_task(house)
+        for _ in range(100):
+            house.log.fail_next(StorageFailed("enospc"))
+        await pass_time(house.clock, 31)
+        for _ in range(9):
+            await turns()
+        assert house.log.failures_left() == 99
+        for _ in range(9):
+            await pass_time(house.clock, AGAIN_S)
+        assert house.log.failures_left() == 90
+        assert await missed(house, ws) == 0
+
+
 async def test_a_firing_that_breaks_our_code_stops_no_other_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     async with make_kernel() as house:
         ws, _ = await a_task(house, 30)
