@@ -31,6 +31,7 @@ GENERATORS: tuple[Generator, ...] = (
     Generator("tests/golden/histories", "tests.support.live_pictures", "histories"),
     Generator("tests/golden/machines", "tests.support.machines", "machines"),
     Generator("tests/golden/pictures", "tests.support.live_pictures", "pictures"),
+    Generator("tests/golden/openapi", "tests.support.golden", "openapi_document"),
     Generator("tests/golden/protocol", "tests.support.golden", "public_names"),
     Generator("tests/golden/schemas", "tests.support.golden", "schemas"),
 )

@@ -22,6 +22,7 @@ from moduprompt.protocol import (
     to_schema,
     to_stable_json,
 )
+from moduprompt.server.openapi import openapi
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 
@@ -56,3 +57,8 @@ def schemas() -> dict[str, bytes]:
         path: to_stable_json(to_schema(kind, title=path.removesuffix(".json").partition("/")[2]))
         for path, kind in kinds.items()
     }
+
+
+def openapi_document() -> dict[str, bytes]:
+    """The whole surface over HTTP, under a version that does not change with each release."""
+    return {"openapi.json": to_stable_json(openapi("0.0.0"))}

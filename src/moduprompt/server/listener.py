@@ -26,6 +26,7 @@ BACKLOG: Final = 512  # fifty agents and their tools connecting at once after a 
 KEEP_ALIVE_S: Final = 75  # longer than a client's pause between two calls
 DRAIN_S: Final = 5.0  # a request that takes longer, or a reader that does not read, is cut off at shutdown
 HEAD_BYTES_MAX: Final = 64 * 1024  # request line and headers; ours have a few hundred bytes
+REQUEST_BYTES_MAX: Final = 64 * 1024 * 1024  # however it is cut; what a route takes is far less
 RUN_OF_DOOR: Final = "run_of_door"  # where a request's scope says whose door it came through
 
 
@@ -138,18 +139,25 @@ class Door:
         except TimeoutError:
             for connection in list(self._state.connections):
                 connection.transport.abort()
-        tasks = list(self._state.tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _finish(self._state.tasks)
         self._closed(self)
 
     def _greet(self) -> "_Protocol":
         return _Protocol(self._config, self._state, self._scope_state, lost=self._emptied.set)
 
 
+async def _finish(requests: set[asyncio.Task[None]]) -> None:
+    """Each hears that its peer is gone and ends by itself, or is ended."""
+    if not requests:
+        return
+    _, left = await asyncio.wait(set(requests), timeout=DRAIN_S)
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
 class _Protocol(HttpToolsProtocol):
-    """Bounds the head of a request, says when it is gone, and refuses broken HTTP as everything else."""
+    """Bounds what a request may hold, says when it is gone, and refuses broken HTTP as everything else."""
 
     def __init__(
         self,
@@ -161,27 +169,31 @@ class _Protocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state)
         self._lost = lost
-        self._head_bytes = 0
+        self._is_in_head = True
+        self._bytes = 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone, whoever ended it."""
         super().connection_lost(exc)
         self._lost()
 
-    def on_message_begin(self) -> None:
-        """The next request."""
-        self._head_bytes = 0
-        super().on_message_begin()
+    def data_received(self, data: bytes) -> None:
+        """The parser keeps a header until it is whole, so what it keeps is counted here."""
+        self._bytes += len(data)
+        super().data_received(data)
+        bound = HEAD_BYTES_MAX if self._is_in_head else REQUEST_BYTES_MAX
+        if self._bytes > bound and not self.transport.is_closing():
+            self.send_400_response("the request is too long")
 
-    def on_url(self, url: bytes) -> None:
-        """A part of the request line."""
-        self._count(len(url))
-        super().on_url(url)
+    def on_headers_complete(self) -> None:
+        """The head is over."""
+        self._is_in_head = False
+        super().on_headers_complete()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        self._count(len(name) + len(value))
-        super().on_header(name, value)
+    def on_message_complete(self) -> None:
+        """The request is over."""
+        self._is_in_head, self._bytes = True, 0
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """What came is no HTTP that we take; then the connection ends."""
@@ -189,8 +201,3 @@ class _Protocol(HttpToolsProtocol):
         head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
         self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
         self.transport.close()
-
-    def _count(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > HEAD_BYTES_MAX:
-            raise ValueError("the head of the request is too long")  # the parser makes it a refusal
