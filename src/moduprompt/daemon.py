@@ -10,6 +10,7 @@ anything is written, and each step is undone in reverse, however far it came.
 
 import asyncio
 import fcntl
+import gc
 import getpass
 import logging
 import os
@@ -56,6 +57,11 @@ from moduprompt.storage.sqlite.views import SqliteViews
 from moduprompt.views.board import VIEW as BOARD
 
 ALL_VIEWS: Final[tuple[View, ...]] = (*VIEWS, BOARD)
+COLLECT: Final = (
+    50_000,
+    20,
+    50,
+)  # what the kernel makes is immutable and without circles: look for those seldom
 SECRET_BYTES: Final = 32
 TOKEN_BYTES: Final = 32
 DRAINING: Final = "draining"  # what a lock says while its holder lets go
@@ -78,6 +84,7 @@ def serve(config: Config, environ: Mapping[str, str]) -> int:
     """Run the daemon in the foreground until SIGTERM or SIGINT; gives the exit status."""
     import uvloop
 
+    gc.set_threshold(*COLLECT)
     logging.basicConfig(level=logging.INFO, handlers=[JsonLines(sys.stderr)], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start is ours to announce
     try:

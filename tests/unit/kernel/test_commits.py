@@ -215,8 +215,7 @@ async def test_reactions_that_do_not_end_are_a_bug(monkeypatch: pytest.MonkeyPat
     async with make_kernel() as house:
         ws = await house.workspace()
         with monkeypatch.context() as patch:
-            patch.setattr(judgement, "DECIDERS", looping)
-            patch.setattr(judgement, "REACTORS", tuple(each.react for each in looping), raising=False)
+            patch.setattr(judgement, "REACTING", looping)
             with pytest.raises(Exception, match="AssertionError") as caught:
                 await house.submit(RenameWorkspace(workspace_id=ws, name="a"))
         assert "do not end" in str(caught.value.__cause__)
