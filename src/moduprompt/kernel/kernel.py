@@ -129,7 +129,7 @@ class Kernel:
 
     async def until_broken(self) -> None:
         """Returns when the writer or the timers have ended, which neither does before `stop`."""
-        writer, _, timers = self._tasks
+        writer, _, timers, *_ = self._tasks
         done, _ = await asyncio.wait({writer, timers}, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             if not task.cancelled() and (fault := task.exception()) is not None:
