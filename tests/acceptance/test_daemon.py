@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import stat
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,34 @@ def test_the_daemon_stops_while_somebody_watches(place: Place) -> None:
     assert json.loads(watching.stdout.readline())["event_type"] == "workspace.renamed"
     watching.terminate()
     watching.communicate(timeout=10)
+
+
+def test_a_daemon_of_other_data_is_not_taken_for_the_one_that_was_meant(place: Place) -> None:
+    place.made("workspace", "create", "core")
+
+    said = place.mpctl("--data-dir", str(place.root / "other"), "workspace", "list")
+
+    assert said.status == 8
+    assert str(place.data) in said.err
+    assert "--runtime-dir" in said.err
+
+
+def test_a_loopback_address_is_taken_when_asked_for_and_checks_the_host(place: Place) -> None:
+    place.call("mpd", "start", "--listen", "127.0.0.1:0")
+    written = json.loads(place.daemon_file.read_text())
+    addr = str(written["addr"]).removeprefix("http://")
+
+    assert written["addr"] == f"http://{addr}"
+    assert addr.startswith("127.0.0.1:")
+    assert answered(addr, {}) == 200
+    assert answered(addr, {"Host": "evil.example"}) == 401
+    assert answered(addr, {"Origin": "http://evil.example"}) == 401
+
+
+def answered(addr: str, headers: dict[str, str]) -> int:
+    connection = HTTPConnection(addr, timeout=5)
+    try:
+        connection.request("GET", "/v1/daemon/ping", headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()

@@ -168,3 +168,44 @@ def test_both_transports_bring_the_same_events(place: Place) -> None:
 
     assert brought[0] == brought[1]
     assert brought[0] == place.ok("events", "list", "--json").out.splitlines(keepends=True)
+
+
+def test_output_is_followed_to_its_end_over_a_daemon_that_is_killed(
+    place: Place, repository: Repository
+) -> None:
+    script = place.root / "count.sh"
+    script.write_text("for i in $(seq 1 40); do echo line $i; sleep 0.05; done\n")
+    place.made("workspace", "create", "core")
+    place.made("project", "create", "p", "--repo", str(repository.path))
+    place.made("session", "spawn", "counter", "-p", "p", "--", "sh", str(script))
+    eventually(lambda: place.ok("run", "list", "--json").json["items"][0]["status"] == "started")
+    run = place.ok("run", "list", "--json").json["items"][0]["id"]
+    following = place.begin("mpctl", "run", "output", run, "--follow")
+    assert following.stdout is not None
+    first = following.stdout.readline()
+    place.kill_daemon()
+    rest, err = following.communicate(timeout=30)
+
+    assert following.returncode == 0, err
+    assert (first + rest).split() == [word for i in range(1, 41) for word in ("line", str(i))]
+
+
+def test_a_locale_without_our_signs_is_no_fault(place: Place) -> None:
+    place.made("workspace", "create", "tür→")
+    latin = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+    assert "t\\xfcr\\u2192" in place.ok("workspace", "list", environ=latin).out
+    assert place.ok("workspace", "list", "--json", environ=latin).json["items"][0]["name"] == "tür→"
+    assert place.ok("events", "list", environ=latin).status == 0
+
+
+def test_a_prompt_may_come_from_standard_input(place: Place, repository: Repository, script: Path) -> None:
+    place.made("workspace", "create", "core")
+    place.made("project", "create", "p", "--repo", str(repository.path))
+    place.made("session", "spawn", "painter", "-p", "p", "--script", str(script))
+
+    assert place.mpctl("session", "prompt", "painter", "-", stdin=b"\xff").status == 2
+    assert place.mpctl("session", "prompt", "painter", "-").status == 2
+    place.ok("session", "prompt", "painter", "-", stdin="green")
+    eventually(lambda: has_exited(place))
+    assert place.ok("session", "show", "painter", "--json").json["prompts"][0]["state"] == "submitted"

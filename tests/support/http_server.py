@@ -68,6 +68,7 @@ class Server:
         self.connections = 0
         self._open = 0
         self._settled = asyncio.Event()
+        self._settled.set()
         self._faults: list[BaseException] = []
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -101,11 +102,27 @@ class Server:
 
 @asynccontextmanager
 async def serving(path: Path, serve: Serve) -> AsyncGenerator[Server]:
-    """A server on a Unix socket."""
+    """A server on a Unix socket; it ends when its clients have hung up."""
     server = Server(serve)
     listener = await asyncio.start_unix_server(server.accept, path)
-    try:
+    async with _ending(listener, server):
         yield server
+
+
+@asynccontextmanager
+async def serving_tcp(serve: Serve) -> AsyncGenerator[str]:
+    """The same on a free port of this machine; gives `host:port`."""
+    server = Server(serve)
+    listener = await asyncio.start_server(server.accept, "127.0.0.1", 0)
+    async with _ending(listener, server):
+        yield f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+
+
+@asynccontextmanager
+async def _ending(listener: asyncio.Server, server: Server) -> AsyncGenerator[None]:
+    try:
+        yield
     finally:
         listener.close()
+        await server.idle()
         server.raise_faults()

@@ -4,13 +4,13 @@ Outside a run the daemon is found, or started, when a verb first asks for it. In
 (`MP_TOKEN` with `MP_SOCKET`) the call speaks as the run's session, and starts nothing.
 """
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, Self, TypeVar
 
 import msgspec
 
 from moduprompt.cli.daemons import ensure, find
+from moduprompt.cli.printing import print_json, print_text
 from moduprompt.cli.progress import waiting_for
 from moduprompt.cli.tables import Column, to_table
 from moduprompt.cli.words import Words
@@ -100,10 +100,9 @@ class Call:
     def show(self, as_json: bytes, text: str) -> None:
         """One document, in the form that was asked for."""
         if self.is_json:
-            sys.stdout.write(as_json.decode() + "\n")
+            print_json(as_json)
         elif text:
-            sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+            print_text(text + "\n")
 
     async def show_list(
         self,

@@ -47,7 +47,7 @@ def read_daemon_file(config: Config) -> DaemonFile | None:
 
 
 async def find(config: Config) -> Found | None:
-    """The daemon, if one answers. Raises CallFailed (`unauthorized`) where it does not know the token."""
+    """The daemon, if one answers. Raises CallFailed where it does not know the token, or has other data."""
     ends = asyncio.get_running_loop().time() + TOKEN_S
     while True:
         written = read_daemon_file(config)
@@ -55,7 +55,9 @@ async def find(config: Config) -> Found | None:
             return None
         endpoint = Endpoint(socket=written.socket, token=written.token)
         try:
-            return Found(endpoint=endpoint, ready=await _ask(endpoint))
+            ready = await _ask(endpoint)
+            _check_data(written, config)
+            return Found(endpoint=endpoint, ready=ready)
         except Unreachable:
             return None
         except RequestRefused as refused:
@@ -98,16 +100,26 @@ async def start(config: Config, *, listen: str | None) -> Found:
         if found is not None and found.ready.status == "ready":
             return found
         if process.poll() is not None and not has_lost:
-            if not is_held(config):
-                break
+            if not is_locked(config.runtime_lock_file):
+                break  # nobody else is about to answer here: what held us up is not a race
             has_lost, ends = True, min(ends, clock() + HELD_S)
         await asyncio.sleep(LOOK_S)
     raise _last_words(config, said_before, status=process.poll())
 
 
-def is_held(config: Config) -> bool:
-    """Whether some daemon owns the data or the folder of the socket at this moment, answering or not."""
-    return _is_locked(config.lock_file) or _is_locked(config.runtime_lock_file)
+def is_locked(path: Path) -> bool:
+    """Whether a daemon holds this lock at this moment, answering or not."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def is_gone(pid: int) -> bool:
@@ -135,18 +147,15 @@ async def _ask(endpoint: Endpoint) -> Ready:
         return await client.ready()
 
 
-def _is_locked(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+def _check_data(written: DaemonFile, config: Config) -> None:
+    """A daemon of other data behind the same socket must not be taken for the one that was meant."""
+    if Path(written.db_path).resolve() != config.log_db.resolve():
+        raise failed(
+            Code.VALIDATION_FAILED,
+            f"the daemon at {written.socket} works on {written.db_path}, not on {config.log_db}",
+            hint="name its data with --data-dir or --db, or another --runtime-dir",
+            details={"reason": "other_data", "path": written.db_path},
+        )
 
 
 def _open_log(config: Config) -> "_Log":

@@ -8,6 +8,7 @@ import sys
 from typing import TextIO
 
 from moduprompt.cli.live.text import plain
+from moduprompt.cli.printing import print_json
 from moduprompt.cli.verbs import Misused
 from moduprompt.protocol import (
     EXIT_STATUS,
@@ -51,8 +52,7 @@ def tell_misuse(fault: Misused, *, is_json: bool) -> int:
 def tell(error: ErrorObject, *, is_json: bool) -> None:
     """Say it, to whom it concerns."""
     if is_json:
-        sys.stdout.write(encode(error).decode() + "\n")
-        sys.stdout.flush()
+        print_json(encode(error))
         return
     write_error(error, sys.stderr)
 

@@ -11,7 +11,7 @@ CHUNK_BYTES: Final = 256 * 1024  # of one read; a page of events in one or two
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A Unix socket, or `host:port`; exactly one of the two."""
+    """A Unix socket, or `host:port` (`http://` before it is fine); exactly one of the two."""
 
     token: str
     socket: str | None = None
@@ -27,7 +27,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def host(self) -> str:
         """For the Host header: the server checks it on TCP."""
-        return self.addr or "localhost"
+        return "localhost" if self.addr is None else self.addr.removeprefix("http://")
 
     async def connect(self, timeout_s: float) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """An open connection. Raises Unreachable."""
@@ -35,7 +35,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
             async with asyncio.timeout(timeout_s):
                 if self.socket is not None:
                     return await asyncio.open_unix_connection(self.socket, limit=CHUNK_BYTES)
-                host, _, port = (self.addr or "").rpartition(":")
+                host, _, port = self.host.rpartition(":")
                 return await asyncio.open_connection(host.strip("[]"), int(port), limit=CHUNK_BYTES)
         except TimeoutError as fault:
             raise Unreachable(f"{self} did not accept a connection within {timeout_s:g} s") from fault

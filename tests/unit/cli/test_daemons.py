@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from moduprompt.cli.daemons import is_gone, is_held
+from moduprompt.cli.daemons import is_gone, is_locked
 from moduprompt.config import Config
 from tests.support.deadline import eventually
 
@@ -27,9 +27,9 @@ def test_a_process_that_runs_is_not_gone() -> None:
         assert not is_gone(process.pid)
 
 
-def test_data_is_held_for_as_long_as_its_lock_is(tmp_path: Path) -> None:
+def test_a_lock_is_seen_for_as_long_as_it_is_held(tmp_path: Path) -> None:
     own = config(tmp_path)
-    assert not is_held(own)
+    assert not is_locked(own.lock_file)
     hold = (
         "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX);"
         "print('held', flush=True); sys.stdin.read()"
@@ -39,5 +39,5 @@ def test_data_is_held_for_as_long_as_its_lock_is(tmp_path: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        assert is_held(own)
-    assert not is_held(own)
+        assert is_locked(own.lock_file)
+    assert not is_locked(own.lock_file)

@@ -7,7 +7,7 @@ import pytest
 
 from moduprompt.client import AnswerBroken, Client, Limits, RequestRefused, Unreachable
 from moduprompt.protocol import Code
-from tests.support.http_server import Peer, Serve, serving
+from tests.support.http_server import Peer, Serve, serving, serving_tcp
 
 QUICK = Limits(connect_s=1.0, answer_s=0.3, silence_s=0.3, patience_s=0.5)
 PING = {"status": "ok", "version": "1", "timestamp": "2026-11-22T00:00:00.000000Z"}
@@ -162,3 +162,32 @@ async def test_a_token_that_can_not_stand_in_a_header_is_refused_before_it_trave
     async with serving(tmp_path / "s", serve), client_at(tmp_path / "s", token="a\r\nX: y") as client:
         with pytest.raises(AnswerBroken):
             await client.ping()
+
+
+@pytest.mark.parametrize("form", ["{}", "http://{}"])
+async def test_a_tcp_address_is_spoken_to_by_its_name(form: str) -> None:
+    heads: list[str] = []
+
+    async def serve(peer: Peer) -> None:
+        heads.append(await peer.head())
+        peer.answer(PING)
+        await peer.gone()
+
+    async with serving_tcp(serve) as addr:
+        async with Client(addr=form.format(addr), token="t", limits=QUICK) as client:
+            assert (await client.ping()).status == "ok"
+        assert f"\r\nHost: {addr}\r\n" in heads[0]
+
+
+@pytest.mark.parametrize("addr", ["nowhere", "127.0.0.1:port", "127.0.0.1:99999999", ""])
+async def test_an_address_that_is_none_is_unreachable(addr: str) -> None:
+    async with Client(addr=addr, token="t", limits=QUICK) as client:
+        with pytest.raises(Unreachable):
+            await client.ping()
+
+
+def test_a_client_has_one_place_to_go() -> None:
+    with pytest.raises(ValueError, match="one of the two"):
+        Client(token="t")
+    with pytest.raises(ValueError, match="one of the two"):
+        Client(token="t", socket="/s", addr="127.0.0.1:1")

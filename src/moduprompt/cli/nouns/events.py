@@ -1,7 +1,6 @@
 """`mpctl events`: what happened, as lines for people or as envelopes for programs."""
 
 import argparse
-import sys
 from contextlib import aclosing
 from typing import Final
 
@@ -10,6 +9,7 @@ from moduprompt.cli.faults import misused
 from moduprompt.cli.live.lines import to_line
 from moduprompt.cli.live.story import Story
 from moduprompt.cli.lookup import workspace_of
+from moduprompt.cli.printing import print_json, print_text
 from moduprompt.cli.verbs import Verb, whole
 from moduprompt.client import Client, From, Transport, Wanted, to_typed
 from moduprompt.protocol import EventPage, Subject, WorkspaceId, decode_event
@@ -77,12 +77,11 @@ async def _recall(client: Client, workspace_id: WorkspaceId, *, story: Story, un
 
 def _print(data: bytes, story: Story, *, is_json: bool) -> None:
     if is_json:
-        sys.stdout.write(data.decode() + "\n")
-    else:
-        change = story.tell(decode_event(data))
-        if change is not None:
-            sys.stdout.write(to_line(change) + "\n")
-    sys.stdout.flush()
+        print_json(data)
+        return
+    change = story.tell(decode_event(data))
+    if change is not None:
+        print_text(to_line(change) + "\n")
 
 
 def _start(call: Call) -> From:

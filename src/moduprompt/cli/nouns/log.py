@@ -6,7 +6,6 @@ state with what the daemon says of itself.
 """
 
 import argparse
-import sys
 from typing import Final
 
 import msgspec
@@ -14,6 +13,7 @@ import msgspec
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import CallFailed, failed
 from moduprompt.cli.lookup import workspace_of
+from moduprompt.cli.printing import print_json
 from moduprompt.cli.progress import waiting_for
 from moduprompt.cli.verbs import Verb, whole
 from moduprompt.client import Client, LogHead
@@ -63,7 +63,7 @@ async def _show(call: Call) -> None:
     while left > 0:
         page = await client.read_events(workspace_id, from_=after, limit=min(PAGE, left), raw=True)
         for data in page.items:
-            sys.stdout.write(bytes(data).decode() + "\n")
+            print_json(bytes(data))
         if not page.items:
             return
         left -= len(page.items)

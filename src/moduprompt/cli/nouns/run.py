@@ -8,6 +8,7 @@ from typing import Final
 
 from moduprompt.cli.call import Call
 from moduprompt.cli.lookup import find_item, find_own, workspace_of
+from moduprompt.cli.printing import print_bytes, print_text
 from moduprompt.cli.replay import replay
 from moduprompt.cli.tables import Column, to_paragraph
 from moduprompt.cli.telling import to_sentences
@@ -142,16 +143,14 @@ class _Printer:
     def put(self, data: bytes) -> None:
         """Some more of it."""
         if self._cleaner is None:
-            sys.stdout.buffer.write(data)
+            print_bytes(data)
         else:
-            sys.stdout.write(self._cleaner.feed(data))
-        sys.stdout.flush()
+            print_text(self._cleaner.feed(data))
 
     def finish(self) -> None:
         """What was held back."""
         if self._cleaner is not None:
-            sys.stdout.write(self._cleaner.finish())
-        sys.stdout.flush()
+            print_text(self._cleaner.finish())
 
 
 async def _read(client: Client, item: RunItem, start: int) -> bytes:

@@ -32,6 +32,7 @@ from moduprompt.domain.task.view import TaskItem
 from moduprompt.protocol import TEXT_MAX, Code, ProjectId, SessionId, TaskId
 from moduprompt.views.board_rows import short
 
+TEXT_BYTES_MAX: Final = 4 * TEXT_MAX  # a character has at most four
 MINE: Final = "MP_SESSION"
 MODES: Final[dict[str, ForkMode]] = {
     "default": "default",
@@ -218,7 +219,10 @@ def _text(typed: str | None) -> str | None:
     """`-` reads standard input."""
     if typed != "-":
         return typed
-    text = sys.stdin.read(TEXT_MAX + 1)
+    try:
+        text = sys.stdin.buffer.read(TEXT_BYTES_MAX + 1).decode()
+    except UnicodeDecodeError as fault:
+        raise misused(f"standard input is not UTF-8: {fault.reason}", hint="prompts are text") from fault
     if len(text) > TEXT_MAX:
         raise misused(
             f"the text has more than {TEXT_MAX} characters", hint="put it in a file the agent can read"
