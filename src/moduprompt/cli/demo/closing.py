@@ -1,6 +1,8 @@
 """How the demo ends: what came of it, where it lies, and what to type next."""
 
 import asyncio
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -71,11 +73,9 @@ async def to_report(
         events=counts,
         data_dir=str(data_dir),
         recorded_events=str(recorded),
-        next=(
-            f"mpctl run replay {short(first)} -w {short(cast.workspace_id)}",
-            f"mpctl session tree -w {short(cast.workspace_id)}",
-            f"mpctl board -w {short(cast.workspace_id)}",
-            f"mpctl log verify -w {short(cast.workspace_id)}",
+        next=tuple(
+            f"{our_mpctl()} {words} -w {short(cast.workspace_id)}"
+            for words in (f"run replay {short(first)}", "session tree", "board", "log verify")
         ),
     )
 
@@ -96,6 +96,18 @@ def to_text(report: Report, board: Board) -> str:
         ("", "Next", *(f"  {command}" for command in report.next[1:])),
     ]
     return "\n".join(line.rstrip() for part in parts for line in part)
+
+
+def our_mpctl() -> str:
+    """How to call this very `mpctl` from here: by its name where the shell finds it so."""
+    own = Path(sys.executable).parent / "mpctl"
+    found = shutil.which("mpctl")
+    if found is not None and Path(found).resolve() == own.resolve():
+        return "mpctl"
+    try:
+        return str(own.relative_to(Path.cwd()))
+    except ValueError:
+        return str(own)
 
 
 def _commit_lines(report: Report) -> list[str]:

@@ -90,7 +90,9 @@ class Play:
         await self._order(AssignTask(workspace_id=cast.workspace_id, task_id=task_id, session_id=builder))
         await self._order(StartTask(workspace_id=cast.workspace_id, task_id=task_id))
         if cast.program:
-            await self._reached(task_id, "implement")  # a program that knows nothing of tasks is at work already
+            await self._reached(
+                task_id, "implement"
+            )  # a program that knows nothing of tasks is at work already
         await self._finished(builder, task_id)
         await self._reached(task_id, "test")
         tester = await self._spawn("tester", task_id=task_id, parent=builder)
