@@ -1,5 +1,6 @@
 """The schemas we publish: kept as golden files, and true to an outside validator."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
@@ -57,6 +58,20 @@ def test_no_payload_holds_a_number_that_a_reader_could_lose(path: str) -> None:
             assert isinstance(least, int), part
             assert isinstance(most, int), part
             assert -SEQ_MAX <= least <= most <= SEQ_MAX
+
+
+FIXED_LENGTHS = (27, 36, 71)  # of times, ids and references: one character more does not fit
+
+
+@pytest.mark.parametrize("path", sorted(schemas()))
+def test_no_pattern_takes_a_line_break_behind_what_it_describes(path: str) -> None:
+    """`$` also matches before a last line break."""
+    for part in parts(read(path)):
+        pattern = part.get("pattern")
+        if not isinstance(pattern, str) or re.search(pattern, "/two\nlines"):
+            continue
+        assert pattern.endswith(r"$(?!\n)") or part.get("maxLength") in FIXED_LENGTHS, pattern
+        assert r"\d" not in pattern, "in Python that is every script's digits"
 
 
 @pytest.mark.parametrize(("wire", "version"), sorted(COMMANDS))

@@ -9,7 +9,7 @@ from moduprompt.policy.rights import Right
 from moduprompt.protocol import Id, Name, ProjectId, PromptId, Reason, SessionId, TaskId, Text
 
 ARGV_MAX = 256  # words of a command line; an agent with more wants a file
-BRANCH_PATTERN = r"^(?![-/.])(?!.*(\.\.|//|@\{|\.lock(/|$)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![/.])$"
+BRANCH_PATTERN = r"^(?![-/.])(?!.*(\.\.|//|@\{|\.lock(/|$)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![/.])$(?!\n)"
 
 Word: TypeAlias = Annotated[str, msgspec.Meta(max_length=4_096, pattern=r"^[^\x00]*$")]
 BranchName: TypeAlias = Annotated[str, msgspec.Meta(max_length=200, pattern=BRANCH_PATTERN)]
@@ -23,7 +23,7 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     Facts ignore fields that they don't know, so that an old client reads a new log.
     """
 
-    adapter: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+    adapter: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}$(?!\n)")]
     argv: Annotated[tuple[Word, ...], msgspec.Meta(max_length=ARGV_MAX)] = ()
 
 

@@ -11,7 +11,12 @@ from moduprompt.domain.task.stages import DEFAULT_PIPELINE, STAGES_MAX, StageNam
 from moduprompt.policy.rights import Right
 from moduprompt.protocol import Count, Id, Name, ProjectId, Reason, SessionId, TaskId, Text
 
-Due: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
+Due: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$", max_length=27
+    ),
+]
 """A point in time: RFC 3339, UTC, microseconds."""
 
 
