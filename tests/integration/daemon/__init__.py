@@ -1,0 +1,1 @@
+"""The composition root as a process: how it starts, refuses to, and ends."""
