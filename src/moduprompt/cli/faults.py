@@ -9,7 +9,7 @@ from typing import TextIO
 
 from moduprompt.cli.live.text import plain
 from moduprompt.cli.printing import print_json
-from moduprompt.cli.verbs import Misused
+from moduprompt.cli.words import Misused
 from moduprompt.protocol import (
     EXIT_STATUS,
     EXIT_USAGE,

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from moduprompt import __version__
-from moduprompt.cli.verbs import Misused, Parser, Verb, add_flags, add_lone_verb, add_verbs
+from moduprompt.cli.verbs import Parser, Verb, add_flags, add_lone_verb, add_verbs
+from moduprompt.cli.words import Misused, Program
 
 
 class Noun(NamedTuple):
@@ -76,14 +77,12 @@ def build_parser(argv: Sequence[str]) -> Parser:
     return parser
 
 
-def split_program(argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+def split_program(argv: Sequence[str]) -> tuple[Sequence[str], Program]:
     """What stands behind `--` is a program's command line, for the verbs that take one."""
-    if "--" not in argv:
-        return argv, ()
-    cut = argv.index("--")
+    cut = argv.index("--") if "--" in argv else len(argv)
     if PROGRAM_VERBS.isdisjoint(argv[:cut]):
-        return argv, ()
-    return argv[:cut], argv[cut + 1 :]
+        return argv, Program(())
+    return argv[:cut], Program(tuple(argv[cut + 1 :]))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from moduprompt import __version__
-from moduprompt.cli.verbs import Misused, Parser, add_flags, add_verbs
+from moduprompt.cli.verbs import Parser, add_flags, add_verbs
+from moduprompt.cli.words import Misused
 
 
 def build_parser() -> Parser:

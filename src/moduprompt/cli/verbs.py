@@ -11,20 +11,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
+from moduprompt.cli.words import Misused
+
 if TYPE_CHECKING:
     from moduprompt.cli.call import Call
 
 WIDTH: Final = 100  # of help texts: the same on every terminal, so that they can be compared
 OPTIONAL_FLAG: Final = re.compile(r" \[-[^\]]*\]")  # in argparse's usage
 HELP_COLUMN: Final = 30  # where explanations begin
-
-
-class Misused(Exception):
-    """What was typed does not parse. `where` is the command whose --help says how it goes."""
-
-    def __init__(self, message: str, *, where: str) -> None:
-        super().__init__(message)
-        self.where = where
 
 
 class Layout(argparse.RawDescriptionHelpFormatter):

@@ -1,8 +1,22 @@
 """What was typed for a verb: each word by its name, its type checked once."""
 
 import argparse
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Misused(Exception):
+    """What was typed does not parse. `where` is the command whose --help says how it goes."""
+
+    def __init__(self, message: str, *, where: str) -> None:
+        super().__init__(message)
+        self.where = where
+
+
+class Program(NamedTuple):
+    """What stands behind `--`: a program and its own words."""
+
+    words: tuple[str, ...]
 
 
 class Words:
@@ -29,10 +43,6 @@ class Words:
         assert isinstance(value, int), f"BUG: {name} is no number"
         return value
 
-    def maybe_number(self, name: str) -> int | None:
-        """A whole number that may be left out."""
-        return None if self._given.get(name) is None else self.number(name)
-
     def real(self, name: str) -> float | None:
         """A number that may be left out."""
         value = self._given.get(name)
@@ -43,9 +53,7 @@ class Words:
         """A switch."""
         return self._given.get(name) is True
 
-    def many(self, name: str) -> tuple[str, ...]:
-        """Words that may be repeated."""
-        value = self._given.get(name)
-        if not isinstance(value, list | tuple):
-            return ()
-        return tuple(str(each) for each in cast("Sequence[object]", value))
+    def program(self) -> tuple[str, ...]:
+        """The command line of a program; empty where none was typed."""
+        value = self._given.get("program")
+        return value.words if isinstance(value, Program) else ()

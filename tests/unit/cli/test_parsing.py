@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from moduprompt.cli import mpctl, mpd
-from moduprompt.cli.words import Words
+from moduprompt.cli.words import Program, Words
 
 
 def parsed(*argv: str) -> Words:
@@ -29,13 +29,13 @@ def test_what_stands_behind_two_dashes_is_the_programs_own() -> None:
     own, program = mpctl.split_program(["session", "spawn", "a", "-p", "b", "--", "sh", "-c", "x", "--json"])
 
     assert own == ["session", "spawn", "a", "-p", "b"]
-    assert program == ["sh", "-c", "x", "--json"]
+    assert program.words == ("sh", "-c", "x", "--json")
 
 
 def test_elsewhere_two_dashes_end_the_flags() -> None:
     argv = ["session", "prompt", "a", "--", "-yes"]
 
-    assert mpctl.split_program(argv) == (argv, ())
+    assert mpctl.split_program(argv) == (argv, Program(()))
     assert parsed(*argv).text("text") == "-yes"
 
 

@@ -129,7 +129,7 @@ def _new_folder(demos: Path) -> Path:
 
 def _program(call: Call) -> tuple[str, ...]:
     """The command line of `--agent command -- PROGRAM …`, its program by its full path."""
-    words = call.words.many("program")
+    words = call.words.program()
     agent = call.words.maybe("agent") or "scripted"
     if agent == "scripted":
         if words:

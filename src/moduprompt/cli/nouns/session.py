@@ -88,7 +88,7 @@ async def _fork(call: Call) -> None:
         name=words.text("name"),
         mode=MODES[words.text("mode")],
         agent=_agent(call)
-        if words.maybe("agent") or words.maybe("script") or words.many("program")
+        if words.maybe("agent") or words.maybe("script") or words.program()
         else None,
         prompt=_text(words.maybe("prompt")),
         branch=words.maybe("branch"),
@@ -205,7 +205,7 @@ async def _runs(call: Call, item: SessionItem) -> Sequence[RunItem]:
 
 def _agent(call: Call) -> AgentSpec:
     """`--script` means the scripted agent, words behind `--` mean a command; both at once can't be meant."""
-    script, program = call.words.maybe("script"), call.words.many("program")
+    script, program = call.words.maybe("script"), call.words.program()
     adapter = call.words.maybe("agent") or ("scripted" if script else "command" if program else None)
     if adapter is None:
         raise misused("say which agent", hint="--script FILE, or --agent command -- PROGRAM …")
