@@ -46,7 +46,9 @@ class Lookups(Generic[Q, A]):
 
     async def _answer(self, batch: list[tuple[Q, asyncio.Future[A]]]) -> None:
         questions = [question for question, _ in batch]
-        (found,) = await asyncio.gather(self._worker.run(lambda: self._ask(questions)), return_exceptions=True)
+        (found,) = await asyncio.gather(
+            self._worker.run(lambda: self._ask(questions)), return_exceptions=True
+        )
         for place, (_, answer) in enumerate(batch):
             if answer.done():
                 continue

@@ -6,7 +6,7 @@ stands in the same transaction as the rows, so it can never run ahead of them.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -21,6 +21,9 @@ from moduprompt.storage.sqlite.connection import (
     open_writer,
 )
 from moduprompt.storage.sqlite.worker import Worker
+
+Place: TypeAlias = tuple[str, int, str]
+"""A view, its version, and the workspace in which it has come somewhere."""
 
 I = TypeVar("I", bound=Item)  # noqa: E741 - the row's type
 
@@ -42,6 +45,7 @@ class SqliteViews:
         self._reading = workers("views-reader")
         self._sql = load_queries("views.sql")
         self._versions = {name: view.version for view in views for name, _ in view.collections}
+        self._places: dict[Place, int] = {}
         self._closed = False
 
     @classmethod
@@ -76,8 +80,8 @@ class SqliteViews:
 
     async def position(self, view: View, workspace_id: WorkspaceId) -> int:
         """How far it has come."""
-        bindings = (view.name, view.version, workspace_id)
-        return await self._writing.run(lambda: self._position(bindings))
+        place = (view.name, view.version, workspace_id)
+        return await self._writing.run(lambda: self._position(place))
 
     async def rows(
         self, collection: str, *, workspace_id: WorkspaceId | None, after: str, limit: int
@@ -112,32 +116,39 @@ class SqliteViews:
     def _list(self, sql: str, bindings: tuple[str | int, ...]) -> list[tuple[str, bytes]]:
         return self._read.select(sql, bindings, row=tuple[str, bytes])
 
-    def _position(self, bindings: tuple[str, int, str]) -> int:
-        rows = self._write.select(self._sql["position"], bindings, row=tuple[int])
+    def _position(self, place: Place) -> int:
+        known = self._places.get(place)
+        if known is not None:
+            return known
+        rows = self._write.select(self._sql["position"], place, row=tuple[int])
         return rows[0][0] if rows else 0
 
     def _apply(self, views: Sequence[View], steps: Sequence[Step]) -> None:
+        moved: dict[Place, int] = {}
         with self._write.transaction():
             for view in views:
-                self._fold(view, steps)
+                moved.update(self._fold(view, steps))
+            self._write.write_many(
+                self._sql["move_position"], ((*place, seq) for place, seq in moved.items())
+            )
+        self._places.update(moved)  # this is the only writer, so what it wrote is how things stand
         if self._write.wal_pages >= PAGES_BETWEEN_CHECKPOINTS:
             self._write.checkpoint()
 
-    def _fold(self, view: View, steps: Sequence[Step]) -> None:
+    def _fold(self, view: View, steps: Sequence[Step]) -> dict[Place, int]:
         rows = _Rows(self._write, self._sql, view)
-        reached: dict[WorkspaceId, int] = {}
+        reached: dict[Place, int] = {}
         for step in steps:
-            workspace_id = step.stamp.workspace_id
-            if workspace_id not in reached:
-                reached[workspace_id] = self._position((view.name, view.version, workspace_id))
-            if step.stamp.seq <= reached[workspace_id]:
+            place = (view.name, view.version, step.stamp.workspace_id)
+            if place not in reached:
+                reached[place] = self._position(place)
+            if step.stamp.seq <= reached[place]:
                 continue
             if step.event is not None:
                 view.fold(rows, step.event, step.stamp)
-            reached[workspace_id] = step.stamp.seq
+            reached[place] = step.stamp.seq
         rows.flush()
-        for workspace_id, seq in reached.items():
-            self._write.write(self._sql["move_position"], (view.name, view.version, workspace_id, seq))
+        return reached
 
     def _drop_old(self, views: tuple[View, ...]) -> None:
         with self._write.transaction():
