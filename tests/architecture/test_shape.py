@@ -25,6 +25,7 @@ PROCESS_EDGES: tuple[str, ...] = (
     "src/moduprompt/keeper/keeper.py",  # a fault in serving one peer must not cost the run its terminal
     "src/moduprompt/kernel/projector.py",  # a view that skips an event is worse than one that stands still
     "src/moduprompt/kernel/reactor.py",  # whatever broke in a hand, its intent still stands
+    "src/moduprompt/kernel/transfer.py",  # a hostile event may break any assumption: it is refused, whatever it broke
     "src/moduprompt/kernel/writer.py",  # one broken command must not end the writer for all
     "src/moduprompt/server/routes/commands.py",  # a fault becomes `internal`, and its trace id stands in the log
 )

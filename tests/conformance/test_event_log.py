@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from moduprompt.protocol import WorkspaceId
@@ -300,3 +301,28 @@ async def test_what_was_appended_is_there_after_opening_again(open_log: OpenLog)
 async def test_closing_twice_is_fine(log: EventLog) -> None:
     await log.close()
     await log.close()
+
+
+async def test_an_imported_workspace_is_whole_when_it_is_as_long_as_it_was(
+    log: EventLog, open_log: OpenLog
+) -> None:
+    first = an_append(Tip(workspace_id=W1), 2)
+    await log.append([msgspec.structs.replace(first, imported_to=5)])
+    (begun,) = await log.heads()
+    await log.append([msgspec.structs.replace(an_append(Tip.of(begun), 3), imported_to=5)])
+    other = await open_log()
+    (whole,) = await other.heads()
+    await other.close()
+
+    assert (begun.imported_to, begun.is_whole()) == (5, False)
+    assert (whole.imported_to, whole.is_whole(), whole.seq) == (5, True, 5)
+
+
+async def test_where_an_import_ended_is_kept_while_the_log_goes_on(log: EventLog) -> None:
+    part = an_append(Tip(workspace_id=W1), 2)
+    await log.append([msgspec.structs.replace(part, imported_to=2)])
+    claimed = await log.claim(W1)
+    await log.append([an_append(Tip.of(claimed), 1)])
+
+    (head,) = await log.heads()
+    assert (claimed.imported_to, head.imported_to, head.seq) == (2, 2, 3)

@@ -149,6 +149,7 @@ class Scene:
     """One workspace, and what was said and done in it."""
 
     def __init__(self, workspace_id: WorkspaceId = WORKSPACE, *, views: tuple[View, ...] = VIEWS) -> None:
+        self.is_frozen = False  # as the kernel would say of an imported workspace
         self.world = Folded(workspace_id)
         self._views = views
         self.now = NOW
@@ -193,6 +194,7 @@ class Scene:
         other.world.states = dict(self.world.states)
         other.now, other.history = self.now, list(self.history)
         other._minted, other._versions = self._minted, dict(self._versions)
+        other.is_frozen = self.is_frozen
         return other
 
     def context(
@@ -212,6 +214,7 @@ class Scene:
             token_digest=token_digest,
             text_ref=None if text is None else text_ref(text),
             observed=observed,
+            is_frozen=self.is_frozen,
         )
 
     def later(self, seconds: int) -> None:

@@ -57,7 +57,7 @@ from moduprompt.domain.task.commands import (
 from moduprompt.domain.task.retries import RetryRule
 from moduprompt.domain.task.state import TaskState
 from moduprompt.domain.user.commands import CreateUser
-from moduprompt.domain.workspace.commands import ArchiveWorkspace, RenameWorkspace
+from moduprompt.domain.workspace.commands import AdoptWorkspace, ArchiveWorkspace, RenameWorkspace
 from moduprompt.domain.workspace.events import WorkspaceCreated
 from moduprompt.domain.worktree.commands import (
     AcquireWriter,
@@ -81,12 +81,15 @@ from tests.support.walks import Machine, edges
 
 def _begin_workspace() -> Scene:
     created = WorkspaceCreated(workspace_id=WORKSPACE, name="home", owner_id=UserId(OWNER.id))
-    return Scene().given(created)
+    scene = Scene().given(created)
+    scene.is_frozen = True  # so that adoption is tried; the kernel lets no other order through meanwhile
+    return scene
 
 
 def _workspace(_: Scene) -> Iterator[Command]:
     yield RenameWorkspace(workspace_id=WORKSPACE, name="house")
     yield ArchiveWorkspace(workspace_id=WORKSPACE)
+    yield AdoptWorkspace(workspace_id=WORKSPACE)
 
 
 def _begin_user() -> Scene:

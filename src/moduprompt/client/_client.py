@@ -7,6 +7,7 @@ often it travels. At least once, in order, made exactly once here: `events`.
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
@@ -53,15 +54,20 @@ From: TypeAlias = int | Literal["head"]
 
 PAGE_ITEMS: Final = 200  # of one request of `list`; small enough to answer at once
 JSON: Final = {"Content-Type": "application/json"}
+OCTETS: Final = {"Content-Type": "application/octet-stream"}
 
 
 class LogHead(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a workspace's log stands, and the hashes of its last bytes and of what they fold to."""
+    """Where a workspace's log stands, and the hashes of its last bytes and of what they fold to.
+
+    A frozen one was imported and takes no order but `workspace.adopt`.
+    """
 
     workspace_id: WorkspaceId
     seq: int
     head_hash: str
     state_hash: str
+    is_frozen: bool = False
 
 
 class Client:
@@ -165,6 +171,17 @@ class Client:
     async def log_head(self, workspace_id: WorkspaceId) -> LogHead:
         """The last sequence with its hashes."""
         return to_value(await self._get("/v1/log/head", {"workspace_id": workspace_id}), LogHead)
+
+    async def export_log(self, workspace_id: WorkspaceId) -> AsyncGenerator[bytes]:
+        """A workspace as a bundle: its log, its artifacts, their hashes."""
+        async with aclosing(self._pieces("/v1/log/export", {}, workspace_id)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def import_log(self, bundle: Path) -> LogHead:
+        """Have a bundle imported, which is frozen then. Doing it twice is fine. Raises RequestRefused."""
+        request = Request(method="POST", target="/v1/log/import", body=bundle, headers=OCTETS)
+        return to_value(await self._channel.ask_afresh(request), LogHead)
 
     async def list(self, kind: type[I], *, workspace_id: WorkspaceId | None = None) -> tuple[I, ...]:
         """All items of a kind that are visible, in the order they came to be."""

@@ -6,6 +6,7 @@ comes before the daemon has taken all of a body (it is too large) is still seen.
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
 from typing import Final
 
 import h11
@@ -14,15 +15,16 @@ import msgspec
 from moduprompt.client._endpoint import CHUNK_BYTES, Endpoint
 from moduprompt.client._errors import AnswerBroken, Unreachable
 
+FILE_CHUNK_BYTES: Final = 256 * 1024  # of a body that is a file
 HEAD_BYTES_MAX: Final = 32 * 1024  # status line and headers; ours have a few hundred bytes
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked. `target` is path and query, encoded."""
+    """What is asked. `target` is path and query, encoded. A body may be a file, which is sent piece by piece."""
 
     target: str
     method: str = "GET"
-    body: bytes = b""
+    body: bytes | Path = b""
     headers: Mapping[str, str] = {}
 
 
@@ -46,7 +48,7 @@ class Connection:
         headers = {
             "Host": endpoint.host,
             "Authorization": f"Bearer {endpoint.token}",
-            "Content-Length": str(len(request.body)),
+            "Content-Length": str(_size(request.body)),
             **request.headers,
         }
         try:
@@ -54,9 +56,14 @@ class Connection:
         except h11.LocalProtocolError as fault:  # a token or a target that can't stand in HTTP
             raise AnswerBroken(f"the request can't be sent: {fault}") from fault
         parts = [self._http.send(head)]
-        if request.body:
+        if isinstance(request.body, Path):
+            self._writer.writelines(part for part in parts if part)
+            parts = []
+            await self._send_file(request.body)
+        elif request.body:
             parts.append(self._http.send(h11.Data(data=request.body)))
-        parts.append(self._http.send(h11.EndOfMessage()))
+        if self._http.our_state is h11.SEND_BODY:
+            parts.append(self._http.send(h11.EndOfMessage()))
         self._writer.writelines(part for part in parts if part)
         event = await self._next()
         while isinstance(event, h11.InformationalResponse):
@@ -69,6 +76,17 @@ class Connection:
                 name.decode("latin-1").lower(): value.decode("latin-1") for name, value in event.headers
             },
         )
+
+    async def _send_file(self, path: Path) -> None:
+        """As far as the daemon takes it: one that refuses early has said why."""
+        with path.open("rb") as file:
+            while data := await asyncio.to_thread(file.read, FILE_CHUNK_BYTES):
+                self._writer.write(self._http.send(h11.Data(data=data)) or b"")
+                try:
+                    await self._writer.drain()
+                except OSError:
+                    self._http.send_failed()
+                    return
 
     async def pieces(self) -> AsyncGenerator[bytes]:
         """The body as it comes."""
@@ -126,6 +144,10 @@ class Connection:
             return await self._reader.read(CHUNK_BYTES)
         except OSError as fault:
             raise Unreachable(f"the connection to the daemon broke: {fault}") from fault
+
+
+def _size(body: bytes | Path) -> int:
+    return len(body) if isinstance(body, bytes) else body.stat().st_size
 
 
 async def open_connection(endpoint: Endpoint, *, timeout_s: float) -> Connection:

@@ -126,7 +126,10 @@ class World(Protocol):
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """What is not deterministic, handed in. `text_ref` is the artifact of the command's text."""
+    """What is not deterministic, handed in. `text_ref` is the artifact of the command's text.
+
+    `is_frozen`: the workspace was imported and nobody has adopted it yet, which its log can't say.
+    """
 
     now: Micros
     actor: Actor
@@ -135,6 +138,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     token_digest: Callable[[str], str]
     text_ref: TextRef | None = None
     observed: Observation = None
+    is_frozen: bool = False
 
     def mint(self, kind: Callable[[str], T]) -> T:
         """A fresh id of a kind."""

@@ -8,8 +8,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from moduprompt.domain.deciders import DECIDERS
-from moduprompt.kernel.judgement import Wanted, wanted_by
+from moduprompt.kernel.judgement import Wanted, all_wanted
 from moduprompt.kernel.ledger import ChainBroken, Ledger
 from moduprompt.kernel.ports import Clock
 from moduprompt.protocol import Refused, WorkspaceId, missing
@@ -34,7 +33,8 @@ class Cabinet:
 
     async def open(self) -> list[WorkspaceId]:
         """Learn which workspaces there are."""
-        self._known = {head.workspace_id for head in await self._log.heads()} | self._ledgers.keys()
+        self._known = {each.workspace_id for each in await self._log.heads() if each.is_whole()}
+        self._known |= self._ledgers.keys()
         return sorted(self._known)
 
     def ledgers(self) -> list[Ledger]:
@@ -70,6 +70,12 @@ class Cabinet:
         self._ledgers[ledger.workspace_id] = ledger
         if self._known is not None:
             self._known.add(ledger.workspace_id)
+
+    async def admit(self, workspace_id: WorkspaceId) -> Ledger:
+        """A workspace has been written to the log from elsewhere."""
+        if self._known is not None:
+            self._known.add(workspace_id)
+        return await self.load(workspace_id)
 
     def forget(self, workspace_ids: Iterable[WorkspaceId]) -> None:
         """What is in memory of these can't be trusted any more: fold them again.
@@ -110,22 +116,10 @@ class Cabinet:
                 ledger.replay(stored)
         if ledger.head_hash != head.head_hash:
             raise ChainBroken(f"workspace {workspace_id}: event {head.seq} is not the one that was written")
-        self._loaded(ledger, all_wanted(ledger))
+        self._loaded(ledger, () if ledger.is_frozen else all_wanted(ledger))
         return ledger
 
 
 def new_ledger(workspace_id: WorkspaceId) -> Ledger:
     """A workspace before its first event; the append that makes it is its first claim."""
     return Ledger(Head(workspace_id=workspace_id, seq=0, head_hash=first_hash(workspace_id), epoch=1))
-
-
-def all_wanted(ledger: Ledger) -> tuple[Wanted, ...]:
-    """What every aggregate wants: what a daemon that starts must take up again."""
-    world = ledger
-    found = (
-        wanted_by(decider.noun, id_, world=world)
-        for decider in DECIDERS
-        for id_, own in ledger.aggregates()
-        if isinstance(own, decider.state)
-    )
-    return tuple(wanted for wanted in found if wanted.intents or wanted.timers)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from moduprompt.domain.decider import (
     REACTION_DEPTH_MAX,
@@ -24,7 +25,7 @@ from moduprompt.domain.decider import (
 )
 from moduprompt.domain.deciders import DECIDERS
 from moduprompt.domain.registry import DECIDER_OF
-from moduprompt.domain.workspace.commands import CreateWorkspace
+from moduprompt.domain.workspace.commands import AdoptWorkspace, CreateWorkspace
 from moduprompt.domain.workspace.events import WorkspaceCreated
 from moduprompt.kernel.ledger import Draft, Ledger
 from moduprompt.protocol import (
@@ -45,6 +46,7 @@ from moduprompt.protocol import (
     TextRef,
     WorkspaceId,
     encode,
+    invalid,
     missing,
     refusal,
     to_timestamp,
@@ -110,7 +112,11 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(ledger: Ledger, order: Order, outside: Outside) -> Judged:
-    """Decide, apply to the ledger, and give what must be written."""
+    """Decide, apply to the ledger, and give what must be written.
+
+    Whoever adopts a frozen workspace takes up everything that is wanted in it.
+    """
+    was_frozen = ledger.is_frozen
     at = Micros(max(outside.now, ledger.last_time))
     draft = Draft(ledger)
     decided = _decide(ledger, order, draft=draft, context=_context(ledger, order, outside=outside, at=at))
@@ -120,7 +126,8 @@ def judge(ledger: Ledger, order: Order, outside: Outside) -> Judged:
         first = decided[0]
         assert isinstance(first, WorkspaceCreated), "BUG: workspace.create decides workspace.created"
         ledger = outside.new_ledger(first.workspace_id)
-    return record(ledger, order, decided=decided, outside=outside)
+    judged = record(ledger, order, decided=decided, outside=outside)
+    return replace(judged, wanted=all_wanted(ledger)) if was_frozen else judged
 
 
 def record(ledger: Ledger, order: Order, *, decided: list[Event], outside: Outside) -> Judged:
@@ -139,8 +146,11 @@ def record(ledger: Ledger, order: Order, *, decided: list[Event], outside: Outsi
 
 
 def reject(ledger: Ledger, order: Order, *, rejection: Rejection, outside: Outside) -> Judged:
-    """A refusal, with the event that says so while the actor's quota lasts; it moves nobody's version."""
-    if not outside.may_leave_rejection(order.actor):
+    """A refusal, with the event that says so while the actor's quota lasts; it moves nobody's version.
+
+    A frozen workspace gets no such event: its log stays as it came until it is adopted.
+    """
+    if ledger.is_frozen or not outside.may_leave_rejection(order.actor):
         return Judged(ledger=ledger, facts=(), seq=ledger.seq, rejection=rejection)
     at = Micros(max(outside.now, ledger.last_time))
     scribe = _Scribe(ledger, order, outside=outside, at=at)
@@ -182,6 +192,17 @@ def wanted_by(noun: str, id_: str, *, world: World) -> Wanted:
     )
 
 
+def all_wanted(ledger: Ledger) -> tuple[Wanted, ...]:
+    """What every aggregate wants: what a daemon that starts must take up again."""
+    found = (
+        wanted_by(decider.noun, id_, world=ledger)
+        for decider in DECIDERS
+        for id_, own in ledger.aggregates()
+        if isinstance(own, decider.state)
+    )
+    return tuple(wanted for wanted in found if wanted.intents or wanted.timers)
+
+
 def _context(ledger: Ledger, order: Order, *, outside: Outside, at: Micros) -> Context:
     return Context(
         now=at,
@@ -191,6 +212,7 @@ def _context(ledger: Ledger, order: Order, *, outside: Outside, at: Micros) -> C
         token_digest=lambda run_id: outside.token_digest(ledger.workspace_id, RunId(run_id)),
         text_ref=order.text_ref,
         observed=order.observed,
+        is_frozen=ledger.is_frozen,
     )
 
 
@@ -209,6 +231,12 @@ def _decide(ledger: Ledger, order: Order, *, draft: Draft, context: Context) -> 
         )
     if id_ is not None and own is None:
         return missing(command.kind, id_)
+    if ledger.is_frozen and not isinstance(command, AdoptWorkspace):
+        return invalid(
+            "workspace_frozen",
+            f"workspace {ledger.workspace_id} was imported and is frozen until somebody adopts it",
+            hint=f"mpctl workspace adopt {ledger.workspace_id}",
+        )
     return decider.decide(command, own, draft, context)
 
 

@@ -32,6 +32,7 @@ from moduprompt.kernel.quota import Quota
 from moduprompt.kernel.reactor import Reactor
 from moduprompt.kernel.tickets import Ticket
 from moduprompt.kernel.timers import Timers
+from moduprompt.kernel.transfer import Transfer
 from moduprompt.kernel.writer import CommandBroke, MovedOn, Writer
 from moduprompt.protocol import (
     SYSTEM_WORKSPACE,
@@ -84,6 +85,7 @@ class Kernel:
         self.feed = Feed(event_log, position_s=position_s)
         self.projector = Projector(event_log, views, store=view_store, feed=self.feed)
         self.cabinet = Cabinet(event_log, loaded=self._loaded)
+        self.transfer = Transfer(event_log, self.cabinet, artifacts=artifacts)
         self._timers = Timers(clock, fire=self._fire)
         self._reactor = Reactor(clock=clock)
         self._inbox = Inbox()

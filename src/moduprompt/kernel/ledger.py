@@ -28,12 +28,18 @@ class Ledger:
     def __init__(self, head: Head) -> None:
         self.workspace_id: WorkspaceId = head.workspace_id
         self.epoch = head.epoch
+        self._imported_to = head.imported_to
         self.seq = 0
         self.head_hash = first_hash(head.workspace_id)
         self.last_time = Micros(0)
         self._states: dict[type[State], dict[str, State]] = {}
         self._index: dict[tuple[type[State], str], list[str]] = {}
         self._versions: dict[str, int] = {}
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it was imported and nobody has adopted it: the first event after an import adopts it."""
+        return self._imported_to is not None and self.seq <= self._imported_to
 
     def find(self, state: type[S], id_: str) -> S | None:
         """The state of one aggregate, or None."""

@@ -64,7 +64,8 @@ def may_enter(actor: Actor, ledger: Ledger, *, command: Command | None = None) -
         return ledger.find(UserState, actor.id) is not None
     if actor.kind == "user":
         own = ledger.find(WorkspaceState, ledger.workspace_id)
-        return own is not None and own.owner_id == actor.id
+        # A frozen one still names its owner elsewhere; the users of this daemon decide about it.
+        return own is not None and (ledger.is_frozen or own.owner_id == actor.id)
     return actor.kind == "session" and ledger.find(SessionState, actor.id) is not None
 
 
@@ -84,7 +85,9 @@ def sees_event(actor: Actor, ledger: Ledger, glance: Glance) -> bool:
 
 
 def run_of_token(ledger: Ledger, run_id: str, token_sha256: str) -> RunState | None:
-    """The live run that a token belongs to."""
+    """The live run that a token belongs to. None where it runs on the machine a frozen workspace came from."""
+    if ledger.is_frozen:
+        return None
     run = ledger.find(RunState, run_id)
     if run is None or not run.is_live() or run.token_sha256 != token_sha256:
         return None

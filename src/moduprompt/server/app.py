@@ -12,7 +12,7 @@ from moduprompt.domain.deciders import VIEWS
 from moduprompt.protocol import Code, ErrorObject, Refused, misfit, missing, refusal, to_error
 from moduprompt.server.desk import Desk
 from moduprompt.server.replies import BodyTooLarge, error_response, to_refusal, trace_of
-from moduprompt.server.routes import artifacts, board, commands, daemon, events, reads, runs, schemas
+from moduprompt.server.routes import artifacts, board, bundles, commands, daemon, events, reads, runs, schemas
 from moduprompt.storage.port import StorageFailed
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,8 @@ def fixed_routes() -> list[Route]:
         Route("/v1/events/stream", events.stream_sse),
         Route("/v1/events/stream-ndjson", events.stream_ndjson),
         Route("/v1/log/head", events.log_head),
+        Route("/v1/log/export", bundles.export_log),
+        Route("/v1/log/import", bundles.import_log, methods=["POST"]),
         Route("/v1/board", board.board),
         Route("/v1/artifacts/{ref}", artifacts.artifact),
         Route("/v1/runs/{id}/output", runs.output),

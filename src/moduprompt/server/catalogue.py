@@ -60,6 +60,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     query: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     body: Kind | None = None
+    body_media_type: str = "application/json"
     answer: Kind | None = None
     shape: Shape = "one"
     media_type: str = "application/json"
@@ -112,6 +113,20 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         summary="Where a log stands",
         query=("workspace_id",),
         requires=("workspace_id",),
+        answer=LogHead,
+    ),
+    Operation(
+        path="/v1/log/export",
+        summary="A workspace as a bundle for another machine",
+        query=("workspace_id",),
+        requires=("workspace_id",),
+        media_type="application/x-tar",
+    ),
+    Operation(
+        method="post",
+        path="/v1/log/import",
+        summary="Import a bundle; the workspace is frozen until it is adopted",
+        body_media_type="application/octet-stream",
         answer=LogHead,
     ),
     Operation(

@@ -94,6 +94,8 @@ def _operation(op: Operation, refers_to: dict[Kind, Schema]) -> Schema:
         many: Schema = {"type": "array", "items": body, "maxItems": BATCH_MAX}
         schema = body if op.shape == "one" else _object(commands=many)
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    elif op.method == "post":
+        described["requestBody"] = {"required": True, "content": {op.body_media_type: {}}}
     if op.is_open:
         described["security"] = []
     return described

@@ -35,6 +35,7 @@ class LogHead(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     head_hash: str
     state_hash: str
+    is_frozen: bool = False
 
 
 class BodyTooLarge(Exception):

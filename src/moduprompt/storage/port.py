@@ -60,19 +60,27 @@ class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a workspace's log ends. `epoch` fences writers."""
+    """Where a workspace's log ends. `epoch` fences writers.
+
+    `imported_to` is how far the log reaches of one that came from elsewhere. A longer log was adopted.
+    """
 
     workspace_id: WorkspaceId
     seq: int
     head_hash: str
     epoch: int
+    imported_to: int | None = None
+
+    def is_whole(self) -> bool:
+        """Whether its import, if there was one, is finished."""
+        return self.imported_to is None or self.seq >= self.imported_to
 
 
 class Append(msgspec.Struct, frozen=True, kw_only=True):
     """What one workspace gets in a batch: `events` follow `expected_seq` without a gap.
 
     A workspace that does not exist is made by the append at sequence 0 in epoch 1, so
-    that it comes to be together with its first event.
+    that it comes to be together with its first event. `imported_to` is given by imports alone.
     """
 
     workspace_id: WorkspaceId
@@ -81,6 +89,7 @@ class Append(msgspec.Struct, frozen=True, kw_only=True):
     head_hash: str
     events: tuple[StoredEvent, ...]
     keys: tuple[KeyRow, ...] = ()
+    imported_to: int | None = None
 
 
 def assert_follows(part: Append) -> None:

@@ -26,6 +26,7 @@ from moduprompt.domain.project.events import (
 )
 from moduprompt.domain.user.events import UserFact
 from moduprompt.domain.workspace.events import (
+    WorkspaceAdopted,
     WorkspaceArchived,
     WorkspaceCreated,
     WorkspaceFact,
@@ -60,6 +61,8 @@ def workspace_sentence(event: WorkspaceFact) -> str:
             return f"is now called {plain(event.name)}"
         case WorkspaceArchived():
             return "takes no further work"
+        case WorkspaceAdopted():
+            return "goes on here; what ran elsewhere is lost"
         case _:
             assert_never(event)
 

@@ -19,12 +19,16 @@ from moduprompt.domain.session.events import (
     SessionWorktreeAttached,
 )
 from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.workspace.events import WorkspaceAdopted
 from moduprompt.domain.worktree.events import WriterReleased
 from moduprompt.domain.worktree.state import WorktreeState
 
 
 def react(event: Event, world: World, context: Context) -> list[Event]:
-    """The first run starts when its place is there; the writer's lease ends with the run."""
+    """The first run starts when its place is there; the writer's lease ends with the run.
+
+    The runs of a workspace that is adopted have their keepers elsewhere: here they are lost.
+    """
     match event:
         case SessionWorktreeAttached():
             return _begin(event.session_id, world, context)
@@ -38,6 +42,8 @@ def react(event: Event, world: World, context: Context) -> list[Event]:
             return _answered(event, world)
         case RunExited() | RunLost():
             return _ended(event, world)
+        case WorkspaceAdopted():
+            return _left_behind(world)
         case _:
             return []
 
@@ -92,6 +98,11 @@ def _ended(event: RunExited | RunLost, world: World) -> list[Event]:
         if each.is_placed
     ]
     return [*_released(session, world), *doubtful]
+
+
+def _left_behind(world: World) -> list[Event]:
+    evidence = "it ran where the workspace was before it was adopted here"
+    return [RunLost(run_id=run.run_id, evidence=evidence) for run in world.every(RunState) if run.is_live()]
 
 
 def _released(session: SessionState, world: World) -> list[Event]:

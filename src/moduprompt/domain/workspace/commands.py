@@ -33,4 +33,15 @@ class ArchiveWorkspace(Command, frozen=True, kw_only=True):
     key: ClassVar[str | None] = "workspace_id"
 
 
-WorkspaceCommand: TypeAlias = CreateWorkspace | RenameWorkspace | ArchiveWorkspace
+class AdoptWorkspace(Command, frozen=True, kw_only=True):
+    """Take over a workspace that was imported: it belongs to whoever says so, and work in it goes on.
+
+    What ran elsewhere is lost to this daemon. Until then the workspace is frozen and takes no other order.
+    """
+
+    wire: ClassVar[str] = "workspace.adopt"
+    kind: ClassVar[str] = "workspace"
+    key: ClassVar[str | None] = "workspace_id"
+
+
+WorkspaceCommand: TypeAlias = CreateWorkspace | RenameWorkspace | ArchiveWorkspace | AdoptWorkspace

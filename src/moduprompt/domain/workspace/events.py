@@ -38,4 +38,12 @@ class WorkspaceArchived(WorkspaceEvent, frozen=True, kw_only=True):
     wire: ClassVar[str] = "workspace.archived"
 
 
-WorkspaceFact: TypeAlias = WorkspaceCreated | WorkspaceRenamed | WorkspaceArchived
+class WorkspaceAdopted(WorkspaceEvent, frozen=True, kw_only=True):
+    """It was imported, and goes on here under this owner; what ran elsewhere is lost."""
+
+    wire: ClassVar[str] = "workspace.adopted"
+
+    owner_id: Id[UserId]
+
+
+WorkspaceFact: TypeAlias = WorkspaceCreated | WorkspaceRenamed | WorkspaceArchived | WorkspaceAdopted

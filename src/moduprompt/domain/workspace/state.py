@@ -1,6 +1,8 @@
 """A workspace's state.
 
 (none) ── created ──→ active ── archived ──→ archived
+
+One that was imported is frozen until it is adopted; that stands beside the log, so no status says it.
 """
 
 from typing import Literal, TypeAlias, assert_never
@@ -9,6 +11,7 @@ from msgspec.structs import replace
 
 from moduprompt.domain.decider import State
 from moduprompt.domain.workspace.events import (
+    WorkspaceAdopted,
     WorkspaceArchived,
     WorkspaceCreated,
     WorkspaceFact,
@@ -38,5 +41,7 @@ def evolve(own: WorkspaceState | None, event: WorkspaceFact) -> WorkspaceState:
             return replace(own, name=event.name)
         case WorkspaceArchived():
             return replace(own, status="archived")
+        case WorkspaceAdopted():
+            return replace(own, owner_id=event.owner_id)
         case _:
             assert_never(event)

@@ -2,7 +2,12 @@
 
 from moduprompt.domain.decider import Event
 from moduprompt.domain.item import Item, Rows, Stamp, View, revised
-from moduprompt.domain.workspace.events import WorkspaceArchived, WorkspaceCreated, WorkspaceRenamed
+from moduprompt.domain.workspace.events import (
+    WorkspaceAdopted,
+    WorkspaceArchived,
+    WorkspaceCreated,
+    WorkspaceRenamed,
+)
 
 
 class WorkspaceItem(Item, frozen=True, kw_only=True):
@@ -35,6 +40,8 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
         rows.put(revised(row, stamp, name=event.name))
     elif isinstance(event, WorkspaceArchived):
         rows.put(revised(row, stamp, status="archived"))
+    elif isinstance(event, WorkspaceAdopted):
+        rows.put(revised(row, stamp, owner_id=event.owner_id))
 
 
 VIEW = View(name="workspaces", version=1, collections=(("workspaces", WorkspaceItem),), fold=fold)

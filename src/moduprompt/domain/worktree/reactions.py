@@ -5,6 +5,7 @@ The lease goes to sessions that are open only, so that it always has an end.
 """
 
 from moduprompt.domain.decider import Context, Event, World
+from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.project.state import ProjectState
 from moduprompt.domain.session.events import (
     SessionClosed,
@@ -14,6 +15,8 @@ from moduprompt.domain.session.events import (
     SessionWorktreeDetached,
 )
 from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.workspace.events import WorkspaceAdopted
+from moduprompt.domain.worktree.commands import Operation
 from moduprompt.domain.worktree.events import (
     WorktreeCreated,
     WorktreeDeleted,
@@ -36,8 +39,35 @@ def react(event: Event, world: World, context: Context) -> list[Event]:
             return _give_up(event, world) if event.operation == "create" else []
         case WorktreeDeleted():
             return _detach(event, world)
+        case WorkspaceAdopted():
+            return _left_behind(world)
         case _:
             return []
+
+
+def _left_behind(world: World) -> list[Event]:
+    """What was under way elsewhere ends there: no path of another machine is touched on this one."""
+    reason = "the workspace was adopted here before it was done"
+    return [
+        WorktreeFailed(
+            worktree_id=tree.worktree_id, operation=operation, failure=FailureClass.LOST, reason=reason
+        )
+        for tree in world.every(WorktreeState)
+        for operation in _under_way(tree)
+    ]
+
+
+def _under_way(tree: WorktreeState) -> tuple[Operation, ...]:
+    match tree.status:
+        case "requested":
+            return ("create",)
+        case "deleting":
+            return ("delete",)
+        case "ready":
+            committing: tuple[Operation, ...] = () if tree.commit_message is None else ("commit",)
+            return committing if tree.merge_into is None else (*committing, "merge")
+        case _:
+            return ()
 
 
 def _request(event: SessionSpawned | SessionForked, world: World, context: Context) -> list[Event]:

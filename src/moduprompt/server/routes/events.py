@@ -63,6 +63,7 @@ async def log_head(request: Request) -> Response:
             seq=ledger.seq,
             head_hash=ledger.head_hash,
             state_hash=ledger.state_hash(),
+            is_frozen=ledger.is_frozen,
         )
     )
 

@@ -30,6 +30,7 @@ class MemoryLog:
         """All of it or nothing."""
         self._check(batch)
         for part in batch:
+            before = self._heads.get(part.workspace_id)
             self._events.setdefault(part.workspace_id, []).extend(part.events)
             for row in part.keys:
                 self._keys[part.workspace_id, row.actor, row.key] = row
@@ -38,6 +39,7 @@ class MemoryLog:
                 seq=part.expected_seq + len(part.events),
                 head_hash=part.head_hash,
                 epoch=part.epoch,
+                imported_to=part.imported_to or (before.imported_to if before else None),
             )
 
     def _check(self, batch: Sequence[Append]) -> None:

@@ -76,11 +76,17 @@ class SqliteLog:
     async def heads(self) -> list[Head]:
         """All workspaces."""
         rows = await self._reading.run(
-            lambda: self._read.select(self._sql["heads"], (), row=tuple[str, int, str, int])
+            lambda: self._read.select(self._sql["heads"], (), row=tuple[str, int, str, int, int | None])
         )
         return [
-            Head(workspace_id=WorkspaceId(id_), seq=seq, head_hash=head_hash, epoch=epoch)
-            for id_, seq, head_hash, epoch in rows
+            Head(
+                workspace_id=WorkspaceId(id_),
+                seq=seq,
+                head_hash=head_hash,
+                epoch=epoch,
+                imported_to=imported_to,
+            )
+            for id_, seq, head_hash, epoch, imported_to in rows
         ]
 
     async def read(self, workspace_id: WorkspaceId, *, after: int, limit: int) -> list[StoredEvent]:
@@ -135,7 +141,7 @@ class SqliteLog:
         assert_follows(part)
         ws = self._numbers.get(part.workspace_id) or self._number(part)
         seq = part.expected_seq + len(part.events)
-        bindings = (seq, part.head_hash, ws, part.expected_seq, part.epoch)
+        bindings = (seq, part.head_hash, part.imported_to, ws, part.expected_seq, part.epoch)
         if not self._write.select(self._sql["move_head"], bindings, row=tuple[int]):
             raise HeadMoved(f"workspace {part.workspace_id} is not at {part.expected_seq} in this epoch")
         events = ((ws, e.seq, e.subject_id, e.data) for e in part.events)
@@ -156,12 +162,14 @@ class SqliteLog:
         with self._write.transaction():
             self._write.write(self._sql["add_workspace"], (workspace_id, first_hash(workspace_id)))
             rows = self._write.select(
-                self._sql["next_epoch"], (workspace_id,), row=tuple[int, str, int, str, int]
+                self._sql["next_epoch"], (workspace_id,), row=tuple[int, str, int, str, int, int | None]
             )
         assert rows, "BUG: a workspace that was just added has a head"
-        ws, _, seq, head_hash, epoch = rows[0]
+        ws, _, seq, head_hash, epoch, imported_to = rows[0]
         self._numbers[workspace_id] = ws
-        return Head(workspace_id=workspace_id, seq=seq, head_hash=head_hash, epoch=epoch)
+        return Head(
+            workspace_id=workspace_id, seq=seq, head_hash=head_hash, epoch=epoch, imported_to=imported_to
+        )
 
     def _close_writer(self) -> None:
         self._write.checkpoint()

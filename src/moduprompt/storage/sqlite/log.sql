@@ -5,13 +5,14 @@ INSERT INTO workspaces (id, seq, head_hash, epoch) VALUES (?, 0, ?, 0) ON CONFLI
 INSERT INTO workspaces (id, seq, head_hash, epoch) VALUES (?, 0, ?, 1) ON CONFLICT (id) DO NOTHING RETURNING ws;
 
 -- name: next_epoch
-UPDATE workspaces SET epoch = epoch + 1 WHERE id = ? RETURNING ws, id, seq, head_hash, epoch;
+UPDATE workspaces SET epoch = epoch + 1 WHERE id = ? RETURNING ws, id, seq, head_hash, epoch, imported_to;
 
 -- name: heads
-SELECT id, seq, head_hash, epoch FROM workspaces ORDER BY ws;
+SELECT id, seq, head_hash, epoch, imported_to FROM workspaces ORDER BY ws;
 
 -- name: move_head
-UPDATE workspaces SET seq = ?, head_hash = ? WHERE ws = ? AND seq = ? AND epoch = ? RETURNING ws;
+UPDATE workspaces SET seq = ?, head_hash = ?, imported_to = coalesce(?, imported_to)
+WHERE ws = ? AND seq = ? AND epoch = ? RETURNING ws;
 
 -- name: add_event
 INSERT INTO events (ws, seq, subject, data) VALUES (?, ?, ?, ?);

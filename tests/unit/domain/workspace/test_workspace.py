@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from moduprompt.domain.project.commands import CreateProject
+from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.commands import SpawnSession
 from moduprompt.domain.task.commands import CreateTask
-from moduprompt.domain.workspace.commands import ArchiveWorkspace, CreateWorkspace, RenameWorkspace
-from moduprompt.domain.workspace.events import WorkspaceArchived, WorkspaceCreated, WorkspaceRenamed
+from moduprompt.domain.workspace.commands import (
+    AdoptWorkspace,
+    ArchiveWorkspace,
+    CreateWorkspace,
+    RenameWorkspace,
+)
+from moduprompt.domain.workspace.events import (
+    WorkspaceAdopted,
+    WorkspaceArchived,
+    WorkspaceCreated,
+    WorkspaceRenamed,
+)
 from moduprompt.domain.workspace.view import WorkspaceItem
 from moduprompt.domain.worktree.commands import CreateWorktree
+from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import SYSTEM_WORKSPACE, UserId, WorkspaceId
-from tests.support.domain import KERNEL, OWNER, WORKSPACE, Scene
-from tests.support.stories import AGENT, a_project
+from tests.support.domain import KERNEL, OTHER, OWNER, WORKSPACE, Scene
+from tests.support.stories import AGENT, a_project, a_waiting_session, a_working_session, its_run, its_tree
 
 CREATED = WorkspaceCreated(workspace_id=WORKSPACE, name="home", owner_id=UserId(OWNER.id))
 
@@ -77,3 +89,36 @@ def test_a_workspace_is_shown_as_it_stands() -> None:
     scene.when(ArchiveWorkspace(workspace_id=WORKSPACE))
     row = scene.row(WorkspaceItem, WORKSPACE)
     assert (row.name, row.status, row.version, row.owner_id) == ("house", "archived", 3, OWNER.id)
+
+
+def test_a_frozen_workspace_belongs_to_whoever_adopts_it() -> None:
+    scene = Scene().given(CREATED)
+    scene.is_frozen = True
+    scene.when(AdoptWorkspace(workspace_id=WORKSPACE), actor=OTHER).then(
+        WorkspaceAdopted(workspace_id=WORKSPACE, owner_id=UserId(OTHER.id))
+    )
+    assert scene.row(WorkspaceItem, WORKSPACE).owner_id == OTHER.id
+
+
+def test_a_workspace_that_is_not_frozen_is_adopted_already() -> None:
+    Scene().given(CREATED).when(AdoptWorkspace(workspace_id=WORKSPACE), actor=OTHER).then_nothing()
+
+
+def test_a_frozen_workspace_is_adopted_by_users_only() -> None:
+    scene = Scene().given(CREATED)
+    scene.is_frozen = True
+    scene.when(AdoptWorkspace(workspace_id=WORKSPACE), actor=KERNEL).refused("owner_is_no_user")
+
+
+def test_what_was_under_way_elsewhere_ends_with_the_adoption() -> None:
+    scene = Scene().given(CREATED)
+    project_id = a_project(scene)
+    run_id = its_run(scene, a_working_session(scene, project_id))
+    tree_id = its_tree(scene, a_waiting_session(scene, project_id))
+    scene.is_frozen = True
+
+    scene.when(AdoptWorkspace(workspace_id=WORKSPACE))
+
+    assert scene.state(RunState, run_id).status == "lost"
+    assert scene.state(WorktreeState, tree_id).status == "failed"
+    assert scene.intents() == []

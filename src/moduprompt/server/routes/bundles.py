@@ -1,0 +1,86 @@
+"""Workspaces as files: out of this daemon, and into it. Users only: a bundle holds all there is."""
+
+from collections.abc import AsyncGenerator
+from tempfile import TemporaryFile
+from typing import BinaryIO, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from moduprompt.protocol import Code, Refused, refusal, too_large
+from moduprompt.server.desk import actor_of, desk_of
+from moduprompt.server.replies import BodyTooLarge, LogHead, to_json
+from moduprompt.server.routes.parameters import check_names, entered
+
+BUNDLE_BYTES_MAX: Final = (
+    8 * 1024**3
+)  # what one entry of a bundle can hold; a larger one needs another format
+CHUNK: Final = 1024 * 1024  # of a bundle on its way
+TAR: Final = "application/x-tar"
+
+
+async def export_log(request: Request) -> Response:
+    """`GET /v1/log/export?workspace_id=`: written whole before the first byte is sent, so it is never cut short."""
+    await _enter_as_user(request)
+    check_names(request, "workspace_id")
+    desk = desk_of(request)
+    ledger = await entered(request, await actor_of(request))
+    body = TemporaryFile(dir=desk.data_dir)  # noqa: SIM115 - it lives as long as the answer
+    try:
+        seq = desk.kernel.feed.head(ledger.workspace_id)
+        bundled = await desk.kernel.transfer.export(ledger.workspace_id, seq=seq, body=body)
+        size = len(bundled.head) + body.tell()
+    except BaseException:
+        body.close()
+        raise
+    headers = {"Content-Length": str(size), "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+    return StreamingResponse(_sent(bundled.head, body), media_type=TAR, headers=headers)
+
+
+async def import_log(request: Request) -> Response:
+    """`POST /v1/log/import`: checked to its last byte before anything of it is written."""
+    await _enter_as_user(request)
+    check_names(request)
+    desk = desk_of(request)
+    with TemporaryFile(dir=desk.data_dir) as file:
+        await _receive(request, file)
+        ledger = await desk.kernel.transfer.take_in(file)
+    return to_json(
+        LogHead(
+            workspace_id=ledger.workspace_id,
+            seq=ledger.seq,
+            head_hash=ledger.head_hash,
+            state_hash=ledger.state_hash(),
+            is_frozen=ledger.is_frozen,
+        )
+    )
+
+
+async def _enter_as_user(request: Request) -> None:
+    if (await actor_of(request)).kind != "user":
+        raise Refused(
+            refusal(
+                Code.POLICY_DENIED,
+                "whole workspaces are moved by users only",
+                details={"decided_by": "default_rights"},
+            )
+        )
+
+
+async def _receive(request: Request, file: BinaryIO) -> None:
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > BUNDLE_BYTES_MAX:
+            raise BodyTooLarge(too_large(size, BUNDLE_BYTES_MAX))
+        await run_in_threadpool(file.write, chunk)
+    file.flush()
+
+
+async def _sent(head: bytes, body: BinaryIO) -> AsyncGenerator[bytes]:
+    with body:
+        yield head
+        body.seek(0)
+        while data := await run_in_threadpool(body.read, CHUNK):
+            yield data
