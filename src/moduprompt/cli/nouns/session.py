@@ -87,9 +87,7 @@ async def _fork(call: Call) -> None:
         session_id=SessionId(item.id),
         name=words.text("name"),
         mode=MODES[words.text("mode")],
-        agent=_agent(call)
-        if words.maybe("agent") or words.maybe("script") or words.program()
-        else None,
+        agent=_agent(call) if words.maybe("agent") or words.maybe("script") or words.program() else None,
         prompt=_text(words.maybe("prompt")),
         branch=words.maybe("branch"),
     )
