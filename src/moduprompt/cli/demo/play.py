@@ -23,7 +23,7 @@ from moduprompt.domain.decider import Command
 from moduprompt.domain.run.view import RunItem
 from moduprompt.domain.session.commands import AgentSpec, ForkSession, SpawnSession
 from moduprompt.domain.session.view import SessionItem
-from moduprompt.domain.task.commands import AdvanceStage, AssignTask, CreateTask, StartTask
+from moduprompt.domain.task.commands import AdvanceStage, CreateTask, StartTask
 from moduprompt.domain.task.view import TaskItem
 from moduprompt.domain.worktree.commands import CommitWorktree
 from moduprompt.domain.worktree.view import WorktreeItem
@@ -87,7 +87,6 @@ class Play:
             )
         )
         builder = await self._spawn("builder", task_id=task_id, parent=None)
-        await self._order(AssignTask(workspace_id=cast.workspace_id, task_id=task_id, session_id=builder))
         await self._order(StartTask(workspace_id=cast.workspace_id, task_id=task_id))
         if cast.program:
             await self._reached(

@@ -18,6 +18,7 @@ STOP_S: Final = 30.0  # the daemon drains: queued commands are decided, streams 
 
 
 async def _start(call: Call) -> None:
+    _refuse_in_run(call)
     found = await find(call.config)
     if found is not None and found.ready.status == "ready":
         call.show(encode(found.ready), f"the daemon runs already (pid {found.ready.pid})")
@@ -28,6 +29,7 @@ async def _start(call: Call) -> None:
 
 
 async def _stop(call: Call) -> None:
+    _refuse_in_run(call)
     found = await find(call.config)
     if found is None:
         call.show(encode({"stopped": False}), "no daemon runs here")
@@ -45,10 +47,25 @@ async def _stop(call: Call) -> None:
 
 
 async def _status(call: Call) -> None:
+    if call.is_in_run:
+        ready = await (await call.client()).ready()
+        call.show(encode(ready), to_paragraph(f"the daemon is {ready.status}", [("version", ready.version)]))
+        return
     found = await find(call.config)
     if found is None:
         raise no_daemon(call.config)
     call.show(encode(found.ready), _described(call, found, f"the daemon is {found.ready.status}"))
+
+
+def _refuse_in_run(call: Call) -> None:
+    """A session speaks through its own socket; the daemon is its owner's to start and to stop."""
+    if call.is_in_run:
+        raise failed(
+            Code.POLICY_DENIED,
+            "a session may neither start nor stop the daemon",
+            hint="ask the workspace's owner",
+            details={"decided_by": "default_rights"},
+        )
 
 
 async def _until_gone(pid: int) -> None:
