@@ -1,4 +1,4 @@
-"""What follows for a task from gates, approvals, runs and worktrees."""
+"""What follows for a task from sessions, gates, approvals, runs and worktrees."""
 
 from moduprompt.domain.approval.events import ApprovalDenied
 from moduprompt.domain.approval.state import ApprovalState
@@ -9,9 +9,16 @@ from moduprompt.domain.gate.state import GateState
 from moduprompt.domain.run.decide import begin_run, unfit_to_run
 from moduprompt.domain.run.events import RunExited, RunLost, RunStatusObserved
 from moduprompt.domain.run.state import RunState
+from moduprompt.domain.session.events import SessionSpawned
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.task.attempts import failed_attempt, input_facts, is_waiting
-from moduprompt.domain.task.events import StageChanged, TaskCompleted, TaskStarted, TaskUnblocked
+from moduprompt.domain.task.events import (
+    StageChanged,
+    TaskAssigned,
+    TaskCompleted,
+    TaskStarted,
+    TaskUnblocked,
+)
 from moduprompt.domain.task.proposals import closed_gates, missing_requests, moved
 from moduprompt.domain.task.state import TaskState
 from moduprompt.domain.worktree.decide import merge_request, merge_target
@@ -30,6 +37,8 @@ def react(event: Event, world: World, context: Context) -> list[Event]:
             return _denied(event, world, context)
         case StageChanged():
             return _entered(event, world, context)
+        case SessionSpawned():
+            return _taken(event, world)
         case TaskStarted():
             return _tried_again(event, world, context)
         case WorktreeMerged() | WorktreeFailed():
@@ -40,6 +49,14 @@ def react(event: Event, world: World, context: Context) -> list[Event]:
             return _ended(event, world, context)
         case _:
             return []
+
+
+def _taken(event: SessionSpawned, world: World) -> list[Event]:
+    """The first session that is made for a task makes its result; others help."""
+    own = world.find(TaskState, event.task_id) if event.task_id else None
+    if own is None or own.session_id is not None or not own.is_open() or own.project_id != event.project_id:
+        return []
+    return [TaskAssigned(task_id=own.task_id, session_id=event.session_id)]
 
 
 def _gate_opened(event: GateSatisfied, world: World) -> list[Event]:
