@@ -1,42 +1,37 @@
-"""`mpctl log`: the stored bytes themselves, and the proof that they hold.
-
-`verify` needs nothing but the bytes: it follows the hash chain, counts the sequences,
-folds everything from zero with the code that decisions are made on, and compares head and
-state with what the daemon says of itself.
-"""
+"""`mpctl log`: the stored bytes themselves, the proof that they hold, and their way to another machine."""
 
 import argparse
+import os
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from moduprompt.cli.call import Call
-from moduprompt.cli.faults import CallFailed, failed
+from moduprompt.cli.faults import failed
 from moduprompt.cli.lookup import workspace_of
-from moduprompt.cli.printing import print_json
+from moduprompt.cli.printing import print_bytes, print_json
 from moduprompt.cli.progress import waiting_for
+from moduprompt.cli.proof import PAGE, Verified, verify_file, verify_log
 from moduprompt.cli.verbs import Verb, whole
-from moduprompt.client import Client, LogHead
-from moduprompt.domain.registry import UnreadableEvent
-from moduprompt.kernel.ledger import ChainBroken, Ledger
 from moduprompt.protocol import SYSTEM_WORKSPACE, Code, WorkspaceId, decode_event, encode
-from moduprompt.storage.hashing import first_hash
-from moduprompt.storage.port import Head, StoredEvent
-
-PAGE: Final = 500  # of one request; half a megabyte of ordinary events
-
-
-class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """A workspace's log that holds."""
-
-    workspace_id: WorkspaceId
-    name: str
-    seq: int
-    head_hash: str
-    state_hash: str
 
 
 async def _verify(call: Call) -> None:
+    # With --db the file itself is meant: what is wrong with it may keep a daemon from starting.
+    named = call.words.maybe("file") or call.words.maybe("db")
+    verified = verify_file(Path(named)) if named else await _verify_daemon(call)
+    lines = [f"{each.name}: {each.seq} events, chain and state hold ({each.head_hash})" for each in verified]
+    total = sum(each.seq for each in verified)
+    call.show(
+        encode({"verified": verified}),
+        "\n".join([*lines, f"the log holds: {total} events in {len(verified)} workspaces"]),
+    )
+
+
+async def _verify_daemon(call: Call) -> list[Verified]:
     client = await call.client()
     named = {SYSTEM_WORKSPACE: "system"}
     if call.words.maybe("workspace") or call.environ.get("MP_WORKSPACE"):
@@ -48,71 +43,78 @@ async def _verify(call: Call) -> None:
     for workspace_id, name in named.items():
         async with waiting_for(f"reading the log of {name}"):
             verified.append(await verify_log(client, workspace_id, name=name))
-    lines = [f"{each.name}: {each.seq} events, chain and state hold ({each.head_hash})" for each in verified]
-    total = sum(each.seq for each in verified)
-    call.show(
-        encode({"verified": verified}),
-        "\n".join([*lines, f"the log holds: {total} events in {len(verified)} workspaces"]),
-    )
+    return verified
 
 
 async def _show(call: Call) -> None:
     client = await call.client()
     workspace_id = await workspace_of(call)
+    is_pretty = call.words.is_set("pretty")
     after, left = call.words.number("start"), call.words.number("limit")
     while left > 0:
         page = await client.read_events(workspace_id, from_=after, limit=min(PAGE, left), raw=True)
         for data in page.items:
-            print_json(bytes(data))
+            if is_pretty:
+                print_bytes(msgspec.json.format(bytes(data), indent=2) + b"\n")
+            else:
+                print_json(bytes(data))
         if not page.items:
             return
         left -= len(page.items)
         after = decode_event(page.items[-1]).seq_global
 
 
-async def verify_log(client: Client, workspace_id: WorkspaceId, *, name: str) -> Verified:
-    """Replay one workspace from zero. Raises CallFailed that names the first event that does not fit."""
-    head = await client.log_head(workspace_id)
-    ledger = Ledger(Head(workspace_id=workspace_id, seq=0, head_hash=first_hash(workspace_id), epoch=0))
-    while ledger.seq < head.seq:
-        limit = min(PAGE, head.seq - ledger.seq)
-        page = await client.read_events(workspace_id, from_=ledger.seq, limit=limit, raw=True)
-        if not page.items:
-            raise _broken(f"workspace {workspace_id}: the log ends at {ledger.seq}, its head is {head.seq}")
-        for data in page.items:
-            _take(ledger, bytes(data))
-    _compare(ledger, head)
-    return Verified(
-        workspace_id=workspace_id,
-        name=name,
-        seq=ledger.seq,
-        head_hash=ledger.head_hash,
-        state_hash=ledger.state_hash(),
+async def _export(call: Call) -> None:
+    client, workspace_id = await call.client(), await workspace_of(call)
+    path = Path(call.words.text("file"))
+    async with waiting_for("exporting"), aclosing(client.export_log(workspace_id)) as pieces:
+        size = await _write_whole(path, pieces)
+    (bundled,) = verify_file(path)
+    told = {"file": str(path), "bytes": size, "verified": [bundled]}
+    call.show(
+        encode(told), f"{bundled.name}: {bundled.seq} events and their artifacts are in {path} ({size} bytes)"
     )
 
 
-def _take(ledger: Ledger, data: bytes) -> None:
+async def _import(call: Call) -> None:
+    path = _existing(call.words.text("file"))
+    client = await call.client()
+    async with waiting_for("importing"):
+        head = await client.import_log(path)
+    call.show(
+        encode(head),
+        f"workspace {head.workspace_id} is here with {head.seq} events, and frozen\n"
+        f"next: mpctl workspace adopt {head.workspace_id}",
+    )
+
+
+def _existing(text: str) -> Path:
+    if not Path(text).is_file():
+        raise failed(Code.NOT_FOUND, f"{text} is no file", hint="name what `mpctl log export` wrote")
+    return Path(text)
+
+
+async def _write_whole(path: Path, pieces: AsyncIterator[bytes]) -> int:
+    """The file appears when all of it is there; only its owner may read it. Gives its size."""
+    part, size = path.with_name(f"{path.name}.part"), 0
     try:
-        ledger.replay(StoredEvent(seq=ledger.seq + 1, subject_id="", data=data))
-    except (ChainBroken, UnreadableEvent, msgspec.DecodeError, ValueError) as fault:
-        where = f"workspace {ledger.workspace_id}, event {ledger.seq + 1}"
-        raise _broken(f"{where}: {fault}") from fault
-
-
-def _compare(ledger: Ledger, head: LogHead) -> None:
-    where = f"workspace {ledger.workspace_id} at {ledger.seq}"
-    if ledger.head_hash != head.head_hash:
-        raise _broken(f"{where}: the last bytes hash to {ledger.head_hash}, the head says {head.head_hash}")
-    if ledger.state_hash() != head.state_hash:
-        raise _broken(
-            f"{where}: the replay arrives at state {ledger.state_hash()}, the daemon is at {head.state_hash}"
-        )
-
-
-def _broken(message: str) -> CallFailed:
-    return failed(
-        Code.UNKNOWN, message, hint="stop the daemon and keep a copy of its data before anything else"
-    )
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            async for piece in pieces:
+                size += file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as fault:
+        raise failed(
+            Code.VALIDATION_FAILED,
+            f"{path} can't be written: {fault.strerror or fault}",
+            hint="name a file in a folder of yours",
+            details={"reason": "not_writable", "path": str(path)},
+        ) from fault
+    finally:
+        part.unlink(missing_ok=True)
+    return size
 
 
 def _shown(parser: argparse.ArgumentParser) -> None:
@@ -120,6 +122,23 @@ def _shown(parser: argparse.ArgumentParser) -> None:
         "--from", dest="start", metavar="N", type=whole, default=0, help="after this sequence; default 0"
     )
     parser.add_argument("--limit", metavar="N", type=whole, default=1_000_000, help="at most so many")
+    parser.add_argument(
+        "--pretty", action="store_true", help="indented, for people; the hashes are of the bytes"
+    )
+
+
+def _written(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the bundle to write")
+
+
+def _read(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the bundle to read")
+
+
+def _verified(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", help="a bundle or a log.sqlite; no daemon is asked"
+    )
 
 
 VERBS: Final = (
@@ -127,7 +146,22 @@ VERBS: Final = (
         "verify",
         _verify,
         summary="replay every log from zero and compare",
-        more="Without --workspace: all workspaces, the system's too.",
+        arguments=_verified,
+        more="Without --workspace: all workspaces, the system's too. With FILE or --db: that file, as it lies there.",
+    ),
+    Verb(
+        "export",
+        _export,
+        summary="write a workspace into a file for another machine",
+        arguments=_written,
+        more="A tar archive: its events as they are stored, its artifacts, and what they must hash to.",
+    ),
+    Verb(
+        "import",
+        _import,
+        summary="take in a workspace that was exported",
+        arguments=_read,
+        more="It is frozen until it is adopted. A file that does not hold is refused whole.",
     ),
     Verb("show", _show, summary="print the stored bytes, one event a line", arguments=_shown),
 )

@@ -9,7 +9,12 @@ from moduprompt.cli.tables import Column, to_paragraph
 from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.verbs import Verb
 from moduprompt.client import first_event
-from moduprompt.domain.workspace.commands import ArchiveWorkspace, CreateWorkspace, RenameWorkspace
+from moduprompt.domain.workspace.commands import (
+    AdoptWorkspace,
+    ArchiveWorkspace,
+    CreateWorkspace,
+    RenameWorkspace,
+)
 from moduprompt.domain.workspace.events import WorkspaceCreated
 from moduprompt.domain.workspace.view import WorkspaceItem
 from moduprompt.protocol import SYSTEM_WORKSPACE, WorkspaceId
@@ -60,6 +65,12 @@ async def _archive(call: Call) -> None:
     call.answer(accepted, *to_sentences(accepted, item))
 
 
+async def _adopt(call: Call) -> None:
+    item = await find_item(call, WorkspaceItem, call.words.text("name"))
+    accepted = await call.submit(AdoptWorkspace(workspace_id=WorkspaceId(item.id)))
+    call.answer(accepted, *to_sentences(accepted, item))
+
+
 def _named(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="WORKSPACE", help="id or name")
 
@@ -83,4 +94,7 @@ VERBS: Final = (
     Verb("show", _show, summary="show one", arguments=_maybe_named),
     Verb("rename", _rename, summary="give it another name", arguments=_renamed),
     Verb("archive", _archive, summary="take no further work; everything stays readable", arguments=_named),
+    Verb(
+        "adopt", _adopt, summary="take over one that was imported; until then it is frozen", arguments=_named
+    ),
 )

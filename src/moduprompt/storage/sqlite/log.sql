@@ -10,6 +10,9 @@ UPDATE workspaces SET epoch = epoch + 1 WHERE id = ? RETURNING ws, id, seq, head
 -- name: heads
 SELECT id, seq, head_hash, epoch, imported_to FROM workspaces ORDER BY ws;
 
+-- name: ends
+SELECT id, seq, head_hash, epoch FROM workspaces ORDER BY ws;
+
 -- name: move_head
 UPDATE workspaces SET seq = ?, head_hash = ?, imported_to = coalesce(?, imported_to)
 WHERE ws = ? AND seq = ? AND epoch = ? RETURNING ws;
