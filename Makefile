@@ -8,8 +8,10 @@ WITH_PYTHON := sh scripts/with_python.sh
 BIN := .venv/bin
 PYTEST_ARGS ?= -n auto
 RUN_ARGS ?=
+SEED ?=
+ROUNDS ?= 10
 
-.PHONY: help run test smoke setup lint types contracts pytest golden bench clean
+.PHONY: help run test smoke setup lint types contracts pytest golden bench sim clean
 
 help: ## list the verbs
 	@echo "ModuPrompt. make VERB, where VERB is one of:"
@@ -50,6 +52,9 @@ golden: setup ## write the golden files again; read the diff before you commit i
 
 bench: setup ## run the benchmarks
 	@if [ -f bench/__main__.py ]; then $(BIN)/python -m bench; else echo "bench: no benchmarks yet"; fi
+
+sim: setup ## simulate crashes and power cuts with fresh seeds (ROUNDS=10), or one again (SEED=n)
+	@$(BIN)/python -m tests.support.simulation $(if $(SEED),$(SEED),--rounds $(ROUNDS))
 
 clean: ## remove what set-up and tests left in this folder; your data lie elsewhere and stay
 	@rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -1,0 +1,1 @@
+"""Proofs by simulation: a seed decides what happens, and what must hold does."""

@@ -1,0 +1,1 @@
+"""A whole kernel on a disk, a clock and a scheduler that a seed decides."""
