@@ -43,3 +43,13 @@ BEGIN SELECT RAISE(ABORT, 'idempotency keys live as long as the log'); END;
 
 CREATE TRIGGER keys_are_never_deleted BEFORE DELETE ON keys
 BEGIN SELECT RAISE(ABORT, 'idempotency keys live as long as the log'); END;
+
+-- A conflict resolved by REPLACE deletes without the triggers above; it never gets that far.
+CREATE TRIGGER events_are_never_replaced BEFORE INSERT ON events
+WHEN EXISTS (SELECT 1 FROM events WHERE ws = NEW.ws AND seq = NEW.seq)
+  OR EXISTS (SELECT 1 FROM events WHERE position = NEW.position)
+BEGIN SELECT RAISE(ABORT, 'the event log is append-only'); END;
+
+CREATE TRIGGER keys_are_never_replaced BEFORE INSERT ON keys
+WHEN EXISTS (SELECT 1 FROM keys WHERE ws = NEW.ws AND actor = NEW.actor AND key = NEW.key)
+BEGIN SELECT RAISE(ABORT, 'idempotency keys live as long as the log'); END;
