@@ -7,7 +7,7 @@ AnswerBroken Client ClientError CommandRefused Endpoint From ItemPage Limits Log
 RequestRefused Transport Unreachable Wanted collection_of envelopes first_event to_envelope to_typed
 """
 CALLS = """
-artifact batch close events follow_output frames get head list log_head page ping raw_page read
+artifact batch close events export_log follow_output frames get head import_log list log_head page ping raw_page read
 read_events ready run_output run_recording submit submit_raw
 """
 
