@@ -31,12 +31,13 @@ from moduprompt.config import Config, ConfigRefused, DaemonFile
 from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.item import View
 from moduprompt.domain.registry import UnreadableEvent
+from moduprompt.domain.run.state import RunState
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.git.hand import GitHand
 from moduprompt.effects.git.program import GitProgram
 from moduprompt.effects.observer import LocalObserver
 from moduprompt.effects.runner.adapters import SYSTEM_PATH, install_commands
-from moduprompt.effects.runner.hand import RunHand, Surroundings
+from moduprompt.effects.runner.hand import RunHand, Surroundings, free_keepers
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.terminals import LocalTerminals
 from moduprompt.effects.runner.typist import Typist
@@ -44,7 +45,7 @@ from moduprompt.kernel.clock import SystemClock, SystemMint
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ledger import ChainBroken
 from moduprompt.kernel.ports import Hand
-from moduprompt.protocol import EXIT_STATUS, Code, encode, to_timestamp
+from moduprompt.protocol import EXIT_STATUS, Code, RunId, encode, to_timestamp
 from moduprompt.server.app import build_app
 from moduprompt.server.desk import Desk
 from moduprompt.server.guard import LoopbackGuard
@@ -150,6 +151,8 @@ async def _serve(config: Config, environ: Mapping[str, str], *, draining: Callab
             await listener.open(tcp, LoopbackGuard(app))
         house.callback(config.daemon_file.unlink, missing_ok=True)
         _write_daemon_file(config, token=token, sockets=sockets)
+        freeing = asyncio.create_task(free_keepers(backend, _ended_runs(kernel)), name="free-keepers")
+        house.callback(freeing.cancel)
         log.info("daemon.ready", extra={"version": __version__, "socket": str(config.socket)})
         house.callback(log.info, "daemon.stopping")
         house.callback(kernel.feed.drain)
@@ -232,6 +235,11 @@ def _build_hands(
     )
     typist = Typist(backend, kernel, artifacts=artifacts, typed=runs.look_again)
     return runs, typist, GitHand(git, kernel, worktrees_dir=config.worktrees_dir)
+
+
+def _ended_runs(kernel: Kernel) -> list[RunId]:
+    ledgers = kernel.cabinet.ledgers()
+    return [run.run_id for ledger in ledgers for run in ledger.every(RunState) if not run.is_live()]
 
 
 def _make_runtime_folder(folder: Path) -> None:

@@ -79,11 +79,16 @@ class LocalObserver:
                 hint="give its full path, or put it on the PATH that the daemon was started with",
                 program=program,
             )
-        if agent.adapter == "scripted" and not Path(agent.argv[0]).is_file():
+        if agent.adapter == "scripted" and not _is_script(agent.argv[0]):
             return invalid(
                 "script_missing",
-                f"the script {agent.argv[0]} was not found",
+                f"the script {agent.argv[0]} was not found, or is no full path",
                 hint="give the full path of a script file; docs/scripted-agent.md describes it",
                 path=agent.argv[0],
             )
         return None
+
+
+def _is_script(path: str) -> bool:
+    """A relative path would mean another file here than where the session runs."""
+    return Path(path).is_absolute() and Path(path).is_file()

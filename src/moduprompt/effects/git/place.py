@@ -45,7 +45,8 @@ def require_folder(path: str) -> None:
     except (OSError, ValueError) as broken:
         raise refuse("path_missing", f"there is no {path!r}", path=path, hint="check the path") from broken
     if not stat.S_ISDIR(found.st_mode):
-        raise refuse("not_a_repository", f"{path} is a file, not a folder", path=path)
+        hint = "give the folder of a git repository"
+        raise refuse("not_a_repository", f"{path} is a file, not a folder", path=path, hint=hint)
 
 
 def require_utf8(path: str) -> None:

@@ -8,7 +8,7 @@ any point hears the same entries again and reports nothing twice.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -16,14 +16,16 @@ import msgspec
 
 from moduprompt.domain.decider import Intent
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.commands import ReportExited, ReportLost, ReportStarted, ReportStatus
+from moduprompt.domain.run.commands import ReportExited, ReportLost, ReportStatus
 from moduprompt.domain.run.intents import EndRun, KeepRun, ResizeTerminal
 from moduprompt.domain.session.commands import AgentSpec
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.adapters import AgentRefused, adapter_named, run_environment, to_request
+from moduprompt.effects.runner.reports import to_report
 from moduprompt.effects.runner.status import Seen, observe
+from moduprompt.keeper.keeper import SOCKET_NAME
 from moduprompt.kernel.ports import Clock
 from moduprompt.protocol import REASON_MAX, ArtifactRef, Refused, RunId, WorkspaceId
 from moduprompt.storage.port import StorageFailed
@@ -220,44 +222,21 @@ class RunHand:
             return False
         finally:
             looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            (end,) = await asyncio.gather(looking, return_exceptions=True)
+            if isinstance(end, Exception):  # without looks no prompt would be typed: say why
+                log.error("look.broke", exc_info=end, extra={"run_id": intent.run_id})
             self._answered.discard(intent.run_id)
         return False
 
     async def _take(self, intent: KeepRun, entry: port.Entry) -> bool:
         """Report what an entry means; whether it was the last word."""
-        key = f"run/{intent.run_id}/journal/{entry.number}"
         said = entry.report
-        if isinstance(said, port.Started):
-            started = ReportStarted(
-                workspace_id=intent.workspace_id,
-                run_id=intent.run_id,
-                pid=said.pid,
-                start_time=said.start_time,
-            )
-            await report(self._reporter, started, key=key)
-        elif isinstance(said, port.StartFailed):
-            failed = ReportExited(
-                workspace_id=intent.workspace_id,
-                run_id=intent.run_id,
-                how="not_started",
-                failure=FailureClass(said.failure),
-                reason=said.message[:REASON_MAX],
-            )
-            await report(self._reporter, failed, key=key)
-        elif isinstance(said, port.Exited):
-            ended = ReportExited(
-                workspace_id=intent.workspace_id,
-                run_id=intent.run_id,
-                how=said.how,
-                code=said.code,
-                signal=said.signal,
-                reason=said.reason[:REASON_MAX] if said.reason else None,
-                output_bytes=said.output_bytes,
-                leftovers=len(said.survivors),
-                recording=await self._keep_recording(intent.run_id),
-            )
-            await report(self._reporter, ended, key=key)
+        recording = await self._keep_recording(intent.run_id) if isinstance(said, port.Exited) else None
+        reported = to_report(intent, entry, recording=recording)
+        if reported is not None:
+            await report(self._reporter, reported.command, key=reported.key)
+        if isinstance(said, port.InputApplied):
+            self.look_again(intent.run_id)
         return isinstance(said, port.StartFailed | port.Exited)
 
     async def _keep_recording(self, run_id: str) -> ArtifactRef | None:
@@ -322,3 +301,21 @@ class RunHand:
                 return "unknown"
         is_settled = isinstance(answer, port.Done) or answer.code == "not_running"
         return "asked" if is_settled else "unknown"
+
+
+async def free_keepers(backend: port.Backend, ended: Iterable[RunId]) -> int:
+    """Let go of keepers whose runs' ends are known: a daemon that died between knowing and
+    acknowledging left them waiting. Gives how many were freed."""
+    freed = 0
+    for run_id in ended:
+        if not (backend.run_dir(run_id) / SOCKET_NAME).is_socket():
+            continue
+        found = await backend.dial(run_id)
+        if isinstance(found, port.Gone | port.Unreachable):
+            continue
+        async with found as link:
+            with contextlib.suppress(port.LinkClosedError):
+                if link.welcome.state in ("exited", "start_failed"):
+                    await link.ack(link.welcome.journal_last)
+                    freed += 1
+    return freed

@@ -1,0 +1,95 @@
+"""What a keeper's entries mean to the kernel: which command each becomes, and under which key.
+
+The key is given by what is reported, so whoever reports it, and however often, says it
+once: an entry by its number, a prompt's outcome by the prompt.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from moduprompt.domain.decider import Command
+from moduprompt.domain.failures import FailureClass
+from moduprompt.domain.run.commands import ReportExited, ReportStarted
+from moduprompt.domain.run.intents import KeepRun, TypePrompt
+from moduprompt.domain.session.commands import ReportPrompt
+from moduprompt.effects.runner import port
+from moduprompt.protocol import REASON_MAX, ArtifactRef, PromptId
+
+PromptOutcome = Literal["placed", "submitted", "uncertain"]
+
+
+class Reported(msgspec.Struct, frozen=True, kw_only=True):
+    """A command of the kernel's own, and the key that makes it happen once."""
+
+    command: Command
+    key: str
+
+
+def to_report(intent: KeepRun, entry: port.Entry, *, recording: ArtifactRef | None) -> Reported | None:
+    """The report of one entry; None where the kernel need not know."""
+    said = entry.report
+    if isinstance(said, port.InputApplied):
+        return prompt_report(intent, PromptId(said.input_id), outcome="submitted")
+    if isinstance(said, port.InputFailed):
+        return prompt_report(
+            intent, PromptId(said.input_id), outcome="uncertain", evidence=cut_short(said.bytes)
+        )
+    command = _run_report(intent, said, recording=recording)
+    return (
+        None
+        if command is None
+        else Reported(command=command, key=f"run/{intent.run_id}/journal/{entry.number}")
+    )
+
+
+def prompt_report(
+    intent: KeepRun | TypePrompt, prompt_id: PromptId, *, outcome: PromptOutcome, evidence: str = ""
+) -> Reported:
+    """What became of a prompt."""
+    said = ReportPrompt(
+        workspace_id=intent.workspace_id,
+        session_id=intent.session_id,
+        prompt_id=prompt_id,
+        outcome=outcome,
+        evidence=evidence[:REASON_MAX],
+    )
+    return Reported(command=said, key=f"prompt/{prompt_id}/{outcome}")
+
+
+def cut_short(typed_bytes: int) -> str:
+    """Why a prompt is uncertain whose program ended first: the same words, whoever reports it."""
+    return f"the program ended after {typed_bytes} bytes of it"
+
+
+def _run_report(intent: KeepRun, said: port.Report, *, recording: ArtifactRef | None) -> Command | None:
+    match said:
+        case port.Started():
+            return ReportStarted(
+                workspace_id=intent.workspace_id,
+                run_id=intent.run_id,
+                pid=said.pid,
+                start_time=said.start_time,
+            )
+        case port.StartFailed():
+            return ReportExited(
+                workspace_id=intent.workspace_id,
+                run_id=intent.run_id,
+                how="not_started",
+                failure=FailureClass(said.failure),
+                reason=said.message[:REASON_MAX],
+            )
+        case port.Exited():
+            return ReportExited(
+                workspace_id=intent.workspace_id,
+                run_id=intent.run_id,
+                how=said.how,
+                code=said.code,
+                signal=said.signal,
+                reason=said.reason[:REASON_MAX] if said.reason else None,
+                output_bytes=said.output_bytes,
+                leftovers=len(said.survivors),
+                recording=recording,
+            )
+        case _:
+            return None

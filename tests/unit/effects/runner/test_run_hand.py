@@ -1,0 +1,395 @@
+"""The hand that keeps runs, against keepers and kernels that do whatever they can do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from msgspec.structs import replace
+
+from moduprompt.domain.failures import FailureClass
+from moduprompt.domain.run.commands import ReportExited, ReportLost, ReportStarted, ReportStatus
+from moduprompt.domain.run.intents import EndRun, KeepRun, ResizeTerminal
+from moduprompt.domain.session.commands import ReportPrompt
+from moduprompt.effects.artifacts.folder import FolderArtifacts
+from moduprompt.effects.runner import port
+from moduprompt.effects.runner.hand import (
+    LOOK_S,
+    LOOK_S_MAX,
+    PROMPT_NAME,
+    RECORDING_NAME,
+    RunHand,
+    Surroundings,
+    free_keepers,
+)
+from moduprompt.protocol import ArtifactRef, ProjectId, Refused, SessionId, TextRef
+from tests.support.fake_runner import (
+    EXITED,
+    RUN,
+    STARTED,
+    UNREACHABLE,
+    WAITING,
+    WORKING,
+    WORKSPACE,
+    Backend,
+    Doors,
+    Keeper,
+    QuickClock,
+    Reports,
+    Tokens,
+    gone,
+)
+
+PROMPT = "00000000-0000-7000-8000-0000000000d1"
+KEEP = KeepRun(
+    name=f"run/{RUN}/keep",
+    workspace_id=WORKSPACE,
+    run_id=RUN,
+    session_id=SessionId(RUN),
+    project_id=ProjectId(RUN),
+    adapter="command",
+    argv=("agent", "--fast"),
+    cwd="/srv/tree",
+    prompt=None,
+    rows=40,
+    cols=120,
+    is_started=False,
+)
+END = EndRun(name=f"run/{RUN}/stop", workspace_id=WORKSPACE, run_id=RUN)
+RESIZE = ResizeTerminal(name="size", workspace_id=WORKSPACE, run_id=RUN, rows=10, cols=20)
+
+
+class Scene:
+    """A hand between a backend and a reporter."""
+
+    def __init__(self, folder: Path, found: Keeper | port.Gone | port.Unreachable) -> None:
+        self.backend = Backend(folder / "runs", found)
+        self.reports = Reports()
+        self.doors = Doors()
+        self.clock = QuickClock()
+        self.artifacts = FolderArtifacts(folder / "artifacts")
+        self.hand = RunHand(
+            self.backend,
+            self.reports,
+            artifacts=self.artifacts,
+            tokens=Tokens(),
+            doors=self.doors,
+            surroundings=Surroundings(home="/home/agent", path="/bin", commands_dir=folder / "bin"),
+            clock=self.clock,
+        )
+
+
+async def test_a_new_run_is_started_and_followed_to_its_end(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, gone())
+
+    assert await scene.hand.carry_out(KEEP) is True
+
+    (spec,) = scene.backend.starts
+    assert (spec.run_id, spec.argv, spec.cwd, spec.rows, spec.cols) == (RUN, KEEP.argv, "/srv/tree", 40, 120)
+    assert [type(each) for each in scene.reports.commands if not isinstance(each, ReportStatus)] == [
+        ReportStarted,
+        ReportExited,
+    ]
+    assert f"run/{RUN}/journal/1" in scene.reports.by_key
+    assert f"run/{RUN}/journal/2" in scene.reports.by_key
+
+
+async def test_a_runs_environment_is_exact(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, gone())
+    await scene.hand.carry_out(KEEP)
+
+    assert dict(scene.backend.starts[0].env) == {
+        "PATH": f"{tmp_path / 'bin'}:/bin",
+        "HOME": "/home/agent",
+        "LANG": "C.UTF-8",
+        "TERM": "xterm-256color",
+        "MP_SOCKET": f"/run/{RUN}.sock",
+        "MP_TOKEN": f"token of {RUN}",
+        "MP_WORKSPACE": WORKSPACE,
+        "MP_PROJECT": KEEP.project_id,
+        "MP_SESSION": KEEP.session_id,
+        "MP_RUN": RUN,
+    }
+
+
+async def test_a_door_is_open_from_before_the_dial_until_the_end_is_known(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, UNREACHABLE)
+
+    assert await scene.hand.carry_out(KEEP) is False
+    assert scene.doors.events == ["open"]
+    scene.backend.found = Keeper(STARTED, EXITED)
+    assert await scene.hand.carry_out(KEEP) is True
+    assert scene.doors.events == ["open", "open", "close"]
+
+
+async def test_an_entry_is_acknowledged_only_when_its_report_is_durable(tmp_path: Path) -> None:
+    keeper = Keeper(STARTED, EXITED)
+    scene = Scene(tmp_path, keeper)
+    scene.reports.refusing = 1_000
+
+    with pytest.raises(Refused):
+        await scene.hand.carry_out(KEEP)
+    assert keeper.acknowledged == 0
+
+    scene.reports.refusing = 0
+    assert await scene.hand.carry_out(KEEP) is True
+    assert keeper.acknowledged == 2
+
+
+async def test_entries_that_are_told_again_are_reported_once(tmp_path: Path) -> None:
+    keeper = Keeper(STARTED)
+    scene = Scene(tmp_path, keeper)
+
+    assert await scene.hand.carry_out(KEEP) is False  # the link broke before the end
+    keeper.acknowledged = 0  # as if the daemon had died before its acknowledgement
+    keeper.told(EXITED)
+    assert await scene.hand.carry_out(KEEP) is True
+
+    named = [key for key in scene.reports.by_key if "/journal/" in key]
+    assert named == [f"run/{RUN}/journal/1", f"run/{RUN}/journal/2"]
+
+
+async def test_a_run_that_has_its_keeper_is_not_started_again(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, Keeper(STARTED, EXITED))
+
+    assert await scene.hand.carry_out(KEEP) is True
+    assert scene.backend.starts == []
+
+
+async def test_an_unreachable_keeper_is_no_death(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, UNREACHABLE)
+
+    assert await scene.hand.carry_out(replace(KEEP, is_started=True)) is False
+    assert scene.reports.commands == []
+    assert scene.backend.starts == []
+
+
+async def test_a_dead_keepers_journal_says_how_it_ended(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, gone(STARTED, EXITED))
+
+    assert await scene.hand.carry_out(KEEP) is True
+    assert [type(each) for each in scene.reports.commands] == [ReportStarted, ReportExited]
+    assert scene.backend.starts == []
+    assert scene.doors.events == ["open", "close"]
+
+
+async def test_a_dead_keeper_without_a_last_word_is_lost_and_its_processes_are_ended(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, gone(port.Launching(keeper_pid=10, keeper_start_time=1, boot_id="b"), STARTED))
+    scene.backend.left = (port.ProcessName(pid=12, name="tool"),)
+
+    assert await scene.hand.carry_out(KEEP) is True
+
+    started, lost = scene.reports.commands
+    assert isinstance(started, ReportStarted)
+    assert isinstance(lost, ReportLost)
+    assert lost.evidence == "keeper 10 is not alive; ended what was left: tool (12)"
+    assert scene.backend.starts == [], "a program that may have run is never started twice"
+
+
+async def test_a_run_that_was_started_and_left_nothing_is_lost(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, gone())
+
+    assert await scene.hand.carry_out(replace(KEEP, is_started=True)) is True
+    assert [type(each) for each in scene.reports.commands] == [ReportLost]
+    assert scene.backend.starts == []
+
+
+@pytest.mark.parametrize("code", ["bad_spec", "unusable"])
+async def test_a_start_that_is_refused_ends_the_run(
+    tmp_path: Path, code: Literal["bad_spec", "unusable"]
+) -> None:
+    scene = Scene(tmp_path, gone())
+    scene.backend.start_answer = port.StartRefused(code=code, message="no", run_id=RUN)
+
+    assert await scene.hand.carry_out(KEEP) is True
+
+    (ended,) = scene.reports.commands
+    assert isinstance(ended, ReportExited)
+    assert (ended.how, ended.failure, ended.reason) == ("not_started", FailureClass.SPAWN_FAILED, "no")
+
+
+async def test_a_start_that_takes_too_long_is_looked_at_again(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, gone())
+    scene.backend.start_answer = port.StartRefused(code="timed_out", message="slow", run_id=RUN)
+
+    assert await scene.hand.carry_out(KEEP) is False
+    assert scene.reports.commands == []
+
+
+async def test_a_run_that_had_its_keeper_in_between_is_dialled_instead(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, gone())
+    scene.backend.start_answer = port.StartRefused(code="used", message="had one", run_id=RUN)
+
+    assert await scene.hand.carry_out(KEEP) is True
+    assert [type(each) for each in scene.reports.commands] == [ReportLost]
+
+
+async def test_an_agent_that_no_adapter_knows_ends_the_run(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, gone())
+
+    assert await scene.hand.carry_out(replace(KEEP, adapter="unheard-of")) is True
+
+    (ended,) = scene.reports.commands
+    assert isinstance(ended, ReportExited)
+    assert ended.how == "not_started"
+    assert scene.backend.starts == []
+
+
+async def test_a_program_that_cant_be_started_says_its_class(tmp_path: Path) -> None:
+    failed = port.StartFailed(failure="program_missing", errno=2, message="no such file")
+    scene = Scene(tmp_path, Keeper(failed))
+
+    assert await scene.hand.carry_out(KEEP) is True
+
+    (ended,) = [each for each in scene.reports.commands if isinstance(each, ReportExited)]
+    assert (ended.how, ended.failure) == ("not_started", FailureClass.PROGRAM_MISSING)
+
+
+async def test_the_prompt_lies_in_a_file_that_the_program_is_told(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, gone())
+    ref = await scene.artifacts.put(b"do it")
+
+    await scene.hand.carry_out(replace(KEEP, prompt=TextRef(ref=ref, chars=5)))
+
+    path = scene.backend.run_dir(RUN) / PROMPT_NAME
+    assert scene.backend.starts[0].env["MP_PROMPT_FILE"] == str(path)
+    assert path.read_bytes() == b"do it"
+
+
+async def test_a_run_without_a_place_works_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, gone())
+
+    await scene.hand.carry_out(replace(KEEP, cwd=None))
+
+    assert Path(scene.backend.starts[0].cwd).is_dir()  # noqa: ASYNC240 - one look
+    assert RUN in scene.backend.starts[0].cwd
+
+
+async def test_the_recording_is_kept_with_the_end(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, Keeper(STARTED, EXITED))
+    scene.backend.run_dir(RUN).mkdir(parents=True)
+    (scene.backend.run_dir(RUN) / RECORDING_NAME).write_bytes(b"recorded")
+
+    await scene.hand.carry_out(KEEP)
+
+    (ended,) = [each for each in scene.reports.commands if isinstance(each, ReportExited)]
+    assert ended.recording is not None
+    assert await scene.artifacts.get(ArtifactRef(ended.recording)) == b"recorded"
+
+
+async def test_what_a_keeper_knows_of_a_prompt_is_reported_under_the_prompts_own_key(tmp_path: Path) -> None:
+    applied = port.InputApplied(input_id=PROMPT, bytes=3)
+    scene = Scene(tmp_path, gone(STARTED, applied, EXITED))
+
+    await scene.hand.carry_out(KEEP)
+
+    said = scene.reports.by_key[f"prompt/{PROMPT}/submitted"]
+    assert isinstance(said, ReportPrompt)
+    assert list(scene.reports.by_key)[-1] == f"run/{RUN}/journal/3", "the end comes after what came before it"
+
+
+async def test_what_a_newer_keeper_tells_is_acknowledged_and_passed_over(tmp_path: Path) -> None:
+    keeper = Keeper(STARTED, port.UnknownReport(name="dreamt"), EXITED)
+    scene = Scene(tmp_path, keeper)
+
+    assert await scene.hand.carry_out(KEEP) is True
+    assert keeper.acknowledged == 3
+
+
+async def seen(scene: Scene, keeper: Keeper, *, looks: int) -> list[str]:
+    """What the hand reports while it looks so often."""
+    keeper.looks_wanted = looks
+    assert await scene.hand.carry_out(KEEP) is False
+    return [each.status for each in scene.reports.commands if isinstance(each, ReportStatus)]
+
+
+async def test_a_status_is_reported_when_it_changes_and_only_then(tmp_path: Path) -> None:
+    keeper = Keeper(STARTED)
+    keeper.statuses = [WORKING, WORKING, WAITING, WAITING, WORKING, WORKING]
+
+    assert await seen(Scene(tmp_path, keeper), keeper, looks=8) == ["working", "waiting_input", "working"]
+
+
+async def test_a_status_that_could_not_be_reported_is_reported_at_a_later_look(tmp_path: Path) -> None:
+    keeper = Keeper()
+    keeper.statuses = [WAITING]
+    scene = Scene(tmp_path, keeper)
+    scene.reports.refusing = 3
+
+    assert await seen(scene, keeper, looks=6) == ["waiting_input"]
+
+
+async def test_after_an_answer_the_same_question_is_a_new_one(tmp_path: Path) -> None:
+    keeper = Keeper()
+    keeper.statuses = [WAITING]
+    scene = Scene(tmp_path, keeper)
+    keeper.on_look[3] = lambda: scene.hand.look_again(RUN)
+
+    assert await seen(scene, keeper, looks=6) == ["waiting_input", "waiting_input"]
+
+
+async def test_what_was_seen_while_an_answer_was_typed_is_not_reported(tmp_path: Path) -> None:
+    keeper = Keeper()
+    keeper.statuses = [WORKING, WAITING, WORKING]
+    scene = Scene(tmp_path, keeper)
+    keeper.on_look[2] = lambda: scene.hand.look_again(RUN)
+
+    assert await seen(scene, keeper, looks=5) == ["working", "working"]
+
+
+async def test_looks_grow_rarer_while_nothing_changes(tmp_path: Path) -> None:
+    keeper = Keeper(STARTED)
+    scene = Scene(tmp_path, keeper)
+
+    await seen(scene, keeper, looks=20)
+
+    assert scene.clock.slept == sorted(scene.clock.slept)
+    assert (scene.clock.slept[0], scene.clock.slept[-1]) == (LOOK_S, LOOK_S_MAX)
+
+
+async def test_a_run_is_told_to_stop(tmp_path: Path) -> None:
+    keeper = Keeper(STARTED)
+    scene = Scene(tmp_path, keeper)
+
+    assert await scene.hand.carry_out(END) is True
+    assert keeper.asked == ["stop"]
+
+
+@pytest.mark.parametrize("found", [gone(), UNREACHABLE], ids=["not yet there", "silent"])
+async def test_a_run_that_cant_be_told_to_stop_is_told_again(
+    tmp_path: Path, found: port.Gone | port.Unreachable
+) -> None:
+    scene = Scene(tmp_path, found)
+
+    assert await scene.hand.carry_out(END) is False
+
+
+@pytest.mark.parametrize(("code", "done"), [("not_running", True), ("unacknowledged", False)])
+async def test_a_refusal_to_stop_is_final_only_where_nothing_runs(
+    tmp_path: Path, code: str, done: bool
+) -> None:
+    keeper = Keeper(STARTED)
+    keeper.answer = port.RequestRefused(code=code, message="no")
+
+    assert await Scene(tmp_path, keeper).hand.carry_out(END) is done
+
+
+async def test_a_link_that_breaks_while_it_is_asked_is_asked_again(tmp_path: Path) -> None:
+    keeper = Keeper(STARTED)
+    keeper.breaks_on = "stop"
+
+    assert await Scene(tmp_path, keeper).hand.carry_out(END) is False
+
+
+@pytest.mark.parametrize(("found", "done"), [(Keeper(STARTED), True), (gone(), True), (UNREACHABLE, False)])
+async def test_a_size_is_for_terminals_that_are_there(
+    tmp_path: Path, found: Keeper | port.Gone | port.Unreachable, done: bool
+) -> None:
+    assert await Scene(tmp_path, found).hand.carry_out(RESIZE) is done
+
+
+async def test_keepers_of_runs_whose_end_is_known_are_freed(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, Keeper(STARTED, EXITED))
+
+    assert await free_keepers(scene.backend, [RUN]) == 0, "no socket, no keeper"
