@@ -19,6 +19,7 @@ from moduprompt.domain.decider import Command, Intent, Observation, RepositoryFa
 from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.item import View
 from moduprompt.domain.project.commands import CreateProject
+from moduprompt.domain.registry import UPCASTERS, Upcasters
 from moduprompt.domain.workspace.commands import CreateWorkspace
 from moduprompt.kernel.judgement import Wanted
 from moduprompt.kernel.kernel import Kernel
@@ -288,6 +289,7 @@ async def make_kernel(
     mint: CountingMint | None = None,
     observer: FixedObserver | None = None,
     hands: tuple[Hand, ...] = (),
+    upcasters: Upcasters = UPCASTERS,
 ) -> AsyncGenerator[House]:
     """A kernel that runs until the block ends. What it stands on is left open, to be used again."""
     gated = log if isinstance(log, GatedLog) else GatedLog(log or MemoryLog())
@@ -301,6 +303,7 @@ async def make_kernel(
         mint=mint or CountingMint(),
         artifacts=MemoryArtifacts(),
         observer=observer or FixedObserver(),
+        upcasters=upcasters,
     )
     await kernel.start(owner_name="owner", hands=hands)
     try:

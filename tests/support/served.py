@@ -25,7 +25,7 @@ from moduprompt.domain.decider import Command, Event, Observation, RepositoryFac
 from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.project.commands import CreateProject
 from moduprompt.domain.project.events import ProjectCreated
-from moduprompt.domain.registry import read_event
+from moduprompt.domain.registry import UPCASTERS, Upcasters, read_event
 from moduprompt.domain.run.events import RunRequested
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.commands import AgentSpec, SpawnSession
@@ -239,6 +239,7 @@ async def serve_in(
     position_s: float = POSITION_S,
     listen: str | None = None,
     observer: SeesWhatIsAsked | None = None,
+    upcasters: Upcasters = UPCASTERS,
 ) -> AsyncGenerator[Served]:
     """A daemon on the files of this folder; twice in a row it is the same one, restarted."""
     async with AsyncExitStack() as house:
@@ -257,6 +258,7 @@ async def serve_in(
             artifacts=FolderArtifacts(folder / "artifacts"),
             observer=observer or SeesWhatIsAsked(),
             position_s=position_s,
+            upcasters=upcasters,
         )
         house.push_async_callback(kernel.stop)
         await kernel.start(owner_name="ada", hands=hands)

@@ -1,12 +1,14 @@
 """Wire names to classes and back, derived from the deciders: nothing is registered twice."""
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from moduprompt.domain.decider import Command, Decider, Event
 from moduprompt.domain.deciders import DECIDERS
-from moduprompt.protocol import Code, EventEnvelope, Rejection, decode
+from moduprompt.protocol import Code, EventEnvelope, Rejection, decode, decode_event, encode
 
 COMMANDS: Final[dict[tuple[str, int], type[Command]]] = {
     (kind.wire, kind.version): kind for decider in DECIDERS for kind in decider.commands
@@ -15,6 +17,15 @@ EVENTS: Final[dict[tuple[str, int], type[Event]]] = {
     (kind.wire, kind.version): kind for decider in DECIDERS for kind in decider.events
 }
 DECIDER_OF: Final[dict[str, Decider]] = {decider.noun: decider for decider in DECIDERS}
+
+Upcaster: TypeAlias = Callable[[dict[str, object]], dict[str, object]]
+Upcasters: TypeAlias = Mapping[tuple[str, int], Upcaster]
+UPCASTERS: Final[Upcasters] = {}
+"""From a stored event's name and version to its payload in the next version, on plain JSON.
+
+Each is pure and stays for ever, like the golden file of the version that it reads. What is stored
+is never changed: events are upcast whenever they are read, and chains of versions go step by step.
+"""
 
 
 class UnreadableEvent(Exception):
@@ -32,8 +43,32 @@ def command_type(wire: str, version: int) -> type[Command] | Rejection:
     return Rejection(code=Code.UNKNOWN_COMMAND, message=what, hint=hint)
 
 
-def read_event(envelope: EventEnvelope) -> Event | None:
+def upcast(envelope: EventEnvelope, upcasters: Upcasters = UPCASTERS) -> EventEnvelope:
+    """The event in its newest version; itself where it is that already. Raises UnreadableEvent."""
+    while (step := upcasters.get((envelope.event_type, envelope.schema_version))) is not None:
+        try:
+            payload = encode(step(msgspec.json.decode(envelope.payload, type=dict[str, object])))
+        except (msgspec.DecodeError, LookupError, TypeError, ValueError) as fault:
+            raise UnreadableEvent(
+                f"event {envelope.event_id} ({envelope.event_type} version {envelope.schema_version}) "
+                f"can't be brought to the next version: {fault}"
+            ) from fault
+        envelope = replace(envelope, payload=msgspec.Raw(payload), schema_version=envelope.schema_version + 1)
+    return envelope
+
+
+def upcast_bytes(data: bytes, upcasters: Upcasters = UPCASTERS) -> bytes:
+    """A stored event as it is served: the very bytes where there is nothing to bring up to date."""
+    if not upcasters:
+        return data
+    stored = decode_event(data)
+    newest = upcast(stored, upcasters)
+    return data if newest is stored else encode(newest)
+
+
+def read_event(envelope: EventEnvelope, upcasters: Upcasters = UPCASTERS) -> Event | None:
     """The typed payload; None for an event that belongs to no aggregate (a rejection)."""
+    envelope = upcast(envelope, upcasters)
     kind = EVENTS.get((envelope.event_type, envelope.schema_version))
     if kind is None:
         if envelope.subject.kind == "command":

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from moduprompt.domain.registry import UPCASTERS, Upcasters
 from moduprompt.kernel.judgement import Wanted, all_wanted
 from moduprompt.kernel.ledger import ChainBroken, Ledger
 from moduprompt.kernel.ports import Clock
@@ -23,9 +24,16 @@ log = logging.getLogger(__name__)
 class Cabinet:
     """Workspaces in memory."""
 
-    def __init__(self, log: EventLog, *, loaded: Callable[[Ledger, tuple[Wanted, ...]], None]) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        *,
+        loaded: Callable[[Ledger, tuple[Wanted, ...]], None],
+        upcasters: Upcasters = UPCASTERS,
+    ) -> None:
         self._log = log
         self._loaded = loaded
+        self._upcasters = upcasters
         self._ledgers: dict[WorkspaceId, Ledger] = {}
         self._known: set[WorkspaceId] | None = None  # not read, or not to be trusted any more
         self._loading: dict[WorkspaceId, asyncio.Lock] = {}
@@ -105,7 +113,7 @@ class Cabinet:
 
     async def _read(self, workspace_id: WorkspaceId) -> Ledger:
         head = await self._log.claim(workspace_id)
-        ledger = Ledger(head)
+        ledger = Ledger(head, upcasters=self._upcasters)
         while ledger.seq < head.seq:
             found = await self._log.read(workspace_id, after=ledger.seq, limit=READ_MAX)
             if not found:

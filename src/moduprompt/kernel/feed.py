@@ -11,7 +11,9 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
+from moduprompt.domain.registry import UPCASTERS, Upcasters, upcast_bytes
 from moduprompt.kernel.judgement import Fact
 from moduprompt.protocol import Subject, WorkspaceId
 from moduprompt.storage.port import EventLog, StoredEvent
@@ -60,9 +62,12 @@ _glance = msgspec.json.Decoder(Glance)
 class Feed:
     """Wakes subscriptions when commits become durable."""
 
-    def __init__(self, log: EventLog, *, position_s: float = POSITION_S) -> None:
+    def __init__(
+        self, log: EventLog, *, position_s: float = POSITION_S, upcasters: Upcasters = UPCASTERS
+    ) -> None:
         self._log = log
         self._position_s = position_s
+        self._upcasters = upcasters
         self._rings: dict[WorkspaceId, deque[StoredEvent]] = {}  # the one written longest ago first
         self._heads: dict[WorkspaceId, int] = {}
         self._waiting: dict[WorkspaceId, set[asyncio.Future[None]]] = {}
@@ -124,6 +129,11 @@ class Feed:
             waiting.discard(woken)
         return True
 
+    def served(self, stored: StoredEvent) -> StoredEvent:
+        """An event in its newest version, as readers get it."""
+        data = upcast_bytes(stored.data, self._upcasters)
+        return stored if data is stored.data else replace(stored, data=data)
+
     async def follow(
         self,
         workspace_id: WorkspaceId,
@@ -137,6 +147,7 @@ class Feed:
 
         Ends when the daemon drains, or when it no longer `lasts`: asked again whenever
         something happens in the workspace. What the reader may not see is passed over.
+        Events come in their newest version.
         """
         clock = asyncio.get_running_loop().time
         looked, told, told_at = after, after, clock()
@@ -144,7 +155,7 @@ class Feed:
             batch = await self._read(workspace_id, looked)
             if batch:
                 looked = batch[-1].seq
-            events = tuple(each for each in batch if _wants(each, only=only, sees=sees))
+            events = tuple(self.served(each) for each in batch if _wants(each, only=only, sees=sees))
             # Counted from what was last said, not from the last event: a reader that wants none of
             # many events must hear as often as one of a quiet workspace.
             left_s = told_at + self._position_s - clock()

@@ -13,7 +13,7 @@ import msgspec
 
 from moduprompt.domain.decider import Command, Timer
 from moduprompt.domain.item import View
-from moduprompt.domain.registry import UnreadableEvent
+from moduprompt.domain.registry import UPCASTERS, UnreadableEvent, Upcasters
 from moduprompt.domain.user.commands import CreateUser
 from moduprompt.domain.user.events import UserCreated
 from moduprompt.domain.user.state import UserState
@@ -75,6 +75,7 @@ class Kernel:
         artifacts: ArtifactStore,
         observer: Observer,
         position_s: float = POSITION_S,
+        upcasters: Upcasters = UPCASTERS,
     ) -> None:
         self._log = event_log
         self._clock = clock
@@ -82,10 +83,10 @@ class Kernel:
         self.artifacts = artifacts
         self._observer = observer
         self.view_store = view_store
-        self.feed = Feed(event_log, position_s=position_s)
-        self.projector = Projector(event_log, views, store=view_store, feed=self.feed)
-        self.cabinet = Cabinet(event_log, loaded=self._loaded)
-        self.transfer = Transfer(event_log, self.cabinet, artifacts=artifacts)
+        self.feed = Feed(event_log, position_s=position_s, upcasters=upcasters)
+        self.projector = Projector(event_log, views, store=view_store, feed=self.feed, upcasters=upcasters)
+        self.cabinet = Cabinet(event_log, loaded=self._loaded, upcasters=upcasters)
+        self.transfer = Transfer(event_log, self.cabinet, artifacts=artifacts, upcasters=upcasters)
         self._timers = Timers(clock, fire=self._fire)
         self._reactor = Reactor(clock=clock)
         self._inbox = Inbox()

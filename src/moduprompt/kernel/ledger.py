@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from moduprompt.domain.decider import Event, State
-from moduprompt.domain.registry import DECIDER_OF, UnreadableEvent, read_event
+from moduprompt.domain.registry import DECIDER_OF, UPCASTERS, UnreadableEvent, Upcasters, read_event
 from moduprompt.protocol import EventEnvelope, Micros, WorkspaceId, decode_event, encode, to_micros
 from moduprompt.storage.hashing import content_hash, first_hash
 from moduprompt.storage.port import Head, StoredEvent
@@ -25,10 +25,11 @@ class ChainBroken(Exception):
 class Ledger:
     """The state of one workspace, and where its log stands."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: Head, *, upcasters: Upcasters = UPCASTERS) -> None:
         self.workspace_id: WorkspaceId = head.workspace_id
         self.epoch = head.epoch
         self._imported_to = head.imported_to
+        self._upcasters = upcasters
         self.seq = 0
         self.head_hash = first_hash(head.workspace_id)
         self.last_time = Micros(0)
@@ -81,7 +82,7 @@ class Ledger:
                 f"workspace {self.workspace_id}: event {envelope.seq_global} is {envelope.seq_stream} "
                 f"of {envelope.subject.kind} {envelope.subject.id}, after {self.version(envelope.subject.id)}"
             )
-        event = read_event(envelope)
+        event = read_event(envelope, self._upcasters)
         if event is not None:
             self.put(envelope.subject.id, evolved(self, event))
             self._versions[envelope.subject.id] = envelope.seq_stream

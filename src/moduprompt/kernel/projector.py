@@ -10,7 +10,7 @@ import logging
 from typing import Final
 
 from moduprompt.domain.item import Stamp, View
-from moduprompt.domain.registry import read_event
+from moduprompt.domain.registry import UPCASTERS, Upcasters, read_event
 from moduprompt.kernel.feed import Feed
 from moduprompt.protocol import Code, Refused, Rejection, WorkspaceId, decode_event, refusal
 from moduprompt.storage.port import EventLog, Step, StorageFailed, StoredEvent, ViewStore
@@ -24,11 +24,20 @@ log = logging.getLogger(__name__)
 class Projector:
     """One task that folds, and the readers that wait for it."""
 
-    def __init__(self, event_log: EventLog, views: tuple[View, ...], *, store: ViewStore, feed: Feed) -> None:
+    def __init__(
+        self,
+        event_log: EventLog,
+        views: tuple[View, ...],
+        *,
+        store: ViewStore,
+        feed: Feed,
+        upcasters: Upcasters = UPCASTERS,
+    ) -> None:
         self._log = event_log
         self._views = views
         self._store = store
         self._feed = feed
+        self._upcasters = upcasters
         self._behind: dict[WorkspaceId, None] = {}
         self._reached: dict[WorkspaceId, int] = {}
         self._woken = asyncio.Event()
@@ -82,7 +91,7 @@ class Projector:
             limit = min(FOLD_EVENTS, self._feed.head(workspace_id) - after)
             stored = await self._log.read(workspace_id, after=after, limit=limit)
             assert stored, f"BUG: nothing follows {after} in workspace {workspace_id}"
-            await self._store.apply(self._views, [to_step(each) for each in stored])
+            await self._store.apply(self._views, [to_step(each, self._upcasters) for each in stored])
             await self._move_to(workspace_id, stored[-1].seq)
 
     async def _move_to(self, workspace_id: WorkspaceId, seq: int) -> None:
@@ -96,7 +105,7 @@ class Projector:
             self._moved.notify_all()
 
 
-def to_step(stored: StoredEvent) -> Step:
+def to_step(stored: StoredEvent, upcasters: Upcasters = UPCASTERS) -> Step:
     """An event as views take it."""
     envelope = decode_event(stored.data)
     stamp = Stamp(
@@ -106,7 +115,7 @@ def to_step(stored: StoredEvent) -> Step:
         timestamp=envelope.timestamp,
         actor=envelope.actor,
     )
-    return Step(event=read_event(envelope), stamp=stamp)
+    return Step(event=read_event(envelope, upcasters), stamp=stamp)
 
 
 def _late(message: str) -> Rejection:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final, NamedTuple
 
 from moduprompt import __version__
+from moduprompt.domain.registry import UPCASTERS, Upcasters
 from moduprompt.domain.workspace.events import WorkspaceCreated
 from moduprompt.domain.workspace.state import WorkspaceState
 from moduprompt.kernel.cabinet import Cabinet
@@ -47,17 +48,25 @@ class Bundled(NamedTuple):
 class Transfer:
     """The way out of one log and into another."""
 
-    def __init__(self, event_log: EventLog, cabinet: Cabinet, *, artifacts: ArtifactStore) -> None:
+    def __init__(
+        self,
+        event_log: EventLog,
+        cabinet: Cabinet,
+        *,
+        artifacts: ArtifactStore,
+        upcasters: Upcasters = UPCASTERS,
+    ) -> None:
         self._log = event_log
         self._cabinet = cabinet
         self._artifacts = artifacts
+        self._upcasters = upcasters
         self._importing = asyncio.Lock()  # one at a time: two of the same workspace must not meet
 
     async def export(self, workspace_id: WorkspaceId, *, seq: int, body: BinaryIO) -> Bundled:
         """Write a workspace as it was at `seq`, which is durable. Raises Refused or ChainBroken."""
         if workspace_id == SYSTEM_WORKSPACE:
             raise Refused(_not_the_system())
-        ledger, writer = empty_ledger(workspace_id), BundleWriter(body)
+        ledger, writer = empty_ledger(workspace_id, self._upcasters), BundleWriter(body)
         refs: set[ArtifactRef] = set()
         while ledger.seq < seq:
             page = await self._log.read(workspace_id, after=ledger.seq, limit=min(PAGE, seq - ledger.seq))
@@ -88,7 +97,7 @@ class Transfer:
         """Import a bundle; the workspace is frozen. Doing it twice is fine. Raises Refused or StorageFailed."""
         async with self._importing:
             try:
-                bundle = await asyncio.to_thread(checked, file)
+                bundle = await asyncio.to_thread(checked, file, self._upcasters)
             except BundleRefused as fault:
                 raise Refused(invalid("bundle_refused", str(fault), hint=REFUSED_HINT)) from fault
             manifest = bundle.manifest
@@ -135,14 +144,14 @@ class Transfer:
 REFUSED_HINT: Final = "nothing was imported; export it again, or copy the file again"
 
 
-def checked(file: BinaryIO) -> Bundle:
+def checked(file: BinaryIO, upcasters: Upcasters = UPCASTERS) -> Bundle:
     """A bundle of which everything holds. Raises BundleRefused.
 
     Chain, order, fold, hashes, and that it brings every artifact it does not say is missing, and no other.
     """
     bundle = Bundle(file)
     manifest = bundle.manifest
-    ledger, refs = empty_ledger(manifest.workspace_id), set[ArtifactRef]()
+    ledger, refs = empty_ledger(manifest.workspace_id, upcasters), set[ArtifactRef]()
     for data in bundle.lines():
         try:
             refs |= _take(ledger, data)
@@ -190,9 +199,10 @@ def refs_in(envelope: EventEnvelope) -> set[ArtifactRef]:
     return {ArtifactRef(each.decode()) for each in _REF.findall(bytes(envelope.payload))}
 
 
-def empty_ledger(workspace_id: WorkspaceId) -> Ledger:
+def empty_ledger(workspace_id: WorkspaceId, upcasters: Upcasters = UPCASTERS) -> Ledger:
     """Where a replay from zero begins."""
-    return Ledger(Head(workspace_id=workspace_id, seq=0, head_hash=first_hash(workspace_id), epoch=0))
+    head = Head(workspace_id=workspace_id, seq=0, head_hash=first_hash(workspace_id), epoch=0)
+    return Ledger(head, upcasters=upcasters)
 
 
 def _take(ledger: Ledger, data: bytes) -> set[ArtifactRef]:
