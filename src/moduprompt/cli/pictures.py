@@ -1,8 +1,13 @@
-"""The board as a picture: as it stands now, or kept up to date by the stream of events."""
+"""The board as a picture: as it stands now, or kept up to date by the stream of events.
+
+A picture drawn once says how long each thing has lasted until somebody looked. A picture that is kept up to date
+is drawn from the events alone, and its time is that of the last one.
+"""
 
 import os
 import shutil
 import sys
+import time
 from contextlib import aclosing
 from typing import Final
 
@@ -16,7 +21,7 @@ from moduprompt.cli.live.story import Scene
 from moduprompt.cli.live.tree import draw_tree
 from moduprompt.cli.live.watch import watch
 from moduprompt.client import to_typed
-from moduprompt.protocol import WorkspaceId
+from moduprompt.protocol import Micros, WorkspaceId, to_timestamp
 from moduprompt.views.board import Board
 
 PIPE_COLUMNS: Final = 100  # of a picture that goes into a file or another program
@@ -30,7 +35,7 @@ async def show_board(call: Call, of: WorkspaceId) -> None:
         call.show(raw, "")
         return
     size = Size(columns=_columns())
-    call.show(raw, _to_text(draw(Scene(board=to_typed(raw, Board), changes=()), size)))
+    call.show(raw, _to_text(draw(Scene(board=_seen(raw), changes=()), size)))
 
 
 async def show_tree(call: Call, of: WorkspaceId) -> None:
@@ -39,8 +44,14 @@ async def show_tree(call: Call, of: WorkspaceId) -> None:
     if call.is_json:
         call.show(raw, "")
         return
-    lines = draw_tree(to_typed(raw, Board), width=_columns())
+    lines = draw_tree(_seen(raw), width=_columns())
     call.show(raw, _to_text(tuple(lines)) if lines else NO_SESSIONS)
+
+
+def seen_at(board: Board, *, now: Micros) -> Board:
+    """The board with the time of whoever looks; a clock that is behind the log's counts for nothing."""
+    # The wire form of times sorts like the times.
+    return msgspec.structs.replace(board, at=max(board.at, to_timestamp(now)))
 
 
 async def watch_board(call: Call, of: WorkspaceId) -> None:
@@ -57,6 +68,10 @@ async def watch_board(call: Call, of: WorkspaceId) -> None:
 async def _board(call: Call, of: WorkspaceId) -> bytes:
     client = await call.client()
     return await client.read("/v1/board", {"workspace_id": of})
+
+
+def _seen(raw: bytes) -> Board:
+    return seen_at(to_typed(raw, Board), now=Micros(time.time_ns() // 1_000))
 
 
 def _columns() -> int:

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sys
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from moduprompt.views.board import Board
 from moduprompt.views.board_rows import short
 
 WIDTH = 100  # of the session tree in a report
+EVENT_CELLS = 27  # the longest name of an event that a demo makes
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,12 +90,13 @@ def to_text(report: Report, board: Board) -> str:
     parts: list[Sequence[str]] = [
         ("", "Sessions", *(f"  {to_plain(line)}" for line in draw_tree(board, width=WIDTH))),
         ("", "Commits", *_commit_lines(report), f"  merged as {merged}"),
-        ("", "Events", *(f"  {count:4d}  {name}" for name, count in sorted(report.events.items()))),
+        ("", "Events", *_event_lines(report.events)),
         ("", "Where it lies"),
         (f"  repository  {report.repository}", f"  data        {report.data_dir}"),
         (f"  events      {report.recorded_events}",),
         ("", "Watch a run again", f"  {report.next[0]}"),
         ("", "Next", *(f"  {command}" for command in report.next[1:])),
+        ("", "The daemon goes on until", f"  {our_mpctl()} daemon stop"),
     ]
     return "\n".join(line.rstrip() for part in parts for line in part)
 
@@ -112,6 +115,13 @@ def our_mpctl() -> str:
 
 def _commit_lines(report: Report) -> list[str]:
     return [f"  {each.id[:12]}  {each.session:<10} {plain(each.title)}" for each in report.commits]
+
+
+def _event_lines(counts: dict[str, int]) -> list[str]:
+    """By type, in two columns: the rest of the report shall stay on the screen."""
+    told = [f"  {count:4d}  {name:<{EVENT_CELLS}}" for name, count in sorted(counts.items())]
+    half = (len(told) + 1) // 2
+    return [left + right for left, right in zip_longest(told[:half], told[half:], fillvalue="")]
 
 
 async def _commits(follower: Follower, outcome: Outcome, *, repository: str) -> tuple[Commit, ...]:

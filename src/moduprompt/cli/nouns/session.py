@@ -151,6 +151,7 @@ async def _explain(call: Call) -> None:
         ("rule", last.rule),
         ("evidence", last.evidence),
         ("ended", last.how),
+        ("code", str(last.code) if last.code is not None else None),
         ("failure", last.failure),
         ("reason", last.reason),
         ("since", last.updated_at),
