@@ -129,15 +129,7 @@ async def _serve(config: Config, environ: Mapping[str, str], *, draining: Callab
         kernel = await _build_kernel(config, house, mint=mint, git=git, path=_path(environ))
         backend = LocalBackend(config.runs_dir)
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        desk = Desk(
-            kernel=kernel,
-            terminals=LocalTerminals(backend),
-            owner_token=token,
-            version=__version__,
-            data_dir=str(config.data_dir),
-            pid=os.getpid(),
-            draining=stopping,
-        )
+        desk = _build_desk(config, kernel, terminals=LocalTerminals(backend), token=token, draining=stopping)
         app, listener = build_app(desk), Listener()
         doors = RunDoors(config.run_sockets_dir, listener=listener, app=app)
         doors.clear()
@@ -205,6 +197,20 @@ async def _build_kernel(
         mint=mint,
         artifacts=FolderArtifacts(config.artifacts_dir),
         observer=LocalObserver(git, program_path=path),
+    )
+
+
+def _build_desk(
+    config: Config, kernel: Kernel, *, terminals: LocalTerminals, token: str, draining: asyncio.Event
+) -> Desk:
+    return Desk(
+        kernel=kernel,
+        terminals=terminals,
+        owner_token=token,
+        version=__version__,
+        data_dir=str(config.data_dir),
+        pid=os.getpid(),
+        draining=draining,
     )
 
 
