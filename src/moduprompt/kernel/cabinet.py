@@ -49,6 +49,12 @@ class Cabinet:
         """Those in memory."""
         return list(self._ledgers.values())
 
+    async def every(self) -> list[Ledger]:
+        """All there are, also those that must be read first. Raises StorageFailed: a part would pass for all."""
+        known = self._known if self._known is not None else await self.open()
+        found = [await self.find(each) for each in sorted(known)]
+        return [each for each in found if each is not None]
+
     def get(self, workspace_id: WorkspaceId) -> Ledger | None:
         """One that is in memory."""
         return self._ledgers.get(workspace_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import apsw
 import msgspec
 import pytest
 
@@ -12,7 +13,8 @@ from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.workspace.commands import RenameWorkspace
 from moduprompt.kernel import projector
 from moduprompt.protocol import SYSTEM_WORKSPACE, ArtifactRef, WorkspaceId
-from tests.support.served import QuietTerminals, Served
+from tests.support.failing_disk import failing_disk
+from tests.support.served import QuietTerminals, Served, serve_in
 
 NOBODY = "00000000-0000-7000-8000-00000000dead"
 COLLECTIONS = [name for view in VIEWS for name, _ in view.collections]
@@ -337,3 +339,18 @@ async def test_another_method_is_refused_with_those_that_are_taken(daemon: Serve
     assert reply.status == 405
     assert reply.code == "invalid_schema"
     assert "GET" in reply.headers["allow"]
+
+
+@pytest.mark.parametrize("path", ["/v1/workspaces", "/v1/workspaces/{id}", "/v1/tasks?workspace_id={id}"])
+async def test_on_a_full_disk_a_workspace_is_unavailable_and_never_missing(tmp_path: Path, path: str) -> None:
+    with failing_disk() as disk:
+        async with serve_in(tmp_path) as daemon:
+            workspace = await daemon.make_workspace()
+            whole = await daemon.get(path.format(id=workspace))
+            disk.fails("write", apsw.FullError, on="-wal")
+            lost = await daemon.submit(RenameWorkspace(workspace_id=workspace, name="lost"))
+            answers = [lost, await daemon.get(path.format(id=workspace))]
+            disk.heal()
+
+            assert [each.status for each in answers] == [503, 503]
+            assert (await daemon.get(path.format(id=workspace))).body == whole.body

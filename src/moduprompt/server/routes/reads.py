@@ -83,7 +83,7 @@ async def _fresh_row(
         return await desk.kernel.view_store.row(collection, id_)
     found = await desk.kernel.view_store.row(collection, id_)
     # An id alone does not say in which workspace to wait, unless the row is there already.
-    homes = [found[0]] if found else [each.workspace_id for each in desk.kernel.cabinet.ledgers()]
+    homes = [found[0]] if found else [each.workspace_id for each in await desk.kernel.cabinet.every()]
     for workspace_id in homes:
         await await_view(request, workspace_id)
     return await desk.kernel.view_store.row(collection, id_)
@@ -113,7 +113,7 @@ async def _workspaces(request: Request, actor: Actor, *, after: str, limit: int)
     desk = desk_of(request)
     ids = [
         ledger.workspace_id
-        for ledger in sorted(desk.kernel.cabinet.ledgers(), key=lambda each: each.workspace_id)
+        for ledger in await desk.kernel.cabinet.every()
         if may_enter(actor, ledger) and ledger.workspace_id > after
     ]
     items: list[msgspec.Raw] = []

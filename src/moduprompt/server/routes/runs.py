@@ -49,7 +49,7 @@ async def _run(request: Request, caller: Caller) -> RunState:
     if "workspace_id" in request.query_params:
         ledgers = [await entered(request, caller.actor)]
     else:
-        ledgers = desk.kernel.cabinet.ledgers()
+        ledgers = await desk.kernel.cabinet.every()
     for ledger in ledgers if is_id(id_) else []:
         run = ledger.find(RunState, id_) if may_enter(caller.actor, ledger) else None
         if run is not None and may_see(caller.actor, ledger, Subject(kind="run", id=id_)):
