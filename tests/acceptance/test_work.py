@@ -55,6 +55,7 @@ def test_inside_a_run_the_command_speaks_as_its_session_and_may_not_approve(
         '[[step]]\nrun = ["mpctl", "session", "show", "--json"]\n'
         '[[step]]\nrun = "mpctl workspace create mine; echo create=$?; mpctl daemon status; echo status=$?"\n'
         '[[step]]\nrun = "mpctl daemon stop; echo stop=$?; mpctl daemon start; echo start=$?"\n'
+        '[[step]]\nrun = "mpctl log verify; echo verify=$?"\n'
         '[[step]]\nrun = "mpctl approval grant 01a20428-cfd0-743f-9909-410f8878ec57; echo grant=$?"\n'
     )
     place.made("workspace", "create", "core")
@@ -65,7 +66,7 @@ def test_inside_a_run_the_command_speaks_as_its_session_and_may_not_approve(
     printed = place.ok("run", "output", run).out
 
     assert f'"id":"{session}"' in printed.replace("\r\n", "").replace("  │ ", "")
-    for ended in ("create=6", "status=0", "stop=6", "start=6"):
+    for ended in ("create=6", "status=0", "stop=6", "start=6", "verify=6"):
         assert ended in printed
     assert "grant=5" in printed or "grant=6" in printed
 

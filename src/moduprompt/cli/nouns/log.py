@@ -32,6 +32,13 @@ async def _verify(call: Call) -> None:
 
 
 async def _verify_daemon(call: Call) -> list[Verified]:
+    if call.is_in_run:
+        raise failed(
+            Code.POLICY_DENIED,
+            "a session sees its lineage's part of the log, and a part proves nothing",
+            hint="ask the workspace's owner: mpctl log verify",
+            details={"decided_by": "default_rights"},
+        )
     client = await call.client()
     named = {SYSTEM_WORKSPACE: "system"}
     if call.words.maybe("workspace") or call.environ.get("MP_WORKSPACE"):
