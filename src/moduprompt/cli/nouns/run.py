@@ -15,6 +15,7 @@ from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.terminal_text import Cleaner, to_text
 from moduprompt.cli.verbs import Verb, positive, whole
 from moduprompt.client import Client, Unreachable, first_event
+from moduprompt.config import AGENTS_NOT_CONFINED
 from moduprompt.domain.run.commands import ResizeRun, StartRun, StopRun
 from moduprompt.domain.run.events import RunRequested
 from moduprompt.domain.run.view import RunItem
@@ -80,6 +81,7 @@ async def _show(call: Call) -> None:
         ("output", f"{item.output_bytes} bytes" if item.output_bytes is not None else None),
         ("left over", f"{item.leftovers} processes" if item.leftovers else None),
         ("recording", item.recording),
+        ("confined", AGENTS_NOT_CONFINED if item.status in ("requested", "started") else None),
     ]
     await call.show_item(item, to_paragraph(f"run {item.ordinal}", facts))
 
