@@ -122,7 +122,8 @@ class Feed:
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting.add(woken)
         try:
-            await asyncio.wait_for(woken, timeout_s)
+            async with asyncio.timeout(timeout_s):  # wait_for of Python 3.11 can swallow a cancellation here
+                await woken
         except TimeoutError:
             return False
         finally:

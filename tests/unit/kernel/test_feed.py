@@ -150,6 +150,17 @@ async def test_no_wake_up_is_lost_between_looking_and_waiting() -> None:
         assert await asyncio.wait_for(reading, 5) == [number + 1]
 
 
+async def test_a_reader_that_goes_away_in_the_moment_of_its_waking_has_gone() -> None:
+    feed = Feed(MemoryLog())
+    waiting = asyncio.create_task(feed.wait_past(W1, 0, timeout_s=10))
+    await turns(2)
+    feed.set_head(W1, 1)
+    waiting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
 async def test_many_readers_are_woken_by_one_commit() -> None:
     desk = Desk()
     readers = [asyncio.create_task(take(follow(desk), 1)) for _ in range(200)]
