@@ -20,7 +20,8 @@ from moduprompt.domain.worktree.view import WorktreeItem
 from moduprompt.views.board import Board
 from moduprompt.views.board_rows import short
 
-WIDTH = 100  # of the session tree in a report
+WIDTH = 100  # of the session tree in a report, where no terminal is narrower
+INDENT = "  "
 EVENT_CELLS = 27  # the longest name of an event that a demo makes
 
 
@@ -88,7 +89,7 @@ def to_text(report: Report, board: Board) -> str:
         f"{report.merge_commit[:12]} on {report.merged_into}" if report.merge_commit else "nothing to merge"
     )
     parts: list[Sequence[str]] = [
-        ("", "Sessions", *(f"  {to_plain(line)}" for line in draw_tree(board, width=WIDTH))),
+        ("", "Sessions", *(f"{INDENT}{to_plain(line)}" for line in draw_tree(board, width=_tree_columns()))),
         ("", "Commits", *_commit_lines(report), f"  merged as {merged}"),
         ("", "Events", *_event_lines(report.events)),
         ("", "Where it lies"),
@@ -115,6 +116,11 @@ def our_mpctl() -> str:
 
 def _commit_lines(report: Report) -> list[str]:
     return [f"  {each.id[:12]}  {each.session:<10} {plain(each.title)}" for each in report.commits]
+
+
+def _tree_columns() -> int:
+    columns = shutil.get_terminal_size((WIDTH, 0)).columns if sys.stdout.isatty() else WIDTH
+    return min(WIDTH, columns) - len(INDENT)
 
 
 def _event_lines(counts: dict[str, int]) -> list[str]:

@@ -140,8 +140,11 @@ async def _explain(call: Call) -> None:
     item = await _own(call)
     runs = await _runs(call, item)
     if not runs:
+        # A session that was just made starts by itself: to start a run by hand would be the wrong advice.
         raise failed(
-            Code.NOT_FOUND, f"session {item.id} has had no run yet", hint=f"mpctl run start {short(item.id)}"
+            Code.NOT_FOUND,
+            f"session {item.id} has had no run yet",
+            hint="the first starts when its worktree is there; mpctl board shows what it waits for",
         )
     last = runs[-1]
     facts = [
