@@ -9,6 +9,7 @@ import time
 
 from tests.support.simulation.power import live
 from tests.support.simulation.seeds import fresh_seed, told
+from tests.support.simulation.whole import simulate
 
 IMAGES = 160  # as the tests take
 
@@ -25,11 +26,11 @@ def main() -> None:
     for seed in seeds:
         begun = time.monotonic()
         with told(seed):
+            run = simulate(seed)
             life = live(seed, images=IMAGES)
         took = time.monotonic() - begun
-        print(
-            f"seed {seed}: {life.images} power cuts, {life.promises} promises, {life.log_hash}, {took:.1f} s"
-        )
+        print(f"seed {seed}: ended by {', '.join(run.ends)}; then {life.images} power cuts; {took:.1f} s")
+        print(f"  logs {run.log_hash}, {life.log_hash}")
     print(f"sim: {len(seeds)} seeds, everything held")
 
 

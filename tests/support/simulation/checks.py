@@ -4,6 +4,7 @@ Each check looks at the stored bytes and the keys alone and judges them by the c
 not by the code that wrote them.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import groupby
@@ -26,6 +27,8 @@ from tests.support.domain import SEEN, an_id
 from tests.support.simulation.image import Image, Key, Violation, Workspace, hold
 from tests.support.simulation.submitting import Promise
 
+ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/")  # what hands report begins otherwise
+TIMER: Final = re.compile(ID.pattern + r"(retry/\d+\.\d+|deadline/[0-9TZ:.-]+)")
 FIRST_BOOT: Final = "first-boot"  # the trace id of the only command that has no key
 
 
@@ -37,6 +40,7 @@ def check_image(image: Image) -> dict[str, str]:
             check(workspace)
         hashes[workspace.id] = follows_through(workspace).state_hash()
     are_whole(image)
+    are_timers(image)
     return hashes
 
 
@@ -126,6 +130,13 @@ def are_whole(image: Image) -> None:
         else:
             said = (key.answer_in, key.first_seq, key.last_seq)
             hold("whole", span == said, f"command {key.command_id}: key says {said}, events {span}")
+
+
+def are_timers(image: Image) -> None:
+    """What a timer fires has the timer's name for its key, and no other: so it is fired once."""
+    for key in image.keys:
+        if key.actor == "system:kernel" and ID.match(key.key):
+            hold("timers", TIMER.fullmatch(key.key) is not None, f"{key.key} is no timer's name")
 
 
 def _has_its_key(event: EventEnvelope, *, is_keyed: bool) -> None:

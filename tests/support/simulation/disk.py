@@ -97,7 +97,7 @@ class _File(apsw.VFSFile):
     def xSync(self, flags: int) -> None:  # noqa: N802, ARG002 - SQLite's
         try:
             self._disk.on_change("sync", self._called)
-        except apsw.IOError:
+        except apsw.Error:
             self._file.forsake()
             raise
         self._file.sync()
