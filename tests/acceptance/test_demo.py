@@ -171,14 +171,9 @@ def test_what_can_not_work_is_refused_with_a_reason_and_a_hint(
     assert error["message"]
     assert error["hint"]
     assert "Traceback" not in answer.stderr
-    if reason in (
-        "path_missing",
-        "not_a_repository",
-        "bare_repository",
-        "empty_repository",
-        "dirty_repository",
-    ):
+    if reason != "exited":
         assert not (here.data_dir / "demo").exists()
+        assert json.loads(here.mpctl("workspace", "list", "--json").stdout)["items"] == []
 
 
 def make_repositories(tmp_path: Path) -> None:

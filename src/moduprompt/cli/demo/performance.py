@@ -1,6 +1,7 @@
 """`mpctl demo`: sets the stage, shows the play as it happens, and closes with a report."""
 
 import asyncio
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from moduprompt.cli.call import Call
 from moduprompt.cli.demo.closing import Report, to_report, to_text
 from moduprompt.cli.demo.follower import Follower
 from moduprompt.cli.demo.play import Cast, Outcome, Play, call_mpctl
-from moduprompt.cli.demo.repository import Ground, clone, inspect, own_repository
+from moduprompt.cli.demo.repository import Ground, clone, inspect, own_repository, project_name
 from moduprompt.cli.faults import failed, misused
 from moduprompt.cli.live.shows import Show, open_show
 from moduprompt.cli.live.story import Story
@@ -44,7 +45,7 @@ async def demo(call: Call) -> None:
     ready = await client.ready()
     folder = _new_folder(Path(ready.data_dir) / "demo")
     ground = await clone(git, seen, into=folder / "repository")
-    name = Path(seen.path).name
+    name = project_name(seen.path)
     cast = await _cast(call, client, ground=ground, folder=folder, name=name, program=program)
     recorded = folder / EVENTS_NAME
     with recorded.open("wb") as kept:
@@ -143,8 +144,15 @@ def _program(call: Call) -> tuple[str, ...]:
         )
     if not words:
         raise misused("--agent command needs a program", hint="mpctl demo --agent command -- PROGRAM …")
-    first = str(Path(words[0]).absolute()) if "/" in words[0] else words[0]
-    return (first, *words[1:])
+    found = shutil.which(words[0], path=call.environ.get("PATH"))
+    if found is None:  # the daemon would say so too, when a workspace and a clone are there already
+        raise failed(
+            Code.VALIDATION_FAILED,
+            f"the agent program {words[0]} was not found, or can't be executed",
+            hint="give its full path, or put it on the PATH",
+            details={"reason": "program_missing", "program": words[0]},
+        )
+    return (str(Path(found).absolute()), *words[1:])
 
 
 def _source(call: Call) -> tuple[str, bool]:

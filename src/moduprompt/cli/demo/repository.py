@@ -9,11 +9,13 @@ import moduprompt
 from moduprompt.cli.faults import CallFailed, failed
 from moduprompt.effects.git.port import GitRefusal, RepositoryFacts
 from moduprompt.effects.git.program import GitProgram
-from moduprompt.protocol import Code
+from moduprompt.protocol import NAME_MAX, Code
 
 README_NAMES: Final = ("README.md", "README.rst", "README.txt", "README")
 MAKEFILE_NAMES: Final = ("Makefile", "makefile", "GNUmakefile")
-FILE_BYTES_MAX: Final = 1024 * 1024  # of a file that is only glanced at
+FILE_BYTES_MAX: Final = (
+    1024 * 1024
+)  # of a file that is only glanced at; the scripted agent reads four times that
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,8 +76,20 @@ def refused(refusal: GitRefusal) -> CallFailed:
     )
 
 
+def project_name(path: str) -> str:
+    """The folder's name, made fit to be a project's: a folder may be called anything."""
+    name = "".join(each if each.isprintable() else "_" for each in Path(path).name)
+    return name[:NAME_MAX] if name.strip() else "repository"
+
+
 def _readme(root: Path) -> str | None:
-    return next((name for name in README_NAMES if (root / name).is_file()), None)
+    return next((name for name in README_NAMES if _is_readable(root, name)), None)
+
+
+def _is_readable(root: Path, name: str) -> bool:
+    """Whether the agent can read it and add a line: it follows no link out of the repository."""
+    path = (root / name).resolve()
+    return path.is_relative_to(root.resolve()) and path.is_file() and path.stat().st_size <= FILE_BYTES_MAX
 
 
 def _check(root: Path) -> tuple[str, ...]:
