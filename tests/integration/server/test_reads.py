@@ -265,6 +265,7 @@ async def test_an_artifact_that_is_none_is_not_found(daemon: Served, ref: str) -
     reply = await daemon.get(f"/v1/artifacts/{ArtifactRef(ref)}")
 
     assert (reply.status, reply.code) == (404, "not_found")
+    assert b"mpctl artifact" not in reply.body  # there is no such noun to hint at
 
 
 async def test_a_runs_output_is_served_from_a_byte_on(daemon: Served, tmp_path: Path) -> None:

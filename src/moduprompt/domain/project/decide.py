@@ -35,7 +35,8 @@ def decide(command: ProjectCommand, own: ProjectState | None, world: World, cont
             return _attach(own, world, context)
         case DetachRepository():
             if all(r.repository_id != command.repository_id for r in own.repositories):
-                return missing("repository", command.repository_id)
+                hint = f"mpctl project show {own.project_id}"
+                return missing("repository", command.repository_id, hint=hint)
             return [RepositoryDetached(project_id=own.project_id, repository_id=command.repository_id)]
         case RenameProject():
             if command.name == own.name:

@@ -25,6 +25,6 @@ async def artifact(request: Request) -> Response:
         )
     found = await desk_of(request).kernel.artifacts.get(ArtifactRef(ref)) if _REF.fullmatch(ref) else None
     if found is None:
-        raise Refused(missing("artifact", ref[:80]))
+        raise Refused(missing("artifact", ref[:80], hint="events name artifacts: mpctl events list --json"))
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, immutable"}
     return Response(found, media_type="application/octet-stream", headers=headers)
