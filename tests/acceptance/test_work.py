@@ -212,3 +212,17 @@ def test_a_prompt_may_come_from_standard_input(place: Place, repository: Reposit
     place.ok("session", "prompt", "painter", "-", stdin="green")
     eventually(lambda: has_exited(place))
     assert place.ok("session", "show", "painter", "--json").json["prompts"][0]["state"] == "submitted"
+
+
+def test_a_prompt_that_nobody_hears_yet_says_what_to_type(
+    place: Place, repository: Repository, script: Path
+) -> None:
+    place.made("workspace", "create", "core")
+    place.made("project", "create", "p", "--repo", str(repository.path))
+    session = place.made("session", "spawn", "painter", "-p", "p", "--script", str(script))
+    assert "mpctl run start" not in place.ok("session", "prompt", "painter", "green").out
+    eventually(lambda: has_exited(place))
+
+    said = place.ok("session", "prompt", "painter", "blue").out
+
+    assert f"mpctl run start {session[-8:]}" in said

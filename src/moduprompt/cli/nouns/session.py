@@ -104,7 +104,17 @@ async def _prompt(call: Call) -> None:
     accepted = await call.submit(
         PromptSession(workspace_id=item.workspace_id, session_id=SessionId(item.id), prompt=text)
     )
-    call.answer(accepted, *to_sentences(accepted, item))
+    call.answer(accepted, *to_sentences(accepted, item), *await _unheard(call, item))
+
+
+async def _unheard(call: Call, item: SessionItem) -> list[str]:
+    """What to type when nobody is there to hear a prompt: it waits for the next run, and nothing else says so."""
+    if call.is_json:
+        return []
+    runs = await _runs(call, item)
+    if not runs or runs[-1].status in ("requested", "started"):
+        return []
+    return [f"no run of {item.name} is live; the next one gets it: mpctl run start {short(item.id)}"]
 
 
 async def _list(call: Call) -> None:
