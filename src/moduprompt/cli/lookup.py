@@ -1,7 +1,8 @@
 """From what a person typed to the one item that is meant.
 
-A whole id; a name that only one item has; or the beginning or the end of an id, of four
-characters or more, that only one item has. Anything else is refused, with the candidates.
+A whole id; a name that only one item has, where what is archived leaves its name to others; or
+the beginning or the end of an id, of four characters or more, that only one item has. Anything
+else is refused, with the candidates.
 """
 
 from typing import Final, TypeVar
@@ -29,7 +30,8 @@ async def find_item(call: Call, kind: type[I], text: str) -> I:
         return await (await call.client()).get(kind, text)
     of = None if kind is WorkspaceItem else await workspace_of(call)
     items = [item for item in await call.list(kind, of=of) if item.id != SYSTEM_WORKSPACE]
-    meant = [item for item in items if name_of(item) == text]
+    named = [item for item in items if name_of(item) == text]
+    meant = [item for item in named if not _is_archived(item)] or named
     if not meant and len(text) >= PART_MIN:
         part = text.lower()
         meant = [item for item in items if item.id.startswith(part) or item.id.endswith(part)]
@@ -85,6 +87,10 @@ def name_of(item: Item) -> str | None:
             return item.branch
         case _:
             return None
+
+
+def _is_archived(item: Item) -> bool:
+    return isinstance(item, WorkspaceItem | ProjectItem) and item.status == "archived"
 
 
 def noun_of(kind: type[Item]) -> str:

@@ -69,6 +69,15 @@ async def calling(
         yield call
 
 
+async def test_what_is_archived_leaves_its_name_to_others(tmp_path: Path) -> None:
+    both = [workspace(KERN, "tour", "archived"), workspace(CORE, "tour")]
+
+    async with calling(tmp_path, workspaces=both, workspace="tour") as call:
+        assert await workspace_of(call) == CORE
+    async with calling(tmp_path, workspaces=both[:1], workspace="tour") as call:
+        assert await workspace_of(call) == KERN
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
