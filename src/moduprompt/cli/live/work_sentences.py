@@ -127,7 +127,7 @@ def task_sentence(event: TaskFact, names: Names) -> str:
         case TaskCreated():
             return "is planned: " + " → ".join(stage.name for stage in event.stages)
         case TaskAssigned():
-            return f"is done by {names.of(event.session_id)}"
+            return f"is worked on by {names.of(event.session_id)}"
         case TaskStarted():
             return f"starts, attempt {event.attempt}"
         case StageChanged():

@@ -23,11 +23,16 @@ async def _verify(call: Call) -> None:
     # With --db the file itself is meant: what is wrong with it may keep a daemon from starting.
     named = call.words.maybe("file") or call.words.maybe("db")
     verified = verify_file(Path(named)) if named else await _verify_daemon(call)
-    lines = [f"{each.name}: {each.seq} events, chain and state hold ({each.head_hash})" for each in verified]
+    lines = [
+        f"{each.name}: {_counted(each.seq, 'event')}, chain and state hold ({each.head_hash})"
+        for each in verified
+    ]
     total = sum(each.seq for each in verified)
     call.show(
         encode({"verified": verified}),
-        "\n".join([*lines, f"the log holds: {total} events in {len(verified)} workspaces"]),
+        "\n".join(
+            [*lines, f"the log holds: {_counted(total, 'event')} in {_counted(len(verified), 'workspace')}"]
+        ),
     )
 
 
@@ -41,16 +46,19 @@ async def _verify_daemon(call: Call) -> list[Verified]:
         )
     client = await call.client()
     named = {SYSTEM_WORKSPACE: "system"}
+    named |= {WorkspaceId(each.id): each.name for each in await call.workspaces()}
     if call.words.maybe("workspace") or call.environ.get("MP_WORKSPACE"):
         only = await workspace_of(call)
-        named = {only: only}
-    else:
-        named |= {WorkspaceId(each.id): each.name for each in await call.workspaces()}
+        named = {only: named.get(only, only)}
     verified: list[Verified] = []
     for workspace_id, name in named.items():
         async with waiting_for(f"reading the log of {name}"):
             verified.append(await verify_log(client, workspace_id, name=name))
     return verified
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 async def _show(call: Call) -> None:
