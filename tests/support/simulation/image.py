@@ -7,6 +7,7 @@ import msgspec
 
 from moduprompt.protocol import EventEnvelope, WorkspaceId, decode_event, encode
 from moduprompt.storage.hashing import content_hash
+from moduprompt.storage.port import StorageFailed
 from moduprompt.storage.sqlite.connection import Database, open_reader
 
 
@@ -56,6 +57,8 @@ def read_image(path: Path, *, vfs: str) -> Image:
         found = database.select("PRAGMA integrity_check", (), row=tuple[str])
         hold("readable", found == [("ok",)], str(found))
         return Image(workspaces=_workspaces(database), keys=_keys(database))
+    except StorageFailed as fault:
+        raise Violation("readable", str(fault)) from fault
     finally:
         database.close()
 

@@ -8,8 +8,9 @@ import msgspec
 
 from moduprompt.domain.approval.commands import DenyApproval, GrantApproval
 from moduprompt.domain.decider import Command
+from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import StopRun
-from moduprompt.domain.task.commands import AdvanceStage, CreateTask
+from moduprompt.domain.task.commands import AdvanceStage, CreateTask, FailTask, StartTask
 from moduprompt.domain.task.retries import RetryRule
 from moduprompt.domain.worktree.commands import CommitWorktree, MergeWorktree
 from moduprompt.protocol import (
@@ -80,6 +81,8 @@ class Orders(Story):
         tree, run = WorktreeId(self._any("worktree")), RunId(self._any("run"))
         return self.random.choice(
             (
+                StartTask(workspace_id=self._of(task), task_id=task),
+                FailTask(workspace_id=self._of(task), task_id=task, failure=FailureClass.TIMEOUT),
                 AdvanceStage(workspace_id=self._of(task), task_id=task),
                 GrantApproval(workspace_id=self._of(approval), approval_id=approval),
                 DenyApproval(workspace_id=self._of(approval), approval_id=approval),

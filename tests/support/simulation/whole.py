@@ -17,7 +17,7 @@ from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ledger import ChainBroken
 from moduprompt.kernel.ports import Hand
 from moduprompt.protocol import SYSTEM_WORKSPACE, Accepted, Answer, Code, WorkspaceId
-from moduprompt.storage.port import HeadMoved, StorageFailed
+from moduprompt.storage.port import StorageFailed
 from tests.support.kernel_stories import Asked
 from tests.support.simulation.checks import keeps
 from tests.support.simulation.fate import Fate
@@ -80,7 +80,10 @@ class Simulation:
             holds, end = await self._one_machine(holds, storms=number % 2 == 1)
             ends.append(end)
         machine = Machine.assemble(self._world, holds=holds)
-        await machine.start()
+        try:
+            await machine.start()
+        except (StorageFailed, ChainBroken) as fault:
+            _judge_end(fault, may_fail=False)
         await self._look_at_everything(machine)
         image = await at_rest(machine)
         await machine.bury()
@@ -101,7 +104,7 @@ class Simulation:
         left = await machine.bury()
         fault = None if working.cancelled() else working.exception()
         if ended:
-            _judge_end(fault)
+            _judge_end(fault, may_fail=storms)
         return left, fate.end if machine.died.done() else "outlived"
 
     async def _work(self, machine: Machine, fate: Fate) -> None:
@@ -201,10 +204,12 @@ async def _stands(machine: Machine, answer: Accepted) -> None:
         hold("acknowledged", held == [bytes(event)], f"event {at} was answered and is not there")
 
 
-def _judge_end(fault: BaseException | None) -> None:
-    """A machine that could not start on a bad disk has done nothing wrong."""
-    if fault is None or isinstance(fault, StorageFailed | HeadMoved):
+def _judge_end(fault: BaseException | None, *, may_fail: bool) -> None:
+    """A machine that could not start on a bad disk has done nothing wrong; on a good one it has."""
+    if fault is None or (may_fail and isinstance(fault, StorageFailed)):
         return
+    if isinstance(fault, StorageFailed):
+        raise Violation("readable", str(fault)) from fault
     if isinstance(fault, ChainBroken):
         raise Violation("chain", str(fault)) from fault
     raise fault
