@@ -42,7 +42,7 @@ def carry_out(given: argparse.Namespace) -> int:
         error = ErrorObject(
             code=Code.UNAVAILABLE,
             message=f"not done within {words.real('timeout'):g} s",
-            hint="a command may still be carried out; look before you send it again",
+            hint="an order that was sent may still be carried out; a watch simply ended",
         )
         return _told(error, words, EXIT_TIMEOUT)
     except CallFailed as fault:

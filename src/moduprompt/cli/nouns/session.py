@@ -36,7 +36,6 @@ TEXT_BYTES_MAX: Final = 4 * TEXT_MAX  # a character has at most four
 MINE: Final = "MP_SESSION"
 MODES: Final[dict[str, ForkMode]] = {
     "default": "default",
-    "same_branch": "same_branch",
     "planning_only": "planning_only",
 }
 COLUMNS: Final[tuple[Column[SessionItem], ...]] = (
