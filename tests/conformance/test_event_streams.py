@@ -18,14 +18,14 @@ from moduprompt.protocol import WorkspaceId
 from moduprompt.protocol.framing.frames import EventFrame, Position
 from tests.support.deadline import eventually_async
 from tests.support.served import Served, serve_in
-from tests.support.streams import PATHS, Subscription, follow
+from tests.support.streams import PATHS, TRANSPORTS, AnyTransport, Subscription, follow
 
 POSITION_S = 0.05
 NUMBERS = itertools.count()
 
 
-@pytest.fixture(params=PATHS)
-def transport(request: pytest.FixtureRequest) -> Transport:
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> AnyTransport:
     return request.param
 
 
@@ -41,7 +41,7 @@ async def renamed(daemon: Served, workspace: WorkspaceId, *, times: int) -> None
         await daemon.report(RenameWorkspace(workspace_id=workspace, name=f"the {next(NUMBERS)}th"))
 
 
-async def test_events_come_in_order_from_the_first_and_go_on(daemon: Served, transport: Transport) -> None:
+async def test_events_come_in_order_from_the_first_and_go_on(daemon: Served, transport: AnyTransport) -> None:
     workspace = await daemon.make_workspace()
     await renamed(daemon, workspace, times=4)
 
@@ -69,7 +69,7 @@ async def flooded(daemon: Served, workspace: WorkspaceId, *, times: int) -> None
     ],
 )
 async def test_a_stream_goes_on_behind_what_the_client_has(
-    daemon: Served, transport: Transport, query: dict[str, str], headers: dict[str, str], first: int
+    daemon: Served, transport: AnyTransport, query: dict[str, str], headers: dict[str, str], first: int
 ) -> None:
     workspace = await daemon.make_workspace()
     await renamed(daemon, workspace, times=4)
@@ -80,7 +80,7 @@ async def test_a_stream_goes_on_behind_what_the_client_has(
         assert await stream.events(1) == [first]
 
 
-async def test_more_than_the_ring_holds_is_read_from_the_log(daemon: Served, transport: Transport) -> None:
+async def test_more_than_the_ring_holds_is_read_from_the_log(daemon: Served, transport: AnyTransport) -> None:
     workspace = await daemon.make_workspace()
     await flooded(daemon, workspace, times=100)
     ring = daemon.kernel.feed._rings[workspace]  # pyright: ignore[reportPrivateUsage] - 4,096 events take long
@@ -95,7 +95,7 @@ async def test_more_than_the_ring_holds_is_read_from_the_log(daemon: Served, tra
 
 
 async def test_a_restarted_daemon_continues_where_the_other_stopped(
-    tmp_path: Path, transport: Transport
+    tmp_path: Path, transport: AnyTransport
 ) -> None:
     async with serve_in(tmp_path) as daemon:
         workspace = await daemon.make_workspace()
@@ -108,7 +108,9 @@ async def test_a_restarted_daemon_continues_where_the_other_stopped(
 
 
 @pytest.mark.parametrize("types", ["project.*", "project.created", "task.*, project.created"])
-async def test_a_filter_lets_through_what_it_names(daemon: Served, transport: Transport, types: str) -> None:
+async def test_a_filter_lets_through_what_it_names(
+    daemon: Served, transport: AnyTransport, types: str
+) -> None:
     workspace = await daemon.make_workspace()
     project = await daemon.make_project(workspace)
     wanted = Subscription(transport=transport, workspace_id=workspace, query={"types": types})
@@ -121,7 +123,7 @@ async def test_a_filter_lets_through_what_it_names(daemon: Served, transport: Tr
 
 
 @pytest.mark.parametrize("by", ["project_id", "subject"])
-async def test_a_filter_by_what_an_event_is_about(daemon: Served, transport: Transport, by: str) -> None:
+async def test_a_filter_by_what_an_event_is_about(daemon: Served, transport: AnyTransport, by: str) -> None:
     workspace = await daemon.make_workspace()
     await daemon.make_project(workspace)
     second = await daemon.make_project(workspace)
@@ -133,7 +135,7 @@ async def test_a_filter_by_what_an_event_is_about(daemon: Served, transport: Tra
         assert await stream.events(1) == [3]
 
 
-async def test_a_quiet_stream_says_how_far_it_has_looked(tmp_path: Path, transport: Transport) -> None:
+async def test_a_quiet_stream_says_how_far_it_has_looked(tmp_path: Path, transport: AnyTransport) -> None:
     async with serve_in(tmp_path, position_s=POSITION_S) as daemon:
         workspace = await daemon.make_workspace()
         async with follow(daemon.socket, Subscription(transport=transport, workspace_id=workspace)) as stream:
@@ -143,7 +145,7 @@ async def test_a_quiet_stream_says_how_far_it_has_looked(tmp_path: Path, transpo
 
 
 async def test_a_reader_who_wants_nothing_hears_in_time_also_in_a_busy_workspace(
-    tmp_path: Path, transport: Transport
+    tmp_path: Path, transport: AnyTransport
 ) -> None:
     async with serve_in(tmp_path, position_s=POSITION_S) as daemon:
         workspace = await daemon.make_workspace()
@@ -159,7 +161,7 @@ async def test_a_reader_who_wants_nothing_hears_in_time_also_in_a_busy_workspace
     assert heard[0] > 1
 
 
-async def test_a_thousand_skipped_events_move_the_position(daemon: Served, transport: Transport) -> None:
+async def test_a_thousand_skipped_events_move_the_position(daemon: Served, transport: AnyTransport) -> None:
     workspace = await daemon.make_workspace()
     await flooded(daemon, workspace, times=SKIPPED_MAX)
     wanted = Subscription(transport=transport, workspace_id=workspace, query={"types": "task.*"})
@@ -169,7 +171,7 @@ async def test_a_thousand_skipped_events_move_the_position(daemon: Served, trans
 
 
 async def test_events_that_are_passed_over_move_the_position_along(
-    daemon: Served, transport: Transport
+    daemon: Served, transport: AnyTransport
 ) -> None:
     workspace = await daemon.make_workspace()
     await daemon.make_project(workspace)
@@ -184,7 +186,7 @@ async def test_events_that_are_passed_over_move_the_position_along(
     assert position == Position(seq=5)
 
 
-async def test_a_draining_daemon_says_so(daemon: Served, transport: Transport) -> None:
+async def test_a_draining_daemon_says_so(daemon: Served, transport: AnyTransport) -> None:
     workspace = await daemon.make_workspace()
 
     async with follow(daemon.socket, Subscription(transport=transport, workspace_id=workspace)) as stream:
@@ -194,7 +196,7 @@ async def test_a_draining_daemon_says_so(daemon: Served, transport: Transport) -
 
 
 async def test_a_reader_who_does_not_read_costs_no_memory_and_misses_nothing(
-    daemon: Served, transport: Transport
+    daemon: Served, transport: AnyTransport
 ) -> None:
     workspace = await daemon.make_workspace()
     count = 3_000  # a good megabyte: more than the sockets' buffers hold
@@ -207,7 +209,7 @@ async def test_a_reader_who_does_not_read_costs_no_memory_and_misses_nothing(
         assert await stream.events(head - 1) == list(range(2, head + 1))
 
 
-async def test_a_reader_who_hangs_up_is_let_go(daemon: Served, transport: Transport) -> None:
+async def test_a_reader_who_hangs_up_is_let_go(daemon: Served, transport: AnyTransport) -> None:
     workspace = await daemon.make_workspace()
     waiting = daemon.kernel.feed._waiting  # pyright: ignore[reportPrivateUsage] - what would be left behind
 
@@ -224,7 +226,7 @@ async def test_a_reader_who_hangs_up_is_let_go(daemon: Served, transport: Transp
 
 
 async def test_a_session_sees_its_lineage_and_its_position_passes_the_rest(
-    daemon: Served, transport: Transport
+    daemon: Served, transport: AnyTransport
 ) -> None:
     workspace = await daemon.make_workspace()
     project = await daemon.make_project(workspace)
@@ -248,7 +250,7 @@ async def test_a_session_sees_its_lineage_and_its_position_passes_the_rest(
     assert any(mine.run_id.encode() in data for data in seen)
 
 
-async def test_a_sessions_stream_ends_with_its_run(daemon: Served, transport: Transport) -> None:
+async def test_a_sessions_stream_ends_with_its_run(daemon: Served, transport: AnyTransport) -> None:
     workspace = await daemon.make_workspace()
     line = await daemon.make_session(workspace, await daemon.make_project(workspace))
     wanted = Subscription(transport=transport, workspace_id=workspace, token=line.token)
@@ -275,7 +277,7 @@ async def test_a_sessions_stream_ends_with_its_run(daemon: Served, transport: Tr
     ],
 )
 async def test_what_is_asked_wrongly_is_refused_before_the_stream_begins(
-    daemon: Served, transport: Transport, query: dict[str, str], headers: dict[str, str], status: int
+    daemon: Served, transport: AnyTransport, query: dict[str, str], headers: dict[str, str], status: int
 ) -> None:
     workspace = await daemon.make_workspace()
 
@@ -287,12 +289,13 @@ async def test_what_is_asked_wrongly_is_refused_before_the_stream_begins(
         assert "content-encoding" not in stream.headers
 
 
-async def test_the_sdk_reads_each_event_once_over_a_restart(tmp_path: Path, transport: Transport) -> None:
+@pytest.mark.parametrize("spoken", PATHS)
+async def test_the_sdk_reads_each_event_once_over_a_restart(tmp_path: Path, spoken: Transport) -> None:
     seen: list[int] = []
     async with serve_in(tmp_path) as daemon:
         workspace = await daemon.make_workspace()
         client = daemon.client()
-        events = client.events(workspace, transport=transport)
+        events = client.events(workspace, transport=spoken)
         seen.append((await anext(events)).seq_global)
     async with serve_in(tmp_path) as daemon:
         await renamed(daemon, workspace, times=2)

@@ -4,10 +4,28 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from moduprompt import __version__
-from moduprompt.cli.verbs import Parser, add_flags, add_verbs
+from moduprompt.cli.verbs import Parser, Verb, add_flags, add_verbs
 from moduprompt.cli.words import Misused
+
+if TYPE_CHECKING:
+    from moduprompt.cli.call import Call
+
+
+async def _serve_stdio(call: "Call") -> None:
+    from moduprompt.cli.stdio import serve_stdio  # what it needs is loaded for it alone
+
+    await serve_stdio(call)
+
+
+SERVE_STDIO: Final = Verb(
+    "serve-stdio",
+    _serve_stdio,
+    summary="speak with the daemon in frames on standard input and output",
+    more="One JSON object a line; the first one is auth. docs/contract.md has the requests.",
+)
 
 
 def build_parser() -> Parser:
@@ -21,7 +39,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"mpd {__version__}")
     add_flags(parser)
-    add_verbs(parser, VERBS, also={"start": _foreground})
+    add_verbs(parser, (*VERBS, SERVE_STDIO), also={"start": _foreground})
     return parser
 
 

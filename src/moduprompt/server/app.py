@@ -6,13 +6,24 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from moduprompt.domain.deciders import VIEWS
 from moduprompt.protocol import Code, ErrorObject, Refused, misfit, missing, refusal, to_error
 from moduprompt.server.desk import Desk
 from moduprompt.server.replies import BodyTooLarge, error_response, to_refusal, trace_of
-from moduprompt.server.routes import artifacts, board, bundles, commands, daemon, events, reads, runs, schemas
+from moduprompt.server.routes import (
+    artifacts,
+    board,
+    bundles,
+    commands,
+    daemon,
+    events,
+    reads,
+    runs,
+    schemas,
+    sockets,
+)
 from moduprompt.storage.port import StorageFailed
 
 log = logging.getLogger(__name__)
@@ -21,7 +32,11 @@ log = logging.getLogger(__name__)
 def build_app(desk: Desk) -> Starlette:
     """The application over one kernel."""
     app = Starlette(
-        routes=[*fixed_routes(), *collection_routes()],
+        routes=[
+            *fixed_routes(),
+            *collection_routes(),
+            WebSocketRoute("/v1/events/ws", sockets.events_socket),
+        ],
         exception_handlers={
             Refused: _refused,
             BodyTooLarge: _too_large,

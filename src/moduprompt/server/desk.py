@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.state import SessionState
@@ -54,7 +54,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     draining: asyncio.Event
 
 
-def desk_of(request: Request) -> Desk:
+def desk_of(request: HTTPConnection) -> Desk:
     """The desk that the app was built with."""
     desk = request.app.state.desk
     assert isinstance(desk, Desk), "BUG: the app is built with a desk"
@@ -69,16 +69,22 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     run_id: RunId | None = None
 
 
-async def actor_of(request: Request) -> Actor:
+async def actor_of(request: HTTPConnection) -> Actor:
     """Who is asking. Raises Refused (`unauthorized`)."""
     return (await caller_of(request)).actor
 
 
-async def caller_of(request: Request) -> Caller:
+def token_of(request: HTTPConnection) -> str:
+    """The bearer token, good or not; empty where there is none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" else ""
+
+
+async def caller_of(request: HTTPConnection) -> Caller:
     """Who is asking. Raises Refused (`unauthorized`)."""
     desk = desk_of(request)
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token or len(token) > TOKEN_MAX:
+    token = token_of(request)
+    if not token or len(token) > TOKEN_MAX:
         raise Refused(
             refusal(
                 Code.UNAUTHORIZED,

@@ -24,7 +24,7 @@ class LoopbackGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] == "http" and _is_local(scope["headers"]):
+        if scope["type"] in ("http", "websocket") and _is_local(scope["headers"]):
             await self._app(scope, receive, send)
             return
         rejection = refusal(
@@ -34,8 +34,9 @@ class LoopbackGuard:
         )
         body = encode(to_error(rejection))
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 401, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        kind = "websocket.http" if scope["type"] == "websocket" else "http"
+        await send({"type": f"{kind}.response.start", "status": 401, "headers": headers})
+        await send({"type": f"{kind}.response.body", "body": body})
 
 
 def _is_local(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -11,16 +11,19 @@ knows one application for all its sockets.
 import asyncio
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from uvicorn.server import ServerState
 
 from moduprompt.config import ConfigRefused
 from moduprompt.protocol import RunId, encode, misfit, to_error
+from moduprompt.protocol.framing.stdio import FRAME_BYTES_MAX
 
 BACKLOG: Final = 512  # fifty agents and their tools connecting at once after a restart
 KEEP_ALIVE_S: Final = 75  # longer than a client's pause between two calls
@@ -99,7 +102,10 @@ class Door:
             app,
             interface="asgi3",
             http=_Protocol,
-            ws="none",
+            ws=_Socket,
+            ws_max_size=FRAME_BYTES_MAX,
+            ws_ping_interval=None,  # a slow reader answers late, and is not disconnected for it
+            ws_per_message_deflate=False,  # a small frame must not become a large one
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -156,6 +162,31 @@ async def _finish(requests: set[asyncio.Task[None]]) -> None:
     await asyncio.gather(*left, return_exceptions=True)
 
 
+class _Socket(WSProtocol):
+    """Leaves the end of an open socket to the application, which says why, and says when it is gone."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, object],
+        *,
+        lost: Callable[[], None],
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._lost = lost
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone, whoever ended it."""
+        super().connection_lost(exc)
+        self._lost()
+
+    def shutdown(self) -> None:
+        """The daemon ends: an open socket is ended by the application, or cut off like every other connection."""
+        if not self.handshake_complete:
+            super().shutdown()
+
+
 class _Protocol(HttpToolsProtocol):
     """Bounds what a request may hold, says when it is gone, and refuses broken HTTP as everything else."""
 
@@ -169,6 +200,7 @@ class _Protocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state)
         self._lost = lost
+        self.ws_protocol_class = partial(_Socket, lost=lost)
         self._is_in_head = True
         self._bytes = 0
 
