@@ -1,6 +1,11 @@
 """`mpd serve-stdio` as a program sees it: lines in, lines out, and a clean end."""
 
 import json
+import os
+import signal
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 from tests.support.daemon import Place
@@ -46,3 +51,46 @@ def test_a_line_that_does_not_end_is_refused_in_one_line(place: Place) -> None:
 def test_without_a_daemon_it_says_so(place: Place) -> None:
     said = place.call("mpd", "serve-stdio", "--no-start", stdin=frame("auth", "a", token="x"))
     assert (said.status, said.out) == (UNREACHABLE_EXIT, "")
+
+
+@contextmanager
+def subscribed(place: Place) -> Generator["subprocess.Popen[str]"]:
+    """The program with one subscription that has given its first event."""
+    workspace = place.made("workspace", "create", "core")
+    with subprocess.Popen(
+        ["mpd", "serve-stdio"],
+        env=place.environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        program.stdin.write(frame("auth", "a", token=token(place)))
+        program.stdin.write(frame("events.subscribe", "s", workspace_id=workspace))
+        program.stdin.flush()
+        said = [json.loads(program.stdout.readline()) for _ in range(3)]
+        assert said[2]["payload"]["event_type"] == "workspace.created"
+        try:
+            yield program
+        finally:
+            program.kill()
+
+
+def test_a_daemon_that_stops_ends_the_subscription_and_the_program_properly(place: Place) -> None:
+    with subscribed(place) as program:
+        place.ok("daemon", "stop")
+        out, err = program.communicate(timeout=20)
+
+    assert [json.loads(line) for line in out.splitlines()][-1]["end"] == "draining"
+    assert (program.returncode, err) == (0, "")
+
+
+def test_a_daemon_that_is_killed_ends_the_program_with_unavailable(place: Place) -> None:
+    with subscribed(place) as program:
+        os.kill(place.pid, signal.SIGKILL)
+        _, err = program.communicate(timeout=20)
+
+    assert program.returncode == UNREACHABLE_EXIT
+    assert "Traceback" not in err
