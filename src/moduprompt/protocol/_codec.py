@@ -116,6 +116,8 @@ def _without_value(message: str) -> str:
     """The decoder's words without what was sent."""
     if message.startswith("Invalid "):  # "Invalid enum value 'sent'", "Invalid value 'sent'"
         return "is none of the values that are allowed here"
+    if message.startswith("Expected `str` matching regex "):  # a pattern is no sentence: the schema has it
+        return "does not have the form that the schema asks for, or holds a control character"
     return _printable(message[:300])
 
 

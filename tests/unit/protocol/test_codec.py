@@ -300,3 +300,10 @@ def test_no_document_makes_the_codec_raise(document: dict[str, object]) -> None:
     taken = decode_command(msgspec.json.encode(document))
 
     assert isinstance(taken, CommandEnvelope | Rejection)
+
+
+def test_a_text_of_the_wrong_form_is_refused_in_words_and_not_in_a_pattern() -> None:
+    refused = decode(b'{"name":"a\\nb"}', Sample)
+    assert isinstance(refused, Rejection)
+    assert refused.message.startswith("/name: does not have the form")
+    assert "regex" not in refused.message
