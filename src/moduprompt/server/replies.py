@@ -7,6 +7,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from moduprompt.kernel.ledger import Ledger
 from moduprompt.protocol import (
     HTTP_STATUS,
     RETRY_AFTER_S,
@@ -44,6 +45,17 @@ class BodyTooLarge(Exception):
     def __init__(self, rejection: Rejection) -> None:
         super().__init__(rejection.message)
         self.rejection = rejection
+
+
+def head_of(ledger: Ledger) -> LogHead:
+    """Where a workspace stands in memory."""
+    return LogHead(
+        workspace_id=ledger.workspace_id,
+        seq=ledger.seq,
+        head_hash=ledger.head_hash,
+        state_hash=ledger.state_hash(),
+        is_frozen=ledger.is_frozen,
+    )
 
 
 def to_json(value: object, *, status: int = 200) -> Response:

@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from moduprompt.protocol import Code, Refused, refusal, too_large
 from moduprompt.server.desk import actor_of, desk_of
-from moduprompt.server.replies import BodyTooLarge, LogHead, to_json
+from moduprompt.server.replies import BodyTooLarge, head_of, to_json
 from moduprompt.server.routes.parameters import check_names, entered
 
 BUNDLE_BYTES_MAX: Final = (
@@ -46,15 +46,7 @@ async def import_log(request: Request) -> Response:
     with TemporaryFile(dir=desk.data_dir) as file:
         await _receive(request, file)
         ledger = await desk.kernel.transfer.take_in(file)
-    return to_json(
-        LogHead(
-            workspace_id=ledger.workspace_id,
-            seq=ledger.seq,
-            head_hash=ledger.head_hash,
-            state_hash=ledger.state_hash(),
-            is_frozen=ledger.is_frozen,
-        )
-    )
+    return to_json(head_of(ledger))
 
 
 async def _enter_as_user(request: Request) -> None:

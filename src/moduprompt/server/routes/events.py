@@ -6,10 +6,11 @@ from starlette.responses import Response, StreamingResponse
 
 from moduprompt.kernel.feed import Glance
 from moduprompt.kernel.ledger import Ledger
+from moduprompt.kernel.projector import WAIT_S
 from moduprompt.kernel.visibility import sees_event
-from moduprompt.protocol import EventPage
+from moduprompt.protocol import Code, EventPage, Refused, refusal
 from moduprompt.server.desk import Desk, actor_of, caller_of, desk_of, is_still_known
-from moduprompt.server.replies import LogHead, to_json
+from moduprompt.server.replies import head_of, to_json
 from moduprompt.server.routes.parameters import check_names, choice, entered, filter_of, number, start_of
 from moduprompt.server.streams.follow import NDJSON, SSE, Framing, follow
 
@@ -53,19 +54,15 @@ async def stream_ndjson(request: Request) -> Response:
 
 
 async def log_head(request: Request) -> Response:
-    """`GET /v1/log/head`: sequence, chain and state of one workspace, as this daemon has them."""
+    """`GET /v1/log/head`: sequence, chain and state of one workspace, as this daemon has them on its disk."""
     actor = await actor_of(request)
     check_names(request, "workspace_id")
-    ledger = await entered(request, actor)
-    return to_json(
-        LogHead(
-            workspace_id=ledger.workspace_id,
-            seq=ledger.seq,
-            head_hash=ledger.head_hash,
-            state_hash=ledger.state_hash(),
-            is_frozen=ledger.is_frozen,
-        )
-    )
+    ledger, feed = await entered(request, actor), desk_of(request).kernel.feed
+    head = head_of(ledger)
+    # What was decided last may still be on its way to the disk; nobody may hear of it before it is there.
+    if not await feed.wait_past(ledger.workspace_id, head.seq - 1, timeout_s=WAIT_S):
+        raise Refused(refusal(Code.UNAVAILABLE, "the disk does not keep up", hint="ask again"))
+    return to_json(head)
 
 
 async def _stream(request: Request, framing: Framing) -> Response:
