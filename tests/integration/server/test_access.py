@@ -194,6 +194,17 @@ async def test_what_shows_more_than_a_lineage_is_for_users(daemon: Served, path:
     assert (reply.status, reply.code) == (403, "policy_denied")
 
 
+async def test_a_session_is_told_nothing_of_other_workspaces_by_readiness_and_metrics(daemon: Served) -> None:
+    family = await family_of(daemon)
+    await daemon.make_workspace("elsewhere")
+
+    ready = await daemon.get("/v1/daemon/ready", token=family.parent.token)
+    metrics = await daemon.get("/v1/metrics", token=family.parent.token)
+
+    assert b'"workspaces":1,' in ready.body
+    assert b"mp_workspaces 1\n" in metrics.body
+
+
 async def test_a_token_ends_with_its_run(daemon: Served) -> None:
     family = await family_of(daemon)
     await end(daemon, family.workspace, family.child)

@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from moduprompt.domain.run.state import RunState
+from moduprompt.kernel.visibility import may_enter
 from moduprompt.protocol import Ping, Ready, to_timestamp
 from moduprompt.server.desk import actor_of, desk_of
 from moduprompt.server.replies import to_json
@@ -17,9 +18,8 @@ async def ping(request: Request) -> Response:
 
 async def ready(request: Request) -> Response:
     """`GET /v1/daemon/ready`: it takes commands."""
-    await actor_of(request)
-    desk = desk_of(request)
-    ledgers = desk.kernel.cabinet.ledgers()
+    actor, desk = await actor_of(request), desk_of(request)
+    ledgers = [each for each in desk.kernel.cabinet.ledgers() if may_enter(actor, each)]
     return to_json(
         Ready(
             status="draining" if desk.draining.is_set() else "ready",
@@ -35,11 +35,10 @@ async def ready(request: Request) -> Response:
 
 async def metrics(request: Request) -> Response:
     """`GET /v1/metrics`: Prometheus text exposition format 0.0.4."""
-    await actor_of(request)
-    desk = desk_of(request)
-    ledgers = desk.kernel.cabinet.ledgers()
+    actor, desk = await actor_of(request), desk_of(request)
+    ledgers = [each for each in desk.kernel.cabinet.ledgers() if may_enter(actor, each)]
     lines = (
-        "# HELP mp_workspaces Workspaces in memory.",
+        "# HELP mp_workspaces Workspaces in memory that you may enter.",
         "# TYPE mp_workspaces gauge",
         f"mp_workspaces {len(ledgers)}",
         "# HELP mp_events_total Events in the log.",
