@@ -75,11 +75,12 @@ class _File(apsw.VFSFile):
         assert called is not None, "BUG: the store is configured to keep no temporary files"
         self._disk = disk
         self._called = Path(called).name
-        is_new = self._called not in disk.directory.shown
-        if is_new and not flags[0] & apsw.SQLITE_OPEN_CREATE:
+        if self._called not in disk.directory.shown and not flags[0] & apsw.SQLITE_OPEN_CREATE:
             raise apsw.CantOpenError(f"there is no {self._called}")
         self._file: SimFile = disk.directory.make(self._called)
-        self._names_its_folder = is_new and any(flags[0] & kind for kind in LOGGED)
+        # As SQLite's own for Unix, which looks at the flags alone: an older file of a killed process counts.
+        may_create = bool(flags[0] & apsw.SQLITE_OPEN_CREATE)
+        self._names_its_folder = may_create and any(flags[0] & kind for kind in LOGGED)
         Path(called).touch()
         super().__init__(BELOW, name, flags)
 
@@ -101,7 +102,7 @@ class _File(apsw.VFSFile):
             self._file.forsake()
             raise
         self._file.sync()
-        if self._names_its_folder:  # as SQLite does on Unix: with the first sync of a journal or a WAL
+        if self._names_its_folder:  # with the first sync of a journal or a WAL
             self._disk.directory.sync()
             self._names_its_folder = False
 

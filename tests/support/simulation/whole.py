@@ -16,8 +16,9 @@ from moduprompt.kernel.feed import Filter
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ledger import ChainBroken
 from moduprompt.kernel.ports import Hand
-from moduprompt.protocol import SYSTEM_WORKSPACE, Accepted, Answer, Code, WorkspaceId
+from moduprompt.protocol import SYSTEM_WORKSPACE, Accepted, Answer, Code, WorkspaceId, encode
 from moduprompt.storage.port import StorageFailed
+from tests.support.deadline import turns
 from tests.support.kernel_stories import Asked
 from tests.support.simulation.checks import keeps
 from tests.support.simulation.fate import Fate
@@ -35,8 +36,9 @@ from tests.support.simulation.orders import Orders
 from tests.support.simulation.virtual_time import Stuck, VirtualLoop, run_virtually
 
 MACHINES: Final = 6
-CLIENTS: Final = 3
+CLIENTS: Final = 5
 COMMANDS: Final = 12  # of one client on one machine
+TWICE: Final = 0.1  # of the commands
 LOOK_EVERY: Final = 8  # answers between two looks at everything
 PATIENCE_S: Final = 300.0  # of made-up time: longer than any storm, backoff or retry
 STREAM_S: Final = 5.0  # within which a stream shows what is durable; a position comes every 15
@@ -127,13 +129,29 @@ class Simulation:
         for _ in range(COMMANDS):
             asked = self._doing[number] or self._orders.next_asked(machine.owner)
             self._doing[number] = asked
-            answer = await self._answered(machine, asked)
+            answers = await self._said(machine, asked)
             self._doing[number] = None
-            await self._heard(machine, asked, answer)
+            for answer in answers:
+                await self._heard(machine, asked, answer)
             self._follow(machine, following)
             await self._world.clock.pass_by(self._orders.random.choice((0, 0, 0.01, 1, 4)))
             if self._orders.random.random() < 0.02:
                 self._world.clock.set_back(20)
+
+    async def _said(self, machine: Machine, asked: Asked) -> list[Answer]:
+        """Mostly asked once; at times twice at once, or given up in the middle and asked again."""
+        roll = self._orders.random.random()
+        if roll > TWICE:
+            return [await self._answered(machine, asked)]
+        first = asyncio.create_task(self._answered(machine, asked))
+        await turns(self._orders.random.randrange(20))
+        if roll < TWICE / 2:
+            first.cancel()
+            return [await self._answered(machine, asked)]
+        answers = await asyncio.gather(first, self._answered(machine, asked))
+        accepted = {encode(answer) for answer in answers if isinstance(answer, Accepted)}
+        hold("idempotent", len(accepted) <= 1, f"key {asked.key} was asked for twice at once")
+        return list(answers)
 
     async def _answered(self, machine: Machine, asked: Asked) -> Answer:
         try:

@@ -138,6 +138,8 @@ def open_writer(
             raw.execute("PRAGMA foreign_keys = ON")
             raw.execute("PRAGMA wal_autocheckpoint = 0")
             _migrate(raw, migrations)
+            if synchronous == "FULL":
+                _write_afresh(raw, path)
         except BaseException:
             raw.close()
             raise
@@ -177,6 +179,18 @@ def _check_owner(connection: apsw.Connection, path: Path, *, migrations: str) ->
             f"{path} has layout {version}; this version of the program knows {newest} at most"
         )
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+
+
+def _write_afresh(connection: apsw.Connection, path: Path) -> None:
+    """Move the whole WAL into the file, so that nothing is appended to what a process before us left.
+
+    Where its last sync failed, the system shows frames that the disk will never have; after a power
+    cut every later frame would be gone with them.
+    """
+    try:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except apsw.BusyError:  # somebody reads the file at this moment, and that is no reason not to start
+        log.warning("checkpoint.busy", extra={"path": str(path)})
 
 
 def layout_scripts(folder: str) -> list[str]:
