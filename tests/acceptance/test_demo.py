@@ -186,6 +186,33 @@ def make_repositories(tmp_path: Path) -> None:
     (tmp_path / "dirty" / "new.txt").write_text("not committed")
 
 
+def test_hooks_of_all_repositories_and_odd_ignores_do_not_end_the_demo(
+    here: Installed, tmp_path: Path
+) -> None:
+    repository = make_repository(tmp_path / "theirs", home=tmp_path / "githome")
+    repository.write(".gitignore", "*.md\n")
+    repository.git("commit", "--quiet", "--all", "--message", "Ignore")
+    hook = tmp_path / "hooks" / "pre-commit"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    (Path(here.environment["HOME"]) / ".gitconfig").write_text(f"[core]\n\thooksPath = {hook.parent}\n")
+    shown = here.mpctl("demo", "--repo", str(repository.path))
+    assert shown.returncode == 0, shown.stderr
+    check_history(events_of(here))
+
+
+def test_an_interrupted_demo_says_where_its_agents_are(here: Installed) -> None:
+    with here.start("demo") as demo:
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        for line in demo.stdout:
+            if (found := LINE.match(line)) and found[2] == "run.started":
+                demo.send_signal(signal.SIGINT)
+        assert demo.wait() == 130
+        assert "the agents go on" in demo.stderr.read()
+
+
 def test_a_dirty_repository_is_taken_when_that_is_said(here: Installed, tmp_path: Path) -> None:
     make_repositories(tmp_path)
     shown = here.mpctl("demo", "--repo", str(tmp_path / "dirty"), "--allow-dirty")

@@ -61,7 +61,11 @@ def too_large(size: int, size_max: int) -> Rejection:
     return Rejection(
         code=Code.INVALID_SCHEMA,
         message=f"the body has {size} bytes or more; at most {size_max} are taken",
-        details={"size": size, "size_max": size_max},
+        details={
+            "size": size,
+            "size_max": size_max,
+            "errors": [FieldError(pointer="", message="is larger than what is taken")],
+        },
         hint="send long text as a file the agent can read, or split the batch",
     )
 

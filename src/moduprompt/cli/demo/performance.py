@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self, TextIO
 
 from moduprompt.cli.call import Call
-from moduprompt.cli.demo.closing import Report, to_report, to_text
+from moduprompt.cli.demo.closing import Report, our_mpctl, to_report, to_text
 from moduprompt.cli.demo.follower import Follower
 from moduprompt.cli.demo.play import Cast, Outcome, Play, call_mpctl
 from moduprompt.cli.demo.repository import Ground, clone, inspect, own_repository, project_name
@@ -29,6 +29,7 @@ from moduprompt.protocol import (
     encode,
 )
 from moduprompt.views.board import Board
+from moduprompt.views.board_rows import short
 
 EVENTS_NAME = "events.ndjson"
 
@@ -74,6 +75,11 @@ async def _performed(call: Call, client: Client, follower: Follower, *, cast: Ca
             showing.result()
             raise failed(Code.UNAVAILABLE, "the event stream ended before the demo did")
         return playing.result()
+    except asyncio.CancelledError:
+        sys.stderr.write(
+            f"interrupted; the agents go on: {our_mpctl()} session tree -w {short(cast.workspace_id)}\n"
+        )
+        raise
     finally:
         for task in (playing, showing):
             task.cancel()

@@ -1,5 +1,7 @@
 """The repository a demo works on: checked, cloned, and looked at. The one given is never changed."""
 
+import asyncio
+import os
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +13,7 @@ from moduprompt.effects.git.port import GitRefusal, RepositoryFacts
 from moduprompt.effects.git.program import GitProgram
 from moduprompt.protocol import NAME_MAX, Code
 
+PAGE_NAMES: Final = ("HELLO-FROM-THE-AGENTS.md", "HELLO-FROM-THE-AGENTS.txt", "HELLO-FROM-THE-AGENTS")
 README_NAMES: Final = ("README.md", "README.rst", "README.txt", "README")
 MAKEFILE_NAMES: Final = ("Makefile", "makefile", "GNUmakefile")
 FILE_BYTES_MAX: Final = (
@@ -25,6 +28,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     branch: str
     readme: str | None
     check: tuple[str, ...]
+    page: str
 
 
 def own_repository() -> Path | None:
@@ -63,7 +67,11 @@ async def clone(git: GitProgram, source: RepositoryFacts, *, into: Path) -> Grou
     branch = cloned.branch or cloned.default_branch or source.branch or source.default_branch
     assert branch is not None, "BUG: a source without a branch was let through"
     root = Path(cloned.path)
-    return Ground(path=cloned.path, branch=branch, readme=_readme(root), check=_check(root))
+    # A hook of everybody's repositories is no hook of this one's: it may want what the agents don't have.
+    await _git(root, "config", "core.hooksPath", os.devnull)
+    return Ground(
+        path=cloned.path, branch=branch, readme=_readme(root), check=_check(root), page=await _page(root)
+    )
 
 
 def refused(refusal: GitRefusal) -> CallFailed:
@@ -80,6 +88,33 @@ def project_name(path: str) -> str:
     """The folder's name, made fit to be a project's: a folder may be called anything."""
     name = "".join(each if each.isprintable() else "_" for each in Path(path).name)
     return name[:NAME_MAX] if name.strip() else "repository"
+
+
+async def _page(root: Path) -> str:
+    """What the agents' page is called: a name that the repository does not ignore."""
+    for name in PAGE_NAMES:
+        if await _git(root, "check-ignore", "--quiet", name) != 0:
+            return name
+    raise failed(
+        Code.VALIDATION_FAILED,
+        f"{root} ignores every file the demo's agents could write",
+        hint="choose another repository with --repo",
+        details={"reason": "all_ignored", "path": str(root)},
+    )
+
+
+async def _git(root: Path, *words: str) -> int:
+    """One word to git about the clone; gives its exit status."""
+    process = await asyncio.create_subprocess_exec(
+        "git",
+        "-C",
+        str(root),
+        *words,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    return await process.wait()
 
 
 def _readme(root: Path) -> str | None:

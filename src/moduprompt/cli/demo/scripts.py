@@ -6,7 +6,6 @@ import msgspec
 
 from moduprompt.cli.demo.repository import Ground
 
-PAGE: Final = "HELLO-FROM-THE-AGENTS.md"
 ANSWER: Final = "A page for newcomers"
 QUESTION: Final = "What shall the page be called?"
 
@@ -15,14 +14,14 @@ Step = dict[str, "str | list[str] | dict[str, str]"]
 
 def builder(ground: Ground, *, task_id: str) -> bytes:
     """Plans, asks a person, implements, checks, commits, and proposes the next stage."""
-    link = "\n[{title}](" + PAGE + ") was written by an agent.\n"
+    link = "\n[{title}](" + ground.page + ") was written by an agent.\n"
     page = "# {title}\n\nWritten by session {session}, on the word of a person.\n"
     steps: list[Step] = [
         {"say": "planning: {prompt}"},
         *_reads(ground),
         {"run": ["mpctl", "task", "advance", task_id, "--to", "implement"]},
         {"ask": QUESTION, "name": "title"},
-        {"write": {"path": PAGE, "text": page}},
+        {"write": {"path": ground.page, "text": page}},
         *([{"append": {"path": ground.readme, "text": link}}] if ground.readme else []),
         {"run": list(ground.check)},
         {"commit": "Add a page for newcomers"},
@@ -35,9 +34,9 @@ def tester(ground: Ground, *, task_id: str) -> bytes:
     """Builds on the builder's branch: reads, runs the repository's own check, reports."""
     steps: list[Step] = [
         {"say": "testing what {env:MP_SESSION} was given"},
-        {"read": PAGE},
+        {"read": ground.page},
         {"run": list(ground.check)},
-        {"append": {"path": PAGE, "text": f"\nChecked with `{' '.join(ground.check)}`.\n"}},
+        {"append": {"path": ground.page, "text": f"\nChecked with `{' '.join(ground.check)}`.\n"}},
         {"commit": "Note that the page was checked"},
         {"run": ["mpctl", "task", "advance", task_id, "--to", "review"]},
     ]
@@ -48,8 +47,8 @@ def rival(ground: Ground) -> bytes:
     """The alternative: the same page in other words, on a branch of its own."""
     steps: list[Step] = [
         {"say": "trying it another way"},
-        {"read": PAGE},
-        {"write": {"path": PAGE, "text": "# Welcome\n\nShorter, and perhaps better.\n"}},
+        {"read": ground.page},
+        {"write": {"path": ground.page, "text": "# Welcome\n\nShorter, and perhaps better.\n"}},
         {"run": list(ground.check)},
         {"commit": "Say it in fewer words"},
     ]
