@@ -9,6 +9,8 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from moduprompt.effects.runner.journal import read_journal
+from moduprompt.effects.runner.port import Launching
 from moduprompt.keeper import processes
 
 BIN = Path(sys.executable).parent
@@ -65,9 +67,24 @@ class Installed:
         """End the daemon, and whatever a test left running in its terminals."""
         self.run("mpd", "stop")
         for folder in (self.data_dir / "runs").glob("*-*"):
-            for process in processes.marked(f"MP_RUN={folder.name}"):
+            left = [process.pid for process in processes.marked(f"MP_RUN={folder.name}")]
+            for pid in (*left, *_keepers(folder)):
                 with suppress(ProcessLookupError):
-                    os.kill(process.pid, signal.SIGKILL)
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _keepers(folder: Path) -> list[int]:
+    """The keeper of a run, if it still waits for a daemon that will not come back."""
+    launched = [entry.report for entry in read_journal(folder)]
+    pids = [report.keeper_pid for report in launched if isinstance(report, Launching)]
+    return [pid for pid in pids if folder.name.encode() in _command_line(pid)]
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 @contextmanager
