@@ -66,7 +66,7 @@ class Installed:
     def stop(self) -> None:
         """End the daemon, and whatever a test left running in its terminals."""
         self.run("mpd", "stop")
-        for folder in (self.data_dir / "runs").glob("*-*"):
+        for folder in (self.data_dir / "runs").glob("[!.]*-*"):
             left = [process.pid for process in processes.marked(f"MP_RUN={folder.name}")]
             for pid in (*left, *_keepers(folder)):
                 with suppress(ProcessLookupError):
