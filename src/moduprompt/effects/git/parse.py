@@ -11,6 +11,7 @@ import msgspec
 FILES_NAMED_MAX = 50  # a person reads no more; events and answers stay small
 MESSAGE_CHARS_MAX = 500  # git's own sentences are shorter; a hostile hook's or filter's need not be
 
+_HALF_MADE = re.compile(rb"fatal: failed to read .*worktrees/[^/]+/(?:commondir|gitdir|HEAD)\b")
 _LOCK = re.compile(rb"[Uu]nable to create '(.+?\.lock)': File exists", re.DOTALL)
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _LOUD = ("fatal:", "error:")
@@ -113,6 +114,11 @@ def _sort_change(entry: bytes, sides: dict[str, list[bytes]]) -> None:
         sides["staged"].append(path)
     if entry[3:4] != b".":
         sides["unstaged"].append(path)
+
+
+def met_half_made_worktree(stderr: bytes) -> bool:
+    """Whether git gave up on a worktree that another git was just making: its files are there, and empty."""
+    return _HALF_MADE.search(stderr) is not None
 
 
 def lock_in_the_way(stderr: bytes) -> str | None:

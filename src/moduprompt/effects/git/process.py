@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from moduprompt.effects.git.parse import complaint, lock_in_the_way
+from moduprompt.effects.git.parse import complaint, lock_in_the_way, met_half_made_worktree
 from moduprompt.effects.git.port import GitRefusal, RefusalReason
 from moduprompt.effects.git.stale_lock import lock_is_out_of_the_way
 
@@ -31,6 +31,9 @@ OUTPUT_BYTES_MAX = 16 * 1024 * 1024  # names of some 200,000 files; more is no l
 STDERR_BYTES_MAX = 64 * 1024  # git speaks in sentences
 END_GRACE_S = 2.0  # git removes its lock files within milliseconds of SIGTERM
 LOCK_WAIT_S = 3.0  # a git that is at work renews or drops its lock well within this
+
+HALF_MADE_S = 0.05  # another git fills the files of a worktree it makes within milliseconds
+HALF_MADE_TRIES = 20  # then nobody is making it any more, and what git says stands
 
 # What git and the programs it calls need from outside: where configuration, keys and
 # temporary files are. Everything else stays out.
@@ -134,6 +137,11 @@ class GitProcess:
         """Run git in the folder `at`. Exit codes outside `accept` raise `Refused` with git's own words."""
         command = (self._program, "-C", str(at), *self._settings, *arguments)
         output = await self._once(command, at=str(at), extra=extra or {})
+        for _ in range(HALF_MADE_TRIES):
+            if output.code == 0 or not met_half_made_worktree(output.stderr):
+                break
+            await asyncio.sleep(HALF_MADE_S)
+            output = await self._once(command, at=str(at), extra=extra or {})
         if output.code in accept:
             return output
         lock = lock_in_the_way(output.stderr)

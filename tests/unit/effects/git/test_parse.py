@@ -9,6 +9,7 @@ from moduprompt.effects.git.parse import (
     MESSAGE_CHARS_MAX,
     complaint,
     lock_in_the_way,
+    met_half_made_worktree,
     parse_status,
     parse_worktrees,
     shown_files,
@@ -113,3 +114,17 @@ def test_a_complaint_never_repeats_a_password() -> None:
     words = complaint(b"fatal: unable to access 'https://me:secret@host/r.git/': no")
     assert "secret" not in words
     assert "host/r.git" in words
+
+
+@pytest.mark.parametrize(
+    ("stderr", "met"),
+    [
+        (b"fatal: failed to read .git/worktrees/merge-0/commondir: Success\n", True),
+        (b"fatal: failed to read /srv/a b/.git/worktrees/x/gitdir: Success\n", True),
+        (b"fatal: failed to read /srv/r/.git/worktrees/x/HEAD: Success\n", True),
+        (b"fatal: failed to read .git/index: Input/output error\n", False),
+        (b"", False),
+    ],
+)
+def test_a_worktree_that_another_git_is_making_is_recognised(stderr: bytes, *, met: bool) -> None:
+    assert met_half_made_worktree(stderr) is met
