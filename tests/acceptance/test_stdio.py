@@ -90,7 +90,10 @@ def test_a_daemon_that_stops_ends_the_subscription_and_the_program_properly(plac
 def test_a_daemon_that_is_killed_ends_the_program_with_unavailable(place: Place) -> None:
     with subscribed(place) as program:
         os.kill(place.pid, signal.SIGKILL)
-        _, err = program.communicate(timeout=20)
+        # Not communicate(): that ends the input too, and a program whose input ends exits in peace.
+        program.wait(timeout=20)
+        assert program.stderr is not None
+        err = program.stderr.read()
 
     assert program.returncode == UNREACHABLE_EXIT
     assert "Traceback" not in err
