@@ -10,6 +10,7 @@ PYTEST_ARGS ?= -n auto
 RUN_ARGS ?=
 SEED ?=
 ROUNDS ?= 10
+NAMES ?=
 
 .PHONY: help run test smoke setup lint types contracts pytest golden bench sim clean
 
@@ -50,13 +51,14 @@ pytest: setup ## run every test (PYTEST_ARGS='tests/unit -k lease')
 golden: setup ## write the golden files again; read the diff before you commit it
 	@$(BIN)/python scripts/golden.py
 
-bench: setup ## run the benchmarks
-	@if [ -f bench/__main__.py ]; then $(BIN)/python -m bench; else echo "bench: no benchmarks yet"; fi
+bench: ## measure, and write bench/RESULTS.md (NAMES='commands replay', or NAMES=--quick, writes nothing)
+	@$(WITH_PYTHON) scripts/setup.py bench
+	@.venv-bench/bin/python -m bench $(NAMES)
 
 sim: setup ## simulate crashes and power cuts with fresh seeds (ROUNDS=10), or one again (SEED=n)
 	@$(BIN)/python -m tests.support.simulation $(if $(SEED),$(SEED),--rounds $(ROUNDS))
 
 clean: ## remove what set-up and tests left in this folder; your data lie elsewhere and stay
-	@rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	@rm -rf .venv .venv-bench .tools .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 	@echo "clean: done"

@@ -8,16 +8,17 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from bench.figures import Figure
+from bench.figures import Figure, Scale
 from moduprompt.config import DaemonFile
 
-LOOK_S = 10.0
+LOOK_S = 10
 READY_S = 30.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-async def idle() -> list[Figure]:
+async def idle(scale: Scale) -> list[Figure]:
     """Memory and processor of a daemon that has just started."""
+    look_s = scale.of(LOOK_S, quick=1)
     with TemporaryDirectory(prefix="mp-bench-") as folder:
         words = ("-m", "moduprompt.cli.mpd", "start", "--foreground", "--data-dir", folder)
         process = await asyncio.create_subprocess_exec(
@@ -29,8 +30,8 @@ async def idle() -> list[Figure]:
                 await asyncio.sleep(0.05)
         pid = msgspec.json.decode(path.read_bytes(), type=DaemonFile).pid
         before = _ticks(pid)
-        await asyncio.sleep(LOOK_S)
-        share = 100 * (_ticks(pid) - before) / TICKS / LOOK_S
+        await asyncio.sleep(look_s)
+        share = 100 * (_ticks(pid) - before) / TICKS / look_s
         resident = _resident_mb(pid)
         process.terminate()
         await process.wait()

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from bench.figures import Figure, in_turns
+from bench.figures import Figure, Scale, in_turns
 from bench.load import Load, Told
 from moduprompt.client import Client
 from moduprompt.config import DaemonFile
@@ -26,11 +26,12 @@ EACH = 60
 READY_S = 30.0
 
 
-async def over_socket() -> list[Figure]:
+async def over_socket(scale: Scale) -> list[Figure]:
     """Sixty-four clients at once, and one at a time for the latency."""
-    async with _daemon() as load, _noop() as noop:
-        ours, theirs = await in_turns(lambda: _rate(load), lambda: _rate(noop))
-        calm = msgspec.structs.replace(load, clients=8, each=100, per_s=ours / 5)
+    each = scale.of(EACH, quick=2)
+    async with _daemon(each) as load, _noop(each) as noop:
+        ours, theirs = await in_turns(lambda: _rate(load), lambda: _rate(noop), rounds=scale.rounds)
+        calm = msgspec.structs.replace(load, clients=8, each=scale.of(100, quick=5), per_s=ours / 5)
         told = await _loaded(calm)
     return [
         Figure(
@@ -63,7 +64,7 @@ async def _loaded(load: Load) -> Told:
 
 
 @asynccontextmanager
-async def _daemon() -> AsyncGenerator[Load]:
+async def _daemon(each: int) -> AsyncGenerator[Load]:
     with TemporaryDirectory(prefix="mp-bench-") as folder:
         words = ("-m", "moduprompt.cli.mpd", "start", "--foreground", "--data-dir", folder)
         process = await asyncio.create_subprocess_exec(
@@ -72,13 +73,13 @@ async def _daemon() -> AsyncGenerator[Load]:
         try:
             written = await _appears(Path(folder) / "run" / "daemon.json")
             daemon = msgspec.json.decode(written, type=DaemonFile)
-            yield await _prepared(daemon)
+            yield await _prepared(daemon, each)
         finally:
             process.terminate()
             await process.wait()
 
 
-async def _prepared(daemon: DaemonFile) -> Load:
+async def _prepared(daemon: DaemonFile, each: int) -> Load:
     async with Client(token=daemon.token, socket=daemon.socket) as client:
         made = await client.submit(CreateWorkspace(workspace_id=SYSTEM_WORKSPACE, name="bench"))
         workspace_id = WorkspaceId(decode_event(made.events[0]).workspace_id)
@@ -89,12 +90,12 @@ async def _prepared(daemon: DaemonFile) -> Load:
         workspace_id=workspace_id,
         project_id=decode_event(project.events[0]).subject.id,
         clients=CLIENTS,
-        each=EACH,
+        each=each,
     )
 
 
 @asynccontextmanager
-async def _noop() -> AsyncGenerator[Load]:
+async def _noop(each: int) -> AsyncGenerator[Load]:
     with TemporaryDirectory(prefix="mp-bench-") as folder:
         socket = Path(folder) / "noop.sock"
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.noop", str(socket))
@@ -103,7 +104,7 @@ async def _noop() -> AsyncGenerator[Load]:
                 while not socket.exists():
                     await asyncio.sleep(0.02)
             yield Load(
-                socket=str(socket), token="", workspace_id="w", project_id="p", clients=CLIENTS, each=EACH
+                socket=str(socket), token="", workspace_id="w", project_id="p", clients=CLIENTS, each=each
             )
         finally:
             process.terminate()

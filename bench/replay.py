@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import apsw
 
-from bench.figures import Figure, Watch, in_turns
+from bench.figures import Figure, Scale, Watch, in_turns
 from bench.rig import FOLDER, Rig, rig
 from moduprompt.daemon import ALL_VIEWS
 from moduprompt.kernel.ledger import Ledger
@@ -22,15 +22,16 @@ TASKS = 600  # each leaves eleven events of seven kinds
 BATCH = 1_000  # what the projector folds in one transaction
 
 
-async def replay() -> list[Figure]:
+async def replay(scale: Scale) -> list[Figure]:
     """Both folds of the same history."""
     async with rig() as (kernel, _):
-        await _fill(kernel)
+        await _fill(kernel, scale.of(TASKS, quick=50))
         stored = await _all(kernel)
         workspace_id = kernel.workspace_id
     head = Head(workspace_id=workspace_id, seq=0, head_hash=first_hash(workspace_id), epoch=1)
-    folded, decoded = await in_turns(lambda: _fold(head, stored), lambda: _decode(stored))
-    viewed, inserted = await in_turns(lambda: _view(stored), lambda: _insert(stored))
+    rounds = scale.rounds
+    folded, decoded = await in_turns(lambda: _fold(head, stored), lambda: _decode(stored), rounds=rounds)
+    viewed, inserted = await in_turns(lambda: _view(stored), lambda: _insert(stored), rounds=rounds)
     return [
         Figure(
             name="replay of a log into state",
@@ -53,7 +54,7 @@ async def replay() -> list[Figure]:
     ]
 
 
-async def _fill(kernel: Rig) -> None:
+async def _fill(kernel: Rig, tasks: int) -> None:
     async def one(number: int) -> None:
         ids = {"workspace_id": kernel.workspace_id}
         made = await kernel.submit(
@@ -64,7 +65,7 @@ async def _fill(kernel: Rig) -> None:
         for _ in range(4):
             await kernel.submit(kernel.envelope("task.advance_stage", **ids, task_id=task_id))
 
-    for start in range(0, TASKS, 50):
+    for start in range(0, tasks, 50):
         await asyncio.gather(*(one(number) for number in range(start, start + 50)))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from bench.figures import Figure
+from bench.figures import Figure, Scale
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.port import Gone, Kept, LaunchSpec, Unreachable
 from moduprompt.kernel.clock import SystemMint
@@ -15,13 +15,14 @@ STARTS = 15
 KEEPERS = 10
 
 
-async def runs() -> list[Figure]:
+async def runs(scale: Scale) -> list[Figure]:
     """Both, with a program that prints one byte and waits."""
+    starts, keepers = scale.of(STARTS, quick=2), scale.of(KEEPERS, quick=2)
     with TemporaryDirectory(prefix="mp-bench-") as folder:
         backend = LocalBackend(Path(folder) / "runs")
-        kept = median([await _first_byte(backend) for _ in range(STARTS)])
-        bare = median([await _bare() for _ in range(STARTS)])
-        pss = await _keepers_pss_kb(backend)
+        kept = median([await _first_byte(backend) for _ in range(starts)])
+        bare = median([await _bare() for _ in range(starts)])
+        pss = await _keepers_pss_kb(backend, keepers)
     return [
         Figure(
             name="start of a run to its first byte, over the bare program",
@@ -63,8 +64,8 @@ async def _bare() -> float:
     return time.perf_counter() - began
 
 
-async def _keepers_pss_kb(backend: LocalBackend) -> float:
-    specs = [_spec(("/bin/sleep", "60")) for _ in range(KEEPERS)]
+async def _keepers_pss_kb(backend: LocalBackend, count: int) -> float:
+    specs = [_spec(("/bin/sleep", "60")) for _ in range(count)]
     for spec in specs:
         await backend.start(spec)
     sizes: list[int] = []

@@ -2,6 +2,7 @@
 
     .tools/uv-<version>/   uv, fetched once through pip, checked against the hashes in uv.txt
     .venv/                 the locked dependencies and this project, put there by uv
+    .venv-bench/           the same for the benchmarks, with their peers and plots: setup.py bench
 
 Guarantees: nothing is written outside the project except package caches, and those only into a home
 that exists and is writable. Running it again changes nothing and takes no time. Two at once wait for
@@ -23,13 +24,31 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
-VENV = ROOT / ".venv"
-STAMP = VENV / "set-up.stamp"  # inside .venv, so that whoever deletes the one deletes the other
 UV_PIN = ROOT / "scripts" / "uv.txt"
 INPUTS = (ROOT / "uv.lock", ROOT / "pyproject.toml", UV_PIN, Path(__file__).resolve())
+
+
+class Target(NamedTuple):
+    """An environment: its folder, and what uv is told to put there beside the project."""
+
+    folder: Path
+    groups: tuple[str, ...] = ()
+
+    @property
+    def stamp(self) -> Path:
+        """Inside the environment, so that whoever deletes the one deletes the other."""
+        return self.folder / "set-up.stamp"
+
+
+# The peers bring a hundred megabytes that no test needs, and must not move a version that a test sees.
+TARGETS = {
+    "": Target(ROOT / ".venv"),
+    "bench": Target(ROOT / ".venv-bench", ("--no-default-groups", "--group", "bench")),
+}
 
 # Settings of the caller's shell that would send packages elsewhere or leave some out.
 MISLEADING = {"VIRTUAL_ENV", "PYTHONHOME", "PIP_PREFIX", "PIP_ROOT", "PIP_TARGET", "PIP_PYTHON"} | {
@@ -54,26 +73,26 @@ class SetupError(Exception):
         self.hint = hint
 
 
-def set_up() -> None:
-    """Bring .venv to what the lock file says, unless it is there already."""
+def set_up(target: Target) -> None:
+    """Bring an environment to what the lock file says, unless it is there already."""
     python = base_interpreter()
     wanted = fingerprint(python)
-    if is_current(wanted):
+    if is_current(target, wanted):
         return
     if shutil.which("git") is None:
         raise SetupError("git is missing.", hint="install it, for example: apt install git")
     TOOLS.mkdir(exist_ok=True)
     with only_one_at_a_time():
-        if is_current(wanted):
+        if is_current(target, wanted):
             return
         began = time.monotonic()
         environment = tool_environment(os.environ)
         uv = fetch_uv(python, environment=environment)
-        say(f"installing the locked dependencies into .venv for {python}")
-        if not sync_with_uv(uv, python=python, environment=environment):
+        say(f"installing the locked dependencies into {target.folder.name} for {python}")
+        if not sync_with_uv(uv, target, python=python, environment=environment):
             say("uv could not fetch everything; trying again with pip and its configuration")
-            sync_with_pip(uv, python=python, environment=environment)
-        STAMP.write_text(wanted, "ascii")
+            sync_with_pip(uv, target, python=python, environment=environment)
+        target.stamp.write_text(wanted, "ascii")
         say(f"ready in {time.monotonic() - began:.0f} s")
 
 
@@ -83,16 +102,19 @@ def base_interpreter() -> Path:
 
 
 def fingerprint(python: Path) -> str:
-    """A digest of everything .venv depends on; the folder counts, because scripts in it name it."""
+    """A digest of everything an environment depends on; the folder counts, because scripts in it name it."""
     digest = hashlib.sha256(f"{python}\0{sys.version}\0{ROOT}".encode())
     for path in INPUTS:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def is_current(wanted: str) -> bool:
+def is_current(target: Target, wanted: str) -> bool:
+    """Whether it is there, for this interpreter and this lock file."""
+    if not target.stamp.is_file() or target.stamp.read_text("ascii") != wanted:
+        return False
     # The interpreter is a link into the system: an upgrade there leaves it dangling.
-    return STAMP.is_file() and STAMP.read_text("ascii") == wanted and (VENV / "bin" / "python").exists()
+    return (target.folder / "bin" / "python").exists()
 
 
 @contextmanager
@@ -169,32 +191,31 @@ def find_pip(python: Path, *, environment: Mapping[str, str]) -> list[str]:
     raise SetupError(f"{python} has neither pip nor a working venv.", hint=PIP_HINT)
 
 
-def sync_with_uv(uv: Path, *, python: Path, environment: Mapping[str, str]) -> bool:
-    """Whether uv made .venv match the lock file, with the machine's certificates or else its own."""
-    command = [str(uv), "sync", "--frozen", "--quiet", "--python", str(python)]
+def sync_with_uv(uv: Path, target: Target, *, python: Path, environment: Mapping[str, str]) -> bool:
+    """Whether uv made it match the lock file, with the machine's certificates or else its own."""
+    command = [str(uv), "sync", "--frozen", "--quiet", "--python", str(python), *target.groups]
     certificates = environment.get("PIP_CERT")
-    trusted = dict(environment, UV_SYSTEM_CERTS="1")
+    placed = dict(environment, UV_PROJECT_ENVIRONMENT=str(target.folder))
+    trusted = dict(placed, UV_SYSTEM_CERTS="1")
     if certificates and "SSL_CERT_FILE" not in environment:
         trusted["SSL_CERT_FILE"] = certificates
-    return run(command, environment=trusted) or run(
-        command, environment=dict(environment, UV_SYSTEM_CERTS="0")
-    )
+    return run(command, environment=trusted) or run(command, environment=dict(placed, UV_SYSTEM_CERTS="0"))
 
 
-def sync_with_pip(uv: Path, *, python: Path, environment: Mapping[str, str]) -> None:
-    """The same .venv through pip, which may know a mirror, a proxy or a wheel folder that uv does not."""
+def sync_with_pip(uv: Path, target: Target, *, python: Path, environment: Mapping[str, str]) -> None:
+    """The same environment through pip, which may know a mirror, a proxy or a wheel folder that uv does not."""
     locked = TOOLS / "locked.txt"
-    venv = [str(uv), "venv", "--quiet", "--clear", "--python", str(python), str(VENV)]
+    venv = [str(uv), "venv", "--quiet", "--clear", "--python", str(python), str(target.folder)]
     export = [str(uv), "export", "--frozen", "--quiet", "--no-emit-project", "-o", str(locked)]
     pip = [
         *find_pip(python, environment=environment),
         "--python",
-        str(VENV / "bin" / "python"),
+        str(target.folder / "bin" / "python"),
         "install",
         "--quiet",
     ]
     for command in (
-        export,
+        [*export, *target.groups],
         venv,
         [*pip, "--require-hashes", "-r", str(locked)],
         [*pip, "--no-deps", "--editable", str(ROOT)],
@@ -223,8 +244,11 @@ def say(line: str) -> None:
 
 
 def main() -> int:
+    if sys.argv[1:] and sys.argv[1:] != ["bench"]:
+        print("error: the only other environment is called bench\nhint: setup.py [bench]", file=sys.stderr)
+        return 2
     try:
-        set_up()
+        set_up(TARGETS["bench" if sys.argv[1:] else ""])
     except SetupError as error:
         print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
         return 2

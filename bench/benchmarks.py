@@ -1,0 +1,39 @@
+"""Every benchmark by its name, and one of them measured: `python -m bench.benchmarks NAME [--quick]`.
+
+The parent runs each in a process of its own, so that none inherits another's heap or ends the whole
+run; the figures go to standard output as JSON.
+"""
+
+import asyncio
+import sys
+from typing import Final
+
+import msgspec
+import uvloop
+
+from bench.commands import commands
+from bench.figures import Benchmark, Figure, Scale
+from bench.idle import idle
+from bench.over_socket import over_socket
+from bench.replay import replay
+from bench.runs import runs
+
+BENCHMARKS: Final[tuple[tuple[str, Benchmark], ...]] = (
+    ("commands", commands),
+    ("over_socket", over_socket),
+    ("replay", replay),
+    ("runs", runs),
+    ("idle", idle),
+)
+LIMIT_S: Final = 1_800  # of one benchmark; one that hangs must not hold up the others
+
+
+async def measured(name: str, scale: Scale) -> list[Figure]:
+    """The figures of one benchmark."""
+    async with asyncio.timeout(LIMIT_S):
+        return await next(benchmark for known, benchmark in BENCHMARKS if known == name)(scale)
+
+
+if __name__ == "__main__":
+    figures = uvloop.run(measured(sys.argv[1], Scale(is_quick="--quick" in sys.argv)))
+    sys.stdout.buffer.write(msgspec.json.encode(figures))

@@ -1,0 +1,1 @@
+"""The benchmarks, each run once with almost nothing to do."""

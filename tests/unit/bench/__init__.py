@@ -1,0 +1,1 @@
+"""Tests of how figures are judged and written down."""
