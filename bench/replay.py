@@ -15,7 +15,7 @@ from moduprompt.kernel.ledger import Ledger
 from moduprompt.kernel.projector import to_step
 from moduprompt.protocol import decode_event
 from moduprompt.storage.hashing import first_hash
-from moduprompt.storage.port import Head, StoredEvent
+from moduprompt.storage.port import READ_MAX, Head, StoredEvent
 from moduprompt.storage.sqlite.views import SqliteViews
 
 TASKS = 600  # each leaves eleven events of seven kinds
@@ -79,8 +79,8 @@ async def _all(kernel: Rig) -> list[StoredEvent]:
 async def _fold(head: Head, stored: list[StoredEvent]) -> float:
     ledger = Ledger(head)
     with Watch() as watch:
-        for each in stored:
-            ledger.replay(each)
+        for start in range(0, len(stored), READ_MAX):
+            ledger.fold(stored[start : start + READ_MAX])
     return len(stored) / watch.wall_s
 
 

@@ -126,8 +126,7 @@ class Cabinet:
                 raise ChainBroken(
                     f"workspace {workspace_id}: nothing follows {ledger.seq} of {head.seq} events"
                 )
-            for stored in found:
-                ledger.replay(stored)
+            ledger.fold(found)
         if ledger.head_hash != head.head_hash:
             raise ChainBroken(f"workspace {workspace_id}: event {head.seq} is not the one that was written")
         self._loaded(ledger, () if ledger.is_frozen else all_wanted(ledger))

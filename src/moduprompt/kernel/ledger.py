@@ -4,16 +4,20 @@ A ledger is changed by events only. A draft lies over it while one command is de
 so that a refusal or a fault leaves nothing behind.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, TypeVar
 
 import msgspec
+from blake3 import blake3
 
 from moduprompt.domain.decider import Event, State
 from moduprompt.domain.registry import DECIDER_OF, UPCASTERS, UnreadableEvent, Upcasters, read_event
+from moduprompt.kernel.replay import STRICT, WIRE_END, WIRE_FROM, WIRE_TO, readers
 from moduprompt.protocol import EventEnvelope, Micros, WorkspaceId, decode_event, encode, to_micros
 from moduprompt.storage.hashing import content_hash, first_hash
 from moduprompt.storage.port import Head, StoredEvent
+
+TIMESTAMP_CHARS: Final = 27  # of the wire form, which sorts like the time it says
 
 S = TypeVar("S", bound=State)
 
@@ -30,6 +34,7 @@ class Ledger:
         self.epoch = head.epoch
         self._imported_to = head.imported_to
         self._upcasters = upcasters
+        self._readers = readers(upcasters)
         self.seq = 0
         self.head_hash = first_hash(head.workspace_id)
         self.last_time = Micros(0)
@@ -67,6 +72,47 @@ class Ledger:
         """The `seq_stream` of a subject's last event; 0 where there is none."""
         return self._versions.get(id_, 0)
 
+    def fold(self, page: Sequence[StoredEvent]) -> None:
+        """Take the next events of our own log: as `replay` does one by one, at twice the pace.
+
+        Raises ChainBroken or UnreadableEvent; the ledger is then worth nothing. One loop, with no
+        call of ours that is not needed: a start without a snapshot spends its time here.
+        """
+        known, versions, states = self._readers, self._versions, self._states
+        latest = ""
+        for stored in page:
+            data = stored.data
+            reader = known.get(data[WIRE_FROM : data.find(WIRE_END, WIRE_FROM, WIRE_TO)], STRICT)
+            try:
+                lean = reader.decode(data)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self.replay(stored)  # which says what is wrong with it, or takes what is only uncommon
+                continue
+            id_ = lean.subject.id
+            if (
+                lean.prev_hash != self.head_hash
+                or lean.seq_global != self.seq + 1
+                or lean.seq_stream != versions.get(id_, 0) + 1
+                or lean.schema_version != reader.version
+                or lean.timestamp < latest
+                or len(lean.timestamp) != TIMESTAMP_CHARS
+            ):
+                self.replay(stored)
+                continue
+            latest = lean.timestamp
+            of_kind = states.get(reader.state)
+            if of_kind is None:
+                of_kind = states[reader.state] = {}
+            before = of_kind.get(id_)
+            of_kind[id_] = after = reader.evolve(before, lean.payload)
+            versions[id_] = lean.seq_stream
+            if reader.index_by is not None and getattr(after, reader.index_by) is not None:
+                self._note(id_, after, before)
+            self.seq += 1
+            self.head_hash = "blake3:" + blake3(data).hexdigest()
+        if latest:
+            self.last_time = max(self.last_time, _time_of(latest, self))
+
     def replay(self, stored: StoredEvent) -> tuple[EventEnvelope, Event | None]:
         """Take the next event of the log. Raises ChainBroken or UnreadableEvent."""
         envelope, at = _read(stored, self.workspace_id)
@@ -91,17 +137,19 @@ class Ledger:
 
     def put(self, id_: str, state: State) -> None:
         """The state of one aggregate from now on."""
-        kind = type(state)
-        of_kind = self._states.setdefault(kind, {})
+        of_kind = self._states.setdefault(type(state), {})
         before = of_kind.get(id_)
         of_kind[id_] = state
-        value = index_value(state)
-        if value is not None and (before is None or index_value(before) != value):
-            self._index.setdefault((kind, value), []).append(id_)
+        self._note(id_, state, before)
 
     def set_version(self, id_: str, version: int) -> None:
         """The version of one subject from now on."""
         self._versions[id_] = version
+
+    def _note(self, id_: str, state: State, before: State | None) -> None:
+        value = index_value(state)
+        if value is not None and (before is None or index_value(before) != value):
+            self._index.setdefault((type(state), value), []).append(id_)
 
     def advance(self, events: int, *, head_hash: str, at: Micros) -> None:
         """The log is longer by so many events, the last of which has this hash."""
@@ -186,6 +234,15 @@ def _read(stored: StoredEvent, workspace_id: WorkspaceId) -> tuple[EventEnvelope
         return envelope, to_micros(envelope.timestamp)
     except (msgspec.DecodeError, ValueError) as fault:
         raise ChainBroken(f"workspace {workspace_id}: event {stored.seq} is damaged: {fault}") from fault
+
+
+def _time_of(timestamp: str, ledger: Ledger) -> Micros:
+    try:
+        return to_micros(timestamp)
+    except ValueError as fault:
+        raise ChainBroken(
+            f"workspace {ledger.workspace_id}: event {ledger.seq} is damaged: {fault}"
+        ) from fault
 
 
 def index_value(state: State) -> str | None:

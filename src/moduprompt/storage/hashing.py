@@ -11,7 +11,7 @@ from moduprompt.protocol import ArtifactRef, WorkspaceId
 
 def content_hash(data: bytes) -> ArtifactRef:
     """The name of bytes: `blake3:<64 hex>`."""
-    return ArtifactRef(f"blake3:{blake3(data).hexdigest()}")
+    return ArtifactRef("blake3:" + blake3(data).hexdigest())
 
 
 def first_hash(workspace_id: WorkspaceId) -> str:
