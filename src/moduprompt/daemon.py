@@ -19,7 +19,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -35,6 +35,7 @@ from moduprompt.domain.run.state import RunState
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.git.hand import GitHand
 from moduprompt.effects.git.program import GitProgram
+from moduprompt.effects.notifier import Notifier
 from moduprompt.effects.observer import LocalObserver
 from moduprompt.effects.runner.adapters import SYSTEM_PATH, install_commands
 from moduprompt.effects.runner.hand import RunHand, Surroundings, free_keepers
@@ -46,6 +47,7 @@ from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ledger import ChainBroken
 from moduprompt.kernel.ports import Hand
 from moduprompt.protocol import EXIT_STATUS, Code, RunId, encode, to_timestamp
+from moduprompt.server.activation import Handed, take_descriptors, take_sockets
 from moduprompt.server.app import build_app
 from moduprompt.server.desk import Desk
 from moduprompt.server.guard import LoopbackGuard
@@ -81,19 +83,16 @@ class KernelEnded(Exception):
     """The writer or the timers are gone: nothing that is sent would ever be answered."""
 
 
-def serve(config: Config, environ: Mapping[str, str]) -> int:
-    """Run the daemon in the foreground until SIGTERM or SIGINT; gives the exit status."""
-    import uvloop
+def serve(config: Config, environ: MutableMapping[str, str]) -> int:
+    """Run the daemon in the foreground until SIGTERM or SIGINT; gives the exit status.
 
+    What a service manager put into the environment is taken out of it.
+    """
     gc.set_threshold(*COLLECT)
     logging.basicConfig(level=logging.INFO, handlers=[JsonLines(sys.stderr)], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start is ours to announce
     try:
-        _make_runtime_folder(config.runtime_dir)
-        with _locked(config.runtime_lock_file, config=config) as listening:
-            _make_data_folders(config)
-            with _locked(config.lock_file, config=config) as owning:
-                uvloop.run(_serve(config, environ, draining=lambda: (owning(DRAINING), listening(DRAINING))))
+        _serve_locked(config, environ)
     except ConfigRefused as refused:
         return _fail(refused.message, hint=refused.hint, code=Code.VALIDATION_FAILED)
     except DataInUse as fault:
@@ -116,14 +115,40 @@ def serve(config: Config, environ: Mapping[str, str]) -> int:
     return 0
 
 
-async def _serve(config: Config, environ: Mapping[str, str], *, draining: Callable[[], object]) -> None:
+def _serve_locked(config: Config, environ: MutableMapping[str, str]) -> None:
+    import uvloop
+
+    notifier = Notifier.take_from(environ, pid=os.getpid())
+    handed = take_sockets(take_descriptors(environ, pid=os.getpid()), expected=config.socket)
+    _make_runtime_folder(config.runtime_dir)
+    with _locked(config.runtime_lock_file, config=config) as listening:
+        _make_data_folders(config)
+        with _locked(config.lock_file, config=config) as owning:
+
+            def draining() -> None:
+                owning(DRAINING)
+                listening(DRAINING)
+
+            uvloop.run(_serve(config, environ, notifier=notifier, handed=handed, draining=draining))
+
+
+async def _serve(
+    config: Config,
+    environ: Mapping[str, str],
+    *,
+    notifier: Notifier,
+    handed: Handed,
+    draining: Callable[[], None],
+) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as house:
         house.callback(log.info, "daemon.stopped")
-        sockets = _bind(config, house)
+        house.push_async_callback(notifier.stop)
+        notifier.is_loading("opening the log")
+        sockets = _bind(config, house, handed=handed)
         mint = SystemMint(_load_secret(config))
         git = GitProgram(environment=_git_environment(environ))
         kernel = await _build_kernel(config, house, mint=mint, git=git, path=_path(environ))
@@ -136,6 +161,8 @@ async def _serve(config: Config, environ: Mapping[str, str], *, draining: Callab
         hands = _build_hands(config, environ, kernel=kernel, mint=mint, git=git, backend=backend, doors=doors)
         house.push_async_callback(kernel.stop)
         house.push_async_callback(listener.stop)
+        watchdog = asyncio.create_task(notifier.watch(kernel.pulse), name="watchdog")
+        house.callback(watchdog.cancel)
         if not await _before(kernel.start(owner_name=_owner_name(), hands=hands), stopping):
             return
         await listener.open(sockets[0], app)
@@ -146,9 +173,11 @@ async def _serve(config: Config, environ: Mapping[str, str], *, draining: Callab
         freeing = asyncio.create_task(free_keepers(backend, _ended_runs(kernel)), name="free-keepers")
         house.callback(freeing.cancel)
         log.info("daemon.ready", extra={"version": __version__, "socket": str(config.socket)})
+        notifier.is_ready()
         house.callback(log.info, "daemon.stopping")
         house.callback(kernel.feed.drain)
         house.callback(draining)
+        house.callback(notifier.is_stopping)
         if not await _before(kernel.until_broken(), stopping):
             return
         stopping.set()
@@ -171,10 +200,17 @@ async def _before(work: Awaitable[None], stopping: asyncio.Event) -> bool:
         await asyncio.gather(working, told, return_exceptions=True)
 
 
-def _bind(config: Config, house: AsyncExitStack) -> list[socket.socket]:
-    """Whoever connects from now on waits in the queue until the daemon answers."""
-    sockets = [house.enter_context(bind_unix(config.socket))]
-    house.callback(config.socket.unlink, missing_ok=True)
+def _bind(config: Config, house: AsyncExitStack, *, handed: Handed) -> list[socket.socket]:
+    """Whoever connects from now on waits in the queue until the daemon answers.
+
+    What was handed over is not ours to unlink.
+    """
+    if handed.unix is None:
+        sockets = [house.enter_context(bind_unix(config.socket))]
+        house.callback(config.socket.unlink, missing_ok=True)
+    else:
+        sockets = [house.enter_context(handed.unix)]
+    sockets += [house.enter_context(each) for each in handed.tcp]
     if config.listen is not None:
         sockets.append(house.enter_context(bind_loopback(config.listen)))
     return sockets

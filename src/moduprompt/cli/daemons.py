@@ -28,6 +28,15 @@ LOG_TAIL_BYTES: Final = 8 * 1024  # of the daemon's log: its last words
 FILE_BYTES_MAX: Final = 64 * 1024  # daemon.json has some hundred
 PROBE: Final = Limits(connect_s=2.0, answer_s=5.0)  # a daemon that takes longer to say it is ready is not
 RUN_VARIABLES: Final = ("MP_TOKEN", "MP_SOCKET", "MP_WORKSPACE", "MP_SESSION", "MP_RUN")
+SERVICE_VARIABLES: Final = (
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_PID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+)
+NOT_ITS_OWN: Final = (*RUN_VARIABLES, *SERVICE_VARIABLES)  # whoever calls may be an agent, or a service
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +97,8 @@ def no_daemon(config: Config) -> CallFailed:
 
 async def start(config: Config, *, listen: str | None) -> Found:
     """Start one in the background and wait until it, or whoever was faster, answers."""
+    if await _wakes(config):
+        return await _awaited(config)
     log = _open_log(config)
     with log:
         said_before = log.tell()
@@ -105,6 +116,37 @@ async def start(config: Config, *, listen: str | None) -> Found:
             has_lost, ends = True, min(ends, clock() + HELD_S)
         await asyncio.sleep(LOOK_S)
     raise _last_words(config, said_before, status=process.poll())
+
+
+async def _wakes(config: Config) -> bool:
+    """Whether somebody listens where the daemon should: one that is starting, or a service manager's socket.
+
+    The connection is what a service manager waits for.
+    """
+    if is_locked(config.runtime_lock_file):
+        return False  # a daemon holds the folder: whoever starts another one waits for it
+    try:
+        async with asyncio.timeout(PROBE.connect_s):
+            _, writer = await asyncio.open_unix_connection(str(config.socket))
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+async def _awaited(config: Config) -> Found:
+    """The daemon that a service manager starts. Raises CallFailed where none comes up."""
+    ends = asyncio.get_running_loop().time() + START_S
+    while asyncio.get_running_loop().time() < ends:
+        found = await find(config)
+        if found is not None and found.ready.status == "ready":
+            return found
+        await asyncio.sleep(LOOK_S)
+    raise failed(
+        Code.UNAVAILABLE,
+        f"{config.socket} is listened on, but no daemon answered there within {START_S:g} s",
+        hint="a service manager holds the socket; its log says why: journalctl --user -u moduprompt",
+    )
 
 
 def is_locked(path: Path) -> bool:
@@ -199,7 +241,7 @@ def _spawn(config: Config, log: int, *, listen: str | None) -> "subprocess.Popen
     words += ["--data-dir", str(config.data_dir), "--runtime-dir", str(config.runtime_dir)]
     words += ["--db", str(config.log_db)]
     words += ["--listen", listen] if listen is not None else []
-    environ = {name: value for name, value in os.environ.items() if name not in RUN_VARIABLES}
+    environ = {name: value for name, value in os.environ.items() if name not in NOT_ITS_OWN}
     return subprocess.Popen(
         words,
         stdin=subprocess.DEVNULL,

@@ -20,6 +20,18 @@ async def _serve_stdio(call: "Call") -> None:
     await serve_stdio(call)
 
 
+async def _systemd(call: "Call") -> None:
+    from moduprompt.cli.units import print_units
+
+    await print_units(call)
+
+
+SYSTEMD: Final = Verb(
+    "systemd",
+    _systemd,
+    summary="print units for systemd: a service, and a socket that starts it",
+    more="docs/systemd.md says where they go.",
+)
 SERVE_STDIO: Final = Verb(
     "serve-stdio",
     _serve_stdio,
@@ -39,7 +51,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"mpd {__version__}")
     add_flags(parser)
-    add_verbs(parser, (*VERBS, SERVE_STDIO), also={"start": _foreground})
+    add_verbs(parser, (*VERBS, SERVE_STDIO, SYSTEMD), also={"start": _foreground})
     return parser
 
 

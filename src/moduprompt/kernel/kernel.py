@@ -26,7 +26,7 @@ from moduprompt.kernel.inbox import Inbox, Pending
 from moduprompt.kernel.judgement import Judged, Order, Outside, Wanted, record
 from moduprompt.kernel.keys import Hold, KeysInUse
 from moduprompt.kernel.ledger import ChainBroken, Ledger
-from moduprompt.kernel.ports import ArtifactStore, Clock, Hand, Mint, Observer
+from moduprompt.kernel.ports import ArtifactStore, Clock, Hand, Mint, Observer, Pulse
 from moduprompt.kernel.projector import Projector
 from moduprompt.kernel.quota import Quota
 from moduprompt.kernel.reactor import Reactor
@@ -96,6 +96,7 @@ class Kernel:
         self._owner_id: UserId | None = None
         self._keys = KeysInUse()
         self._rejections = Quota(clock)
+        self._asked = self._answered = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, owner_name: str, hands: tuple[Hand, ...]) -> None:
@@ -151,6 +152,10 @@ class Kernel:
     def waiting(self) -> int:
         """How many commands wait for the writer."""
         return len(self._inbox)
+
+    def pulse(self) -> Pulse:
+        """What a watchdog compares: orders that wait, and orders that were answered, one way or the other."""
+        return Pulse(waiting=self._asked - self._answered, answered=self._answered)
 
     async def read_events(self, workspace_id: WorkspaceId, *, after: int, limit: int) -> list[StoredEvent]:
         """Stored events after a sequence, in order."""
@@ -262,9 +267,14 @@ class Kernel:
     ) -> Judged:
         answer: asyncio.Future[Judged] = asyncio.get_running_loop().create_future()
         self._inbox.put(Pending(workspace_id=workspace_id, order=order, answer=answer, refused=refused))
+        self._asked += 1
+        answer.add_done_callback(self._count_answer)
         hold.settles = answer
         # Whoever asked may go away; what is queued is decided all the same, and once.
         return await asyncio.shield(answer)
+
+    def _count_answer(self, _answer: "asyncio.Future[Judged]") -> None:
+        self._answered += 1
 
     async def _store_text(self, command: Command) -> TextRef | None:
         text = command.text()

@@ -2,8 +2,17 @@
 
 from typing import Protocol
 
+import msgspec
+
 from moduprompt.domain.decider import Command, Intent, Observation
 from moduprompt.protocol import ArtifactRef, Micros, RunId, WorkspaceId
+
+
+class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+    """How much work there is: orders that wait for an answer, and how many ever got one."""
+
+    waiting: int
+    answered: int
 
 
 class Clock(Protocol):
