@@ -7,6 +7,8 @@ from tests.support.daemon import Place
 from tests.support.deadline import eventually
 from tests.support.git_repository import Repository
 
+MISUSE_EXIT = 2
+
 
 def waits_for_input(place: Place, session: str) -> bool:
     return place.ok("session", "explain", session, "--json").json.get("observed") == "waiting_input"
@@ -44,6 +46,12 @@ def test_an_agent_asks_is_answered_and_its_branch_is_merged(
     run = place.ok("run", "list", "--json").json["items"][0]["id"]
     assert "Which colour?" in place.ok("run", "tail", run).out
     assert "Which colour?" in place.ok("run", "replay", run, "--no-wait").out
+    assert "Which colour?" in place.ok("run", "screen", run).out
+    assert "Which colour?" not in place.ok("run", "screen", run, "--at", "0").out
+    assert "which colour?" in place.ok("run", "grep", "-i", "which", run).out.lower()
+    assert place.ok("run", "grep", "no such line", run).out == "no line matches\n"
+    assert place.call("mpctl", "run", "grep", "(", run).status == MISUSE_EXIT
+    assert json.loads(place.ok("run", "export", run, "--asciicast").out.splitlines()[0])["version"] == 2
     assert place.ok("run", "output", run, "--follow").out == place.ok("run", "output", run).out
 
 

@@ -2,13 +2,25 @@
 
 import argparse
 import asyncio
+import re
 import sys
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
 from moduprompt.cli.call import Call
+from moduprompt.cli.faults import misused
 from moduprompt.cli.lookup import find_item, find_own, workspace_of
 from moduprompt.cli.printing import print_bytes, print_text
+from moduprompt.cli.recordings import (
+    LINE_CHARS_MAX,
+    Shown,
+    fetched,
+    lines_of,
+    screen_at,
+    to_moment_us,
+    wall_clock,
+)
 from moduprompt.cli.replay import replay
 from moduprompt.cli.tables import Column, to_paragraph
 from moduprompt.cli.telling import to_sentences
@@ -20,6 +32,8 @@ from moduprompt.domain.run.commands import ResizeRun, StartRun, StopRun
 from moduprompt.domain.run.events import RunRequested
 from moduprompt.domain.run.view import RunItem
 from moduprompt.domain.session.view import SessionItem
+from moduprompt.effects.runner.asciicast import to_asciicast
+from moduprompt.effects.screen.painting import paint_lines
 from moduprompt.protocol import RunId, SessionId, encode
 from moduprompt.views.board_rows import short
 
@@ -136,6 +150,56 @@ async def _replay(call: Call) -> None:
     )
 
 
+async def _screen(call: Call) -> None:
+    item = await _named(call)
+    async with fetched(await _recording(call, item)) as reader:
+        wanted = call.words.maybe("at")
+        until_us = None if wanted is None else to_moment_us(wanted, started_us=reader.started_us)
+        screen, last_us = screen_at(reader, until_us)
+        shown = Shown(
+            run_id=item.id,
+            at=wall_clock(reader, last_us if until_us is None else until_us),
+            rows=screen.rows,
+            cols=screen.cols,
+            cursor=screen.cursor,
+            title=screen.title,
+            is_alternate=screen.is_alternate,
+            lines=screen.text(),
+        )
+    lines = paint_lines(screen) if sys.stdout.isatty() else shown.lines
+    call.show(encode(shown), "\n".join(lines))
+
+
+async def _grep(call: Call) -> None:
+    item = await _named(call)
+    try:
+        pattern = re.compile(
+            call.words.text("pattern"), re.IGNORECASE if call.words.is_set("any_case") else 0
+        )
+    except re.error as fault:
+        raise misused(f"no pattern: {fault}", hint="it is a regular expression of Python's") from fault
+    async with fetched(await _recording(call, item)) as reader:
+        found = [line for line in lines_of(reader) if pattern.search(line.text[:LINE_CHARS_MAX])]
+    call.show(
+        encode({"run_id": item.id, "lines": found}),
+        "\n".join(f"{line.at}  {line.text}" for line in found) or "no line matches",
+    )
+
+
+async def _export(call: Call) -> None:
+    item = await _named(call)
+    async with fetched(await _recording(call, item)) as reader:
+        title = " ".join((item.adapter, *item.argv))
+        for line in to_asciicast(reader, title=title):
+            sys.stdout.buffer.write(line.encode())
+        sys.stdout.buffer.flush()
+
+
+async def _recording(call: Call, item: RunItem) -> AsyncGenerator[bytes]:
+    client = await call.client()
+    return client.run_recording(RunId(item.id), workspace_id=item.workspace_id)
+
+
 class _Printer:
     """Prints a terminal's output: the bytes themselves into a pipe, safe text on a screen."""
 
@@ -226,6 +290,24 @@ def _replayed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="all at once")
 
 
+def _shown(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument(
+        "--at", metavar="WHEN", help="seconds since the start (90, 1m30s), or a time; default: the end"
+    )
+
+
+def _searched(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pattern", metavar="PATTERN", help="a regular expression")
+    _one(parser)
+    parser.add_argument("-i", "--any-case", action="store_true", help="large and small letters are equal")
+
+
+def _exported(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument("--asciicast", action="store_true", required=True, help="as an asciicast, version 2")
+
+
 VERBS: Final = (
     Verb("start", _start, summary="start a session's program once more", arguments=_started),
     Verb("stop", _stop, summary="end it and all it started", arguments=_reasoned),
@@ -240,5 +322,8 @@ VERBS: Final = (
         more="Into a pipe the bytes as they are; on a terminal as text that can't act on it.",
     ),
     Verb("tail", _tail, summary="print the last lines of it, as text", arguments=_tailed),
+    Verb("screen", _screen, summary="print its screen, as it is or as it was", arguments=_shown),
+    Verb("grep", _grep, summary="print the lines that match, with their times", arguments=_searched),
+    Verb("export", _export, summary="print its recording for other players", arguments=_exported),
     Verb("replay", _replay, summary="watch its terminal again, in its own time", arguments=_replayed),
 )

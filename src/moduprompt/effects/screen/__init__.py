@@ -1,0 +1,1 @@
+"""A terminal's screen, drawn again from the bytes a program printed."""
