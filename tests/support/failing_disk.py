@@ -27,6 +27,7 @@ class FailingDisk(apsw.VFS):
         self._name = f"failing-{next(_numbers)}"
         self._failures: dict[tuple[Operation, str], type[apsw.Error]] = {}
         self.happened: list[str] = []
+        self.generation = 0
         self.below = apsw.vfs_names()[0]
         super().__init__(self._name, base=self.below, makedefault=True)
 
@@ -38,8 +39,15 @@ class FailingDisk(apsw.VFS):
         """Nothing fails any more."""
         self._failures.clear()
 
-    def meet(self, operation: Operation, name: str) -> None:
+    def go_stale(self) -> None:
+        """Whatever is open fails from now on and for ever; what is opened later does not."""
+        self.generation += 1
+
+    def meet(self, operation: Operation, name: str, *, generation: int) -> None:
         """Raise what was ordered."""
+        if generation < self.generation:
+            self.happened.append(f"{operation} of a stale file")
+            raise apsw.IOError(f"{name} was opened before the disk came back")
         for (failing, suffix), error in self._failures.items():
             if failing == operation and name.endswith(suffix):
                 self.happened.append(f"{operation} {suffix}")
@@ -53,19 +61,20 @@ class FailingDisk(apsw.VFS):
 class _File(apsw.VFSFile):
     def __init__(self, disk: FailingDisk, name: str | apsw.URIFilename | None, flags: list[int]) -> None:
         self._disk = disk
+        self._generation = disk.generation
         self._called = name.filename() if isinstance(name, apsw.URIFilename) else name or ""
         super().__init__(disk.below, name, flags)
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - SQLite's
-        self._disk.meet("write", self._called)
+        self._disk.meet("write", self._called, generation=self._generation)
         super().xWrite(data, offset)
 
     def xSync(self, flags: int) -> None:  # noqa: N802 - SQLite's
-        self._disk.meet("sync", self._called)
+        self._disk.meet("sync", self._called, generation=self._generation)
         super().xSync(flags)
 
     def xTruncate(self, newsize: int) -> None:  # noqa: N802 - SQLite's
-        self._disk.meet("truncate", self._called)
+        self._disk.meet("truncate", self._called, generation=self._generation)
         super().xTruncate(newsize)
 
     def excepthook(self, etype: object, evalue: object, etraceback: object) -> None:

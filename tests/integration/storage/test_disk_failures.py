@@ -99,6 +99,43 @@ async def test_a_checkpoint_that_fails_takes_nothing_back(
     assert names(tmp_path) == ["log.sqlite"]
 
 
+async def test_a_connection_that_met_an_io_error_is_not_used_again(disk: FailingDisk, tmp_path: Path) -> None:
+    """What it remembers of the file may be wrong, and some of its handles may never work again."""
+    log = await SqliteLog.open(tmp_path / "log.sqlite")
+    tip = Tip(workspace_id=W1)
+    await log.append([an_append(tip)])
+
+    disk.go_stale()
+    with pytest.raises(StorageFailed):
+        await log.append([an_append(tip.after(1))])
+
+    claimed = Tip.of(await log.claim(W1))
+    await log.append([an_append(claimed)])
+    assert await seqs(log) == [1, 2]
+    await log.close()
+
+
+async def test_a_writer_whose_file_was_replaced_writes_nothing(tmp_path: Path) -> None:
+    old, new = tmp_path / "log.sqlite", tmp_path / "new"
+    log = await SqliteLog.open(old)
+    tip = Tip(workspace_id=W1)
+    await log.append([an_append(tip)])
+    new.mkdir()
+    for path in (old, tmp_path / "log.sqlite-wal", tmp_path / "log.sqlite-shm"):
+        path.rename(new / path.name)
+
+    with pytest.raises(StorageFailed, match=r"log\.sqlite"):
+        await log.append([an_append(tip.after(1))])
+    with pytest.raises(StorageFailed):
+        await log.append([an_append(tip.after(1))])
+
+    await log.close()
+    assert not old.exists(), "a file that is gone is not made anew"
+    again = await SqliteLog.open(new / "log.sqlite")
+    assert await seqs(again) == [1]
+    await again.close()
+
+
 async def test_closing_on_a_failing_disk_lets_go_of_everything(disk: FailingDisk, tmp_path: Path) -> None:
     log = await SqliteLog.open(tmp_path / "log.sqlite")
     await log.append([an_append(Tip(workspace_id=W1), keys=[a_key("k")])])

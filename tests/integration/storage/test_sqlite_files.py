@@ -168,6 +168,29 @@ async def test_the_write_ahead_log_does_not_grow_for_ever(tmp_path: Path) -> Non
     assert wal < 2 * PAGES_BETWEEN_CHECKPOINTS * 4_096
 
 
+async def test_what_a_long_reader_made_the_write_ahead_log_grow_to_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "WAL_PAGES_MAX", 2 * PAGES_BETWEEN_CHECKPOINTS)
+    wal = tmp_path / "log.sqlite-wal"
+    log = await SqliteLog.open(tmp_path / "log.sqlite")
+    tip = Tip(workspace_id=W1)
+    await log.append([an_append(tip)])
+    reader = apsw.Connection(str(tmp_path / "log.sqlite"))
+    reader.execute("BEGIN").execute("SELECT count(*) FROM events").get  # noqa: B018 - it stands there now
+    while wal.stat().st_size < 3 * PAGES_BETWEEN_CHECKPOINTS * 4_096:
+        tip = tip.after(1)
+        await log.append([an_append(tip, 100, text="x" * 1_000)])
+        tip = tip.after(99)
+
+    reader.close()
+    tip = tip.after(1)
+    await log.append([an_append(tip)])
+
+    assert wal.stat().st_size == 0
+    await log.close()
+
+
 async def test_closing_moves_everything_into_the_file(tmp_path: Path) -> None:
     await a_log(tmp_path / "log.sqlite")
 
