@@ -12,6 +12,7 @@ import msgspec
 import uvloop
 
 from bench.commands import commands
+from bench.fanout import fanout
 from bench.figures import Benchmark, Figure, Scale
 from bench.idle import idle
 from bench.over_socket import over_socket
@@ -22,6 +23,7 @@ BENCHMARKS: Final[tuple[tuple[str, Benchmark], ...]] = (
     ("commands", commands),
     ("over_socket", over_socket),
     ("replay", replay),
+    ("fanout", fanout),
     ("runs", runs),
     ("idle", idle),
 )
