@@ -83,7 +83,7 @@ def watch(crowd: Crowd, members: list[socket.socket]) -> Seen:
     """Read until everybody has everything, or nobody gets anything any more."""
     poll = select.epoll()
     for member in members:
-        member.setblocking(False)
+        member.settimeout(0)
         poll.register(member.fileno(), select.EPOLLIN)
     by_number = {member.fileno(): member for member in members}
     took: list[float] = []

@@ -34,7 +34,8 @@ class Session:
     """The crowd's process, spoken with line by line."""
 
     def __init__(self, process: asyncio.subprocess.Process, served: Served) -> None:
-        assert process.stdin is not None and process.stdout is not None, "BUG: started with pipes"
+        assert process.stdin is not None, "BUG: started with pipes"
+        assert process.stdout is not None, "BUG: started with pipes"
         self._in, self._out = process.stdin, process.stdout
         self._served = served
 
