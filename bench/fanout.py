@@ -26,7 +26,7 @@ SUBSCRIBERS: Final = 1_000
 EVENTS: Final = 100  # of one round: ten seconds
 PACE_S: Final = 0.1
 ROUNDS: Final = 3
-SETTLE_S: Final = 1.0
+SETTLE_S: Final = 1  # what is freed late is freed
 NAMES: Final[dict[Format, str]] = {"sse": "SSE", "ws": "WebSocket"}
 
 
@@ -63,13 +63,12 @@ class Session:
 
 
 async def fanout(scale: Scale) -> list[Figure]:
-    """Both formats: latency among many and alone, then memory."""
+    """Both formats: memory, then latency among many and alone."""
     figures: list[Figure] = []
     for format_ in NAMES:
-        async with daemon() as served, _session(served) as session:
-            figures.append(await _latency(session, served, format_=format_, scale=scale))
-        async with daemon() as served, _session(served) as session:
+        async with daemon() as served, _session(served) as session:  # memory first: a heap that is fresh
             figures.append(await _memory(session, served, format_=format_, scale=scale))
+            figures.append(await _latency(session, served, format_=format_, scale=scale))
     return figures
 
 
@@ -89,7 +88,7 @@ async def _session(served: Served) -> AsyncGenerator[Session]:
 
 
 async def _latency(session: Session, served: Served, *, format_: Format, scale: Scale) -> Figure:
-    crowd, events = scale.of(SUBSCRIBERS, quick=20), scale.of(EVENTS, quick=3)
+    crowd, events = scale.of(SUBSCRIBERS, quick=20), scale.of(EVENTS, quick=2)
     many: list[Seen] = []
     alone: list[Seen] = []
     for _ in range(scale.of(ROUNDS, quick=1)):
@@ -150,13 +149,13 @@ async def _write(served: Served, events: int) -> None:
 
 
 async def _memory(session: Session, served: Served, *, format_: Format, scale: Scale) -> Figure:
-    count = scale.of(SUBSCRIBERS, quick=20)
+    count, settle_s = scale.of(SUBSCRIBERS, quick=20), scale.of(SETTLE_S, quick=0)
     await session.gather(format_, subscribers=count // 10, events=0)  # what is loaded once is not theirs
     await session.dismiss()
-    await asyncio.sleep(SETTLE_S)
+    await asyncio.sleep(settle_s)
     before = _pss_kb(served.pid)
     await session.gather(format_, subscribers=count, events=0)
-    await asyncio.sleep(SETTLE_S)
+    await asyncio.sleep(settle_s)
     each = (_pss_kb(served.pid) - before) / count
     await session.dismiss()
     return Figure(
