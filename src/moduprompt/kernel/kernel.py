@@ -26,6 +26,7 @@ from moduprompt.kernel.inbox import Inbox, Pending
 from moduprompt.kernel.judgement import Judged, Order, Outside, Wanted, record
 from moduprompt.kernel.keys import Hold, KeysInUse
 from moduprompt.kernel.ledger import ChainBroken, Ledger
+from moduprompt.kernel.past import Past
 from moduprompt.kernel.ports import ArtifactStore, Clock, Hand, Mint, Observer, Pulse
 from moduprompt.kernel.projector import Projector
 from moduprompt.kernel.quota import Quota
@@ -86,6 +87,7 @@ class Kernel:
         self.feed = Feed(event_log, position_s=position_s, upcasters=upcasters)
         self.projector = Projector(event_log, views, store=view_store, feed=self.feed, upcasters=upcasters)
         self.cabinet = Cabinet(event_log, loaded=self._loaded, upcasters=upcasters)
+        self.past = Past(event_log, upcasters=upcasters)
         self.transfer = Transfer(event_log, self.cabinet, artifacts=artifacts, upcasters=upcasters)
         self._timers = Timers(clock, fire=self._fire)
         self._reactor = Reactor(clock=clock)

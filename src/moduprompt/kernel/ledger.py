@@ -32,7 +32,7 @@ class Ledger:
     def __init__(self, head: Head, *, upcasters: Upcasters = UPCASTERS) -> None:
         self.workspace_id: WorkspaceId = head.workspace_id
         self.epoch = head.epoch
-        self._imported_to = head.imported_to
+        self.imported_to = head.imported_to
         self._upcasters = upcasters
         self._readers = readers(upcasters)
         self.seq = 0
@@ -45,7 +45,7 @@ class Ledger:
     @property
     def is_frozen(self) -> bool:
         """Whether it was imported and nobody has adopted it: the first event after an import adopts it."""
-        return self._imported_to is not None and self.seq <= self._imported_to
+        return self.imported_to is not None and self.seq <= self.imported_to
 
     def find(self, state: type[S], id_: str) -> S | None:
         """The state of one aggregate, or None."""

@@ -104,6 +104,7 @@ from moduprompt.protocol._schemas import (
 from moduprompt.protocol._times import (
     SECOND,
     Micros,
+    from_rfc_3339,
     to_micros,
     to_timestamp,
 )
@@ -185,6 +186,7 @@ __all__ = [
     "decode_event",
     "encode",
     "from_cursor",
+    "from_rfc_3339",
     "invalid",
     "is_id",
     "misfit",

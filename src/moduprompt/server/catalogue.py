@@ -89,7 +89,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(
         path="/v1/events",
         summary="Events after a sequence",
-        query=(*FOLLOWED, "limit", "raw"),
+        query=(*FOLLOWED, "limit", "raw", "as_of"),
         requires=("workspace_id",),
         answer=EventEnvelope,
         shape="events",
@@ -111,7 +111,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(
         path="/v1/log/head",
         summary="Where a log stands",
-        query=("workspace_id",),
+        query=("workspace_id", "as_of"),
         requires=("workspace_id",),
         answer=LogHead,
     ),
@@ -132,7 +132,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(
         path="/v1/board",
         summary="The board of a workspace",
-        query=("workspace_id", "stale"),
+        query=("workspace_id", "stale", "as_of"),
         requires=("workspace_id",),
         answer=Board,
     ),
@@ -183,7 +183,7 @@ def _of(name: str, kind: Kind) -> tuple[Operation, Operation]:
     many = Operation(
         path=f"/v1/{name}",
         summary=f"The {name} of a workspace" if home else "The workspaces",
-        query=(*home, "cursor", "limit", "stale"),
+        query=(*home, "cursor", "limit", "stale", "as_of"),
         requires=home,
         answer=kind,
         shape="page",
@@ -191,7 +191,7 @@ def _of(name: str, kind: Kind) -> tuple[Operation, Operation]:
     one = Operation(
         path=f"/v1/{name}/{{id}}",
         summary=f"One of the {name}",
-        query=("workspace_id", "stale"),
+        query=("workspace_id", "stale", "as_of"),
         answer=kind,
     )
     return many, one

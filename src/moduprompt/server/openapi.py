@@ -37,6 +37,15 @@ PARAMETERS: Final[dict[str, tuple[str, Schema]]] = {
     "subject": ("Events of one subject: `kind:id`", _TEXT),
     "cursor": ("`next` of the page before", _TEXT),
     "stale": ("`ok`: do not wait until the view has caught up", {"const": "ok"}),
+    "as_of": (
+        "Answer as when the log ended at this sequence or time; a list of workspaces takes a time only",
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": SEQ_MAX},
+                {"type": "string", "format": "date-time"},
+            ]
+        },
+    ),
     "follow": ("`1`: go on until the run ends", {"enum": ["0", "1"]}),
     "ref": ("`blake3:` and 64 hexadecimal digits", _TEXT),
     "id": ("Its id", _ID),

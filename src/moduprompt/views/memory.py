@@ -27,6 +27,15 @@ class MemoryRows:
         """Remove the row; removing none is fine."""
         self._kept.get(kind, {}).pop(id_, None)
 
+    def copy(self) -> "MemoryRows":
+        """The same rows in a dictionary of their own: what is put into one is not in the other."""
+        other = MemoryRows()
+        other._kept = {kind: dict(rows) for kind, rows in self._kept.items()}
+        return other
+
+    def __len__(self) -> int:
+        return sum(map(len, self._kept.values()))
+
     def every(self, kind: type[I]) -> Iterable[I]:
         """All rows of one kind, in the order they were first put."""
         return [row for row in self._kept.get(kind, {}).values() if isinstance(row, kind)]

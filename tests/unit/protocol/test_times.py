@@ -1,10 +1,12 @@
 """Time goes to the wire and back exactly, in one form only."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moduprompt.protocol import Micros, to_micros, to_timestamp
+from moduprompt.protocol import Micros, from_rfc_3339, to_micros, to_timestamp
 
 YEAR_1 = -62_135_596_800_000_000
 YEAR_9999 = 253_402_300_799_999_999
@@ -53,3 +55,33 @@ def test_the_form_is_fixed() -> None:
 def test_another_form_is_no_time(text: str) -> None:
     with pytest.raises(ValueError):
         to_micros(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("2026-11-22T15:40:00Z", "2026-11-22T15:40:00.000000Z"),
+        ("2026-11-22t15:40:00.5z", "2026-11-22T15:40:00.500000Z"),
+        ("2026-11-22T17:40:00.123456+02:00", "2026-11-22T15:40:00.123456Z"),
+        ("2026-11-22T15:10:00-00:30", "2026-11-22T15:40:00.000000Z"),
+    ],
+)
+def test_any_form_of_rfc_3339_is_understood(text: str, same: str) -> None:
+    assert from_rfc_3339(text) == to_micros(same)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "now", "2026-11-22", "2026-11-22T15:40Z", "2026-11-22T15:40:00", "2026-11-22 15:40:00Z", "2026-11-22T15:40:00.Z",
+     "2026-11-22T15:40:00.1234567Z", "2026-11-22T15:40:00+2:00", "2026-02-30T15:40:00Z", "2026-11-22T15:40:60Z",
+     "2026-11-22T15:40:00+99:00", "٢٠٢٦-11-22T15:40:00Z"],
+)  # fmt: skip
+def test_what_is_no_rfc_3339_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"time|second|day|hour|offset|range"):
+        from_rfc_3339(text)
+
+
+@given(st.text(max_size=40))
+def test_no_text_breaks_the_reading_of_a_time(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        from_rfc_3339(text)

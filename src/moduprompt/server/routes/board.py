@@ -1,4 +1,4 @@
-"""The board of a workspace as it stands: nodes, edges, lanes, and what waits for whom."""
+"""The board of a workspace, as it stands or as it stood: nodes, edges, lanes, and what waits for whom."""
 
 from typing import TypeVar
 
@@ -10,8 +10,9 @@ from moduprompt.domain.item import Item
 from moduprompt.protocol import Actor, Code, Refused, WorkspaceId, refusal
 from moduprompt.server.desk import actor_of, desk_of
 from moduprompt.server.replies import to_json
+from moduprompt.server.routes.moments import moment_of
 from moduprompt.server.routes.parameters import check_names, entered
-from moduprompt.server.routes.reads import await_view, refuse_as_of
+from moduprompt.server.routes.reads import await_view
 from moduprompt.storage.port import READ_MAX
 from moduprompt.views.board import VIEW, to_board
 from moduprompt.views.board_rows import BoardCount, BoardEdge, BoardNode
@@ -25,9 +26,13 @@ async def board(request: Request) -> Response:
     """`GET /v1/board`: a snapshot at a sequence; the events after it lead on."""
     actor = await actor_of(request)
     check_names(request, "workspace_id", "stale", "as_of")
-    refuse_as_of(request)
     _users_only(actor)
-    home = (await entered(request, actor)).workspace_id
+    ledger = await entered(request, actor)
+    home, then = ledger.workspace_id, await moment_of(request, ledger)
+    if then is not None:
+        scene = await desk_of(request).kernel.past.scene(VIEW, home, seq=then)
+        counts = scene.every(BoardCount)
+        return to_json(to_board(scene.every(BoardNode), scene.every(BoardEdge), counts=counts, seq=then))
     await await_view(request, home)
     store = desk_of(request).kernel.view_store
     for _ in range(SNAPSHOT_TRIES):

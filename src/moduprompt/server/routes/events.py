@@ -11,6 +11,7 @@ from moduprompt.kernel.visibility import sees_event
 from moduprompt.protocol import Code, EventPage, Refused, refusal
 from moduprompt.server.desk import Desk, actor_of, caller_of, desk_of, is_still_known
 from moduprompt.server.replies import head_of, to_json
+from moduprompt.server.routes.moments import moment_of, sight_of
 from moduprompt.server.routes.parameters import check_names, choice, entered, filter_of, number, start_of
 from moduprompt.server.streams.follow import NDJSON, SSE, Framing, follow
 
@@ -24,19 +25,22 @@ _glance = msgspec.json.Decoder(Glance)
 async def page(request: Request) -> Response:
     """`GET /v1/events`: events after `from`, in order, at most `limit`."""
     actor = await actor_of(request)
-    check_names(request, "workspace_id", "from", "limit", "raw", *FILTERS)
+    check_names(request, "workspace_id", "from", "limit", "raw", "as_of", *FILTERS)
     is_raw = choice(request, "raw", "0", "1") == "1"
     ledger = await entered(request, actor)
     kernel, only = desk_of(request).kernel, filter_of(request)
     limit = number(request, "limit", default=PAGE_DEFAULT, least=1, most=PAGE_MAX)
-    after, head = await start_of(request, ledger), kernel.feed.head(ledger.workspace_id)
+    then = await moment_of(request, ledger)
+    head = kernel.feed.head(ledger.workspace_id) if then is None else then
+    after = await start_of(request, head=head)
+    sight = await sight_of(desk_of(request), actor, ledger=ledger, seq=then)
     items: list[msgspec.Raw] = []
     while len(items) < limit and after < head:
         stored = await kernel.read_events(ledger.workspace_id, after=after, limit=min(PAGE_MAX, head - after))
         for each in stored:
             after = each.seq
             glance = _glance.decode(each.data)
-            if only.takes(glance) and sees_event(actor, ledger, glance):
+            if only.takes(glance) and sight.shows(glance.subject):
                 items.append(msgspec.Raw((each if is_raw else kernel.feed.served(each)).data))
             if len(items) == limit:
                 break
@@ -55,9 +59,13 @@ async def stream_ndjson(request: Request) -> Response:
 
 async def log_head(request: Request) -> Response:
     """`GET /v1/log/head`: sequence, chain and state of one workspace, as this daemon has them on its disk."""
-    actor = await actor_of(request)
-    check_names(request, "workspace_id")
-    ledger, feed = await entered(request, actor), desk_of(request).kernel.feed
+    actor, kernel = await actor_of(request), desk_of(request).kernel
+    check_names(request, "workspace_id", "as_of")
+    ledger, feed = await entered(request, actor), kernel.feed
+    then = await moment_of(request, ledger)
+    if then is not None:
+        past = await kernel.past.ledger(ledger.workspace_id, seq=then, imported_to=ledger.imported_to)
+        return to_json(head_of(past))
     head = head_of(ledger)
     # What was decided last may still be on its way to the disk; nobody may hear of it before it is there.
     if not await feed.wait_past(ledger.workspace_id, head.seq - 1, timeout_s=WAIT_S):
@@ -69,7 +77,8 @@ async def _stream(request: Request, framing: Framing) -> Response:
     caller, desk = await caller_of(request), desk_of(request)
     check_names(request, "workspace_id", "from", *FILTERS)
     ledger = await entered(request, caller.actor)
-    after, only, feed = await start_of(request, ledger), filter_of(request), desk.kernel.feed
+    only, feed = filter_of(request), desk.kernel.feed
+    after = await start_of(request, head=feed.head(ledger.workspace_id))
     steps = feed.follow(
         ledger.workspace_id,
         after=after,

@@ -79,9 +79,8 @@ def filter_of(request: Request) -> Filter:
     return Filter(types=patterns, project_id=request.query_params.get("project_id"), subject=subject)
 
 
-async def start_of(request: Request, ledger: Ledger) -> int:
+async def start_of(request: Request, *, head: int) -> int:
     """`from=`, exclusive; `head` allowed; `Last-Event-ID` wins. Raises Refused."""
-    head = desk_of(request).kernel.feed.head(ledger.workspace_id)
     last = request.headers.get("last-event-id")
     if last is not None:
         if not last.isascii() or not last.isdigit() or len(last) > 16:

@@ -1,15 +1,21 @@
 """Read models: one collection per noun, the same for every one of them.
 
 A read waits until its view has reached the head that stood when it arrived, unless
-`stale=ok`. What the actor may not see is passed over.
+`stale=ok`. With `as_of=` it answers as it would have when the log ended there: from a fold of
+the log, not from the store. What the actor may not see is passed over.
 """
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from moduprompt.domain.deciders import VIEWS
+from moduprompt.domain.item import View
 from moduprompt.kernel.ledger import Ledger
-from moduprompt.kernel.visibility import may_enter, may_see
+from moduprompt.kernel.visibility import may_enter
 from moduprompt.protocol import (
     Actor,
     Page,
@@ -22,15 +28,21 @@ from moduprompt.protocol import (
     misfit,
     missing,
     to_cursor,
+    to_timestamp,
 )
 from moduprompt.server.desk import Desk, actor_of, desk_of
 from moduprompt.server.replies import to_json
+from moduprompt.server.routes.moments import AtSeq, AtTime, Sight, as_of, moment_of, seq_of, sight_of
 from moduprompt.server.routes.parameters import check_names, choice, entered, number
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
 WORKSPACES = "workspaces"
 LISTED = ("workspace_id", "cursor", "limit", "stale", "as_of")
+VIEW_OF: Final[dict[str, View]] = {name: view for view in VIEWS for name, _ in view.collections}
+
+Fetch: TypeAlias = Callable[[str, int], Awaitable[list[tuple[str, bytes]]]]
+"""Rows after an id, at most so many."""
 
 
 def kind_of(collection: str) -> str:
@@ -43,22 +55,24 @@ async def collection(request: Request) -> Response:
     actor, name = await actor_of(request), _collection(request)
     # A workspace is not in a workspace, and a parameter that nobody reads must not show everything.
     check_names(request, *(each for each in LISTED if (name, each) != (WORKSPACES, "workspace_id")))
-    refuse_as_of(request)
     limit = number(request, "limit", default=PAGE_DEFAULT, least=1, most=PAGE_MAX)
-    after = _after(request, name)
     if name == WORKSPACES:
-        return to_json(await _workspaces(request, actor, after=after, limit=limit))
+        return to_json(await _workspaces(request, actor, limit=limit))
     ledger, desk = await entered(request, actor), desk_of(request)
-    head = await await_view(request, ledger.workspace_id)
-    items, last = await _rows(desk, actor, ledger=ledger, collection=name, after=after, limit=limit)
-    return to_json(Page(items=items, next=to_cursor(name, last) if last else None, seq_global=head))
+    seq = await moment_of(request, ledger)
+    place = name if seq is None else f"{name}@{seq}"  # a cursor of one moment is none of another
+    after = _after(request, place)
+    head = await await_view(request, ledger.workspace_id) if seq is None else seq
+    sight = await sight_of(desk, actor, ledger=ledger, seq=seq)
+    fetch = await _source(desk, name, ledger=ledger, seq=seq)
+    items, last = await _rows(fetch, sight, kind=kind_of(name), after=after, limit=limit)
+    return to_json(Page(items=items, next=to_cursor(place, last) if last else None, seq_global=head))
 
 
 async def item(request: Request) -> Response:
     """`GET /v1/<nouns>/{id}`."""
     actor, name = await actor_of(request), _collection(request)
     check_names(request, "workspace_id", "stale", "as_of")
-    refuse_as_of(request)
     id_ = str(request.path_params["id"])
     desk, kind = desk_of(request), kind_of(name)
     home = await entered(request, actor) if "workspace_id" in request.query_params else None
@@ -68,9 +82,15 @@ async def item(request: Request) -> Response:
     ledger = await desk.kernel.find(row[0])
     if ledger is None or not may_enter(actor, ledger):
         raise Refused(missing(kind, id_))
-    if not may_see(actor, ledger, Subject(kind=kind, id=id_)):
+    seq = await moment_of(request, ledger)
+    found = row[1]
+    if seq is not None:
+        scene = await desk.kernel.past.scene(VIEW_OF[name], ledger.workspace_id, seq=seq)
+        found = scene.row(name, id_)
+    sight = await sight_of(desk, actor, ledger=ledger, seq=seq)
+    if found is None or not sight.shows(Subject(kind=kind, id=id_)):
         raise Refused(missing(kind, id_))
-    return to_json(msgspec.Raw(row[1]))
+    return to_json(msgspec.Raw(found))
 
 
 async def _fresh_row(
@@ -89,19 +109,30 @@ async def _fresh_row(
     return await desk.kernel.view_store.row(collection, id_)
 
 
+async def _source(desk: Desk, collection: str, *, ledger: Ledger, seq: int | None) -> Fetch:
+    """Where the rows come from: the store for the present, a fold for the past."""
+    home = ledger.workspace_id
+    if seq is None:
+        store = desk.kernel.view_store
+        return lambda after, limit: store.rows(collection, workspace_id=home, after=after, limit=limit)
+    scene = await desk.kernel.past.scene(VIEW_OF[collection], home, seq=seq)
+
+    async def fetch(after: str, limit: int) -> list[tuple[str, bytes]]:
+        return scene.page(collection, after=after, limit=limit)
+
+    return fetch
+
+
 async def _rows(
-    desk: Desk, actor: Actor, *, ledger: Ledger, collection: str, after: str, limit: int
+    fetch: Fetch, sight: Sight, *, kind: str, after: str, limit: int
 ) -> tuple[tuple[msgspec.Raw, ...], str | None]:
     """Visible rows, and where to go on when there may be more."""
-    kind = kind_of(collection)
     items: list[msgspec.Raw] = []
     while True:
-        rows = await desk.kernel.view_store.rows(
-            collection, workspace_id=ledger.workspace_id, after=after, limit=limit
-        )
+        rows = await fetch(after, limit)
         for id_, data in rows:
             after = id_
-            if may_see(actor, ledger, Subject(kind=kind, id=id_)):
+            if sight.shows(Subject(kind=kind, id=id_)):
                 items.append(msgspec.Raw(data))
             if len(items) == limit:
                 return tuple(items), after
@@ -109,21 +140,44 @@ async def _rows(
             return tuple(items), None
 
 
-async def _workspaces(request: Request, actor: Actor, *, after: str, limit: int) -> Page:
-    desk = desk_of(request)
-    ids = [
-        ledger.workspace_id
+async def _workspaces(request: Request, actor: Actor, *, limit: int) -> Page:
+    desk, moment = desk_of(request), as_of(request)
+    if isinstance(moment, AtSeq):
+        raise Refused(
+            misfit("/as_of", "is a sequence, and each workspace has its own", hint="say a time instead")
+        )
+    place = WORKSPACES if moment is None else f"{WORKSPACES}@{to_timestamp(moment.at)}"
+    after = _after(request, place)
+    ledgers = [
+        ledger
         for ledger in await desk.kernel.cabinet.every()
         if may_enter(actor, ledger) and ledger.workspace_id > after
     ]
     items: list[msgspec.Raw] = []
-    for workspace_id in ids[:limit]:
-        await await_view(request, workspace_id)
-        found = await desk.kernel.view_store.row(WORKSPACES, workspace_id)
+    for ledger in ledgers[:limit]:
+        if moment is not None:
+            found = await _workspace_then(desk, ledger, moment)
+        else:
+            await await_view(request, ledger.workspace_id)
+            stored = await desk.kernel.view_store.row(WORKSPACES, ledger.workspace_id)
+            found = stored[1] if stored is not None else None
         if found is not None:
-            items.append(msgspec.Raw(found[1]))
-    more = to_cursor(WORKSPACES, ids[limit - 1]) if len(ids) > limit else None
+            items.append(msgspec.Raw(found))
+    more = to_cursor(place, ledgers[limit - 1].workspace_id) if len(ledgers) > limit else None
     return Page(items=tuple(items), next=more, seq_global=0)
+
+
+async def _workspace_then(desk: Desk, ledger: Ledger, moment: AtTime) -> bytes | None:
+    """Its row at a time; None where it was not there yet. Reads the few events of its own, not its whole log."""
+    try:
+        seq = await seq_of(desk, ledger, moment)
+    except Refused as refused:
+        if refused.rejection.details == {"reason": "as_of_before_first"}:
+            return None
+        raise
+    return await desk.kernel.past.subject_row(
+        VIEW_OF[WORKSPACES], WORKSPACES, workspace_id=ledger.workspace_id, seq=seq
+    )
 
 
 async def await_view(request: Request, workspace_id: WorkspaceId) -> int:
@@ -133,12 +187,6 @@ async def await_view(request: Request, workspace_id: WorkspaceId) -> int:
     if choice(request, "stale", "ok") is None:
         await kernel.projector.wait_for(workspace_id, head)
     return head
-
-
-def refuse_as_of(request: Request) -> None:
-    """Reserved on all reads. Raises Refused."""
-    if "as_of" in request.query_params:
-        raise Refused(misfit("/as_of", "is reserved: reads of the past are not there yet"))
 
 
 def _collection(request: Request) -> str:
