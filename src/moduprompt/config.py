@@ -169,12 +169,15 @@ def _from_environ(environ: Mapping[str, str]) -> Choices:
 def _from_file(environ: Mapping[str, str]) -> Choices:
     path = config_file(environ)
     try:
-        data = path.read_bytes()[:CONFIG_BYTES_MAX]
+        with path.open("rb") as file:
+            data = file.read(CONFIG_BYTES_MAX + 1)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return Choices()
     try:
+        if len(data) > CONFIG_BYTES_MAX:
+            raise ValueError(f"it has more than {CONFIG_BYTES_MAX} bytes")
         return msgspec.convert(tomllib.loads(data.decode()), type=Choices)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as fault:
+    except (ValueError, RecursionError) as fault:  # no TOML, no UTF-8, unknown settings, a number without end
         raise ConfigRefused(
             f"{path}: {fault}", path=str(path), hint="known settings: data_dir, runtime_dir, db, listen"
         ) from fault
@@ -190,7 +193,16 @@ def _merge(*layers: Choices) -> Choices:
 
 
 def _absolute(path: str | None) -> Path | None:
-    return None if path is None else Path(path).expanduser().absolute()
+    if path is None:
+        return None
+    try:
+        if "\0" in path:
+            raise RuntimeError("it holds a NUL byte")
+        return Path(path).expanduser().absolute()
+    except RuntimeError as fault:  # also where `~name` names nobody
+        raise ConfigRefused(
+            f"{path!r} is no folder: {fault}", path=path, hint="say it as an absolute path"
+        ) from fault
 
 
 def _home(environ: Mapping[str, str]) -> Path:

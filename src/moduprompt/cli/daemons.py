@@ -51,7 +51,7 @@ def read_daemon_file(config: Config) -> DaemonFile | None:
     try:
         with config.daemon_file.open("rb") as file:
             return msgspec.json.decode(file.read(FILE_BYTES_MAX), type=DaemonFile)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -48,7 +48,7 @@ def upcast(envelope: EventEnvelope, upcasters: Upcasters = UPCASTERS) -> EventEn
     while (step := upcasters.get((envelope.event_type, envelope.schema_version))) is not None:
         try:
             payload = encode(step(msgspec.json.decode(envelope.payload, type=dict[str, object])))
-        except (msgspec.DecodeError, LookupError, TypeError, ValueError) as fault:
+        except (LookupError, TypeError, ValueError, RecursionError) as fault:
             raise UnreadableEvent(
                 f"event {envelope.event_id} ({envelope.event_type} version {envelope.schema_version}) "
                 f"can't be brought to the next version: {fault}"
@@ -88,7 +88,5 @@ def known_event(envelope: EventEnvelope) -> Event | None:
     kind = EVENTS.get((envelope.event_type, envelope.schema_version))
     if kind is None:
         return None
-    try:
-        return msgspec.json.decode(envelope.payload, type=kind)
-    except msgspec.DecodeError:
-        return None
+    event = decode(envelope.payload, kind)
+    return None if isinstance(event, Rejection) else event

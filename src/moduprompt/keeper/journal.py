@@ -92,7 +92,7 @@ def scan_journal(raw: bytes) -> list[dict[str, object]]:
     for line in raw.split(b"\n")[:-1]:
         try:
             entry: object = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             break
         if not isinstance(entry, dict) or entry.get("number") != len(entries) + 1:  # pyright: ignore[reportUnknownMemberType] - JSON
             break

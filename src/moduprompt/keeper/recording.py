@@ -45,7 +45,7 @@ INDEX_ENTRIES_MAX = 1024  # 100 kB of memory; beyond it every second entry goes
 
 
 class RecordingError(Exception):
-    """The file is no recording of a version we know."""
+    """The file is no recording of a version we know, or no keeper wrote it."""
 
 
 class Frame:
@@ -164,7 +164,9 @@ def pack_input(author: "AuthorKind", author_id: str, data: bytes) -> bytes:
 
 
 def unpack_input(payload: bytes) -> "tuple[AuthorKind, str, bytes]":
-    """(author, author id, bytes) of an input frame."""
+    """(author, author id, bytes) of an input frame. Raises RecordingError."""
+    if len(payload) < 2 or payload[0] >= len(AUTHORS) or len(payload) < 2 + payload[1]:
+        raise RecordingError("an input frame without its author")
     end = 2 + payload[1]
     return AUTHORS[payload[0]], payload[2:end].decode("utf-8", "replace"), payload[end:]
 
@@ -175,7 +177,9 @@ def pack_size(rows: int, cols: int) -> bytes:
 
 
 def unpack_size(payload: bytes) -> tuple[int, int]:
-    """(rows, columns) of a resize frame."""
+    """(rows, columns) of a resize frame. Raises RecordingError."""
+    if len(payload) != _SIZE.size:
+        raise RecordingError("a resize frame without its size")
     rows, cols = _SIZE.unpack(payload)
     return rows, cols
 

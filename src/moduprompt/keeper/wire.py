@@ -170,6 +170,15 @@ class Message:
 
 
 def _text(value: object, name: str, chars_max: int) -> str:
-    if not isinstance(value, str) or len(value) > chars_max or "\0" in value:
+    if not isinstance(value, str) or len(value) > chars_max or "\0" in value or not _is_utf8(value):
         raise FrameError("bad_field", f"{name} must be text of at most {chars_max} characters without NUL")
     return value
+
+
+def _is_utf8(text: str) -> bool:
+    """JSON can say half a surrogate pair, which no recording and no argument can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -123,7 +123,7 @@ def parse_script(raw: bytes, *, environment: Mapping[str, str]) -> tuple[Step, .
         raise Fault(f"the script is longer than {SCRIPT_BYTES_MAX} bytes")
     try:
         table: Mapping[str, object] = tomllib.loads(raw.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as broken:
+    except (ValueError, RecursionError) as broken:  # no TOML, no UTF-8, a number without end
         raise Fault(f"this is no TOML: {broken}", hint="strings need quotes; see https://toml.io") from broken
     unknown = sorted(set(table) - {"step"})
     if unknown:

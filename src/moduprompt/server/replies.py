@@ -100,7 +100,7 @@ def trace_of(request: Request) -> str | None:
 async def read_body(request: Request, *, size_max: int) -> bytes:
     """The body, or BodyTooLarge as soon as it is too long: the rest is never read."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > size_max:
+    if declared.isascii() and declared.isdigit() and int(declared) > size_max:
         raise BodyTooLarge(too_large(int(declared), size_max))
     body = bytearray()
     async for chunk in request.stream():

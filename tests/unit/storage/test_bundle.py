@@ -11,42 +11,17 @@ import pytest
 
 from moduprompt.protocol import encode
 from moduprompt.storage import bundle
-from moduprompt.storage.bundle import Bundle, BundleRefused, BundleWriter, Manifest, to_head, to_header
+from moduprompt.storage.bundle import Bundle, BundleRefused, to_header
 from moduprompt.storage.hashing import content_hash
-from tests.support.stores import W1
+from tests.support.bundles import LINES, TEXTS, a_bundle
 
-TEXTS = (b"one", b"two" * 400)
 REFS = tuple(sorted(content_hash(text) for text in TEXTS))
-LINES = [b'{"a":1}', b'{"b":"' + b"x" * 600 + b'"}']
-
-
-def written(lines: list[bytes] = LINES, texts: tuple[bytes, ...] = TEXTS) -> bytes:
-    body = io.BytesIO()
-    writer = BundleWriter(body)
-    for line in lines:
-        writer.add_events([line])
-    writer.end_events()
-    for ref, text in sorted((content_hash(text), text) for text in texts):
-        writer.add_artifact(ref, text)
-    events, artifacts = writer.end()
-    manifest = Manifest(
-        program="1.2.3",
-        workspace_id=W1,
-        name="home",
-        seq=len(lines),
-        head_hash=content_hash(lines[-1]),
-        state_hash=content_hash(b""),
-        events=events,
-        artifacts=artifacts,
-        missing=(),
-    )
-    return to_head(manifest) + body.getvalue()
 
 
 def test_what_is_written_is_read_again() -> None:
-    read = Bundle(io.BytesIO(written()))
+    read = Bundle(io.BytesIO(a_bundle()))
 
-    assert list(read.lines()) == LINES
+    assert tuple(read.lines()) == LINES
     assert [piece.ref for piece in read.manifest.artifacts] == list(REFS)
     for piece in read.manifest.artifacts:
         read.check_artifact(piece)
@@ -54,11 +29,11 @@ def test_what_is_written_is_read_again() -> None:
 
 
 def test_the_same_log_gives_the_same_bytes() -> None:
-    assert written() == written(texts=TEXTS[::-1])
+    assert a_bundle() == a_bundle(texts=TEXTS[::-1])
 
 
 def test_any_tar_program_can_open_it() -> None:
-    with tarfile.open(fileobj=io.BytesIO(written()), mode="r:") as archive:
+    with tarfile.open(fileobj=io.BytesIO(a_bundle()), mode="r:") as archive:
         names = archive.getnames()
         events = archive.extractfile("events.ndjson")
         assert events is not None
@@ -70,11 +45,11 @@ def test_any_tar_program_can_open_it() -> None:
 @pytest.mark.parametrize("cut", [0, 1, 511, 512, 700, 1_024, 2_000, 3_000, -1_024, -1])
 def test_a_file_that_was_cut_is_refused(cut: int) -> None:
     with pytest.raises(BundleRefused):
-        Bundle(io.BytesIO(written()[:cut]))
+        Bundle(io.BytesIO(a_bundle()[:cut]))
 
 
 def with_manifest(**changes: object) -> bytes:
-    whole = written()
+    whole = a_bundle()
     read = Bundle(io.BytesIO(whole))
     fields = {**msgspec.to_builtins(read.manifest), **changes}
     data = encode({name: value for name, value in fields.items() if value is not None})
@@ -112,7 +87,7 @@ def test_a_bundle_of_a_later_version_says_so() -> None:
 
 
 def replaced(name: bytes, by: bytes) -> bytes:
-    whole = written()
+    whole = a_bundle()
     start = whole.index(name.ljust(100, b"\0"))
     return whole[:start] + by + whole[start + 512 :]
 
@@ -147,11 +122,11 @@ def test_an_entry_that_is_not_ours_is_refused(kind: str) -> None:
 @pytest.mark.parametrize("more", [b"\0", b"x" * 512, bytes(512)])
 def test_nothing_may_follow_the_end(more: bytes) -> None:
     with pytest.raises(BundleRefused):
-        Bundle(io.BytesIO(written() + more))
+        Bundle(io.BytesIO(a_bundle() + more))
 
 
 def test_nothing_hides_in_the_padding() -> None:
-    whole = bytearray(written())
+    whole = bytearray(a_bundle())
     at = whole.index(TEXTS[0]) + len(TEXTS[0]) + 5
     whole[at] = 1
     with pytest.raises(BundleRefused, match="hides"):
@@ -159,7 +134,7 @@ def test_nothing_hides_in_the_padding() -> None:
 
 
 def test_other_bytes_in_an_artifact_or_an_event_are_found() -> None:
-    whole = written()
+    whole = a_bundle()
     read = Bundle(io.BytesIO(whole.replace(TEXTS[0], b"oNe")))
     changed = next(piece for piece in read.manifest.artifacts if piece.ref == content_hash(TEXTS[0]))
     with pytest.raises(BundleRefused, match="not the one"):
@@ -171,13 +146,13 @@ def test_other_bytes_in_an_artifact_or_an_event_are_found() -> None:
 def test_a_line_longer_than_any_event_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle, "LINE_BYTES_MAX", 100)
     with pytest.raises(BundleRefused, match="longer"):
-        list(Bundle(io.BytesIO(written())).lines())
+        list(Bundle(io.BytesIO(a_bundle())).lines())
 
 
-def test_an_entry_of_more_than_eight_gigabytes_is_refused_when_it_is_written() -> None:
+def test_an_entry_of_more_than_eight_gigabytes_is_refused_when_it_is_a_bundle() -> None:
     with pytest.raises(BundleRefused):
         to_header("artifacts/x", 8**11)
 
 
 def test_a_bundle_without_artifacts_is_one() -> None:
-    assert Bundle(io.BytesIO(written(texts=()))).manifest.artifacts == ()
+    assert Bundle(io.BytesIO(a_bundle(texts=()))).manifest.artifacts == ()

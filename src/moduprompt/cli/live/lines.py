@@ -29,7 +29,7 @@ from moduprompt.domain.task.events import TaskEvent, TaskFact
 from moduprompt.domain.user.events import UserCreated, UserFact
 from moduprompt.domain.workspace.events import WorkspaceEvent, WorkspaceFact
 from moduprompt.domain.worktree.events import WorktreeEvent, WorktreeFact
-from moduprompt.protocol import COMMAND_REJECTED, CommandRejected, EventEnvelope
+from moduprompt.protocol import COMMAND_REJECTED, CommandRejected, EventEnvelope, Rejection, decode
 
 SEQ_CELLS = 5  # a hundred thousand events before the columns shift
 TYPE_CELLS = 27  # the longest name of an event: project.repository_attached
@@ -109,16 +109,15 @@ def to_sentence(event: Event, names: Names) -> str:
 def _change(envelope: EventEnvelope, *, subject: str, sentence: str) -> Change:
     return Change(
         seq=envelope.seq_global,
-        at=envelope.timestamp,
+        at=plain(envelope.timestamp),
         event_type=plain(envelope.event_type),
-        subject=subject,
-        sentence=sentence,
+        subject=plain(subject),  # an imported log holds what another machine wrote
+        sentence=plain(sentence),
     )
 
 
 def _rejected(envelope: EventEnvelope) -> str:
-    try:
-        said = msgspec.json.decode(envelope.payload, type=CommandRejected)
-    except msgspec.DecodeError:
+    said = decode(envelope.payload, CommandRejected)
+    if isinstance(said, Rejection):
         return "asked for something that was refused"
     return f"asked for {plain(said.command_type)} and was refused, {plain(said.code)}: {without_ids(said.message)}"

@@ -189,7 +189,11 @@ async def _meant(call: Call) -> TaskItem:
 def read_stages(path: Path) -> tuple[StageSpec, ...]:
     """The stages of a TOML or JSON file, `stages` at its top. Raises CallFailed."""
     try:
-        data = path.read_bytes()[: STAGES_BYTES_MAX + 1] if str(path) != "-" else sys.stdin.buffer.read()
+        if str(path) == "-":
+            data = sys.stdin.buffer.read(STAGES_BYTES_MAX + 1)
+        else:
+            with path.open("rb") as file:
+                data = file.read(STAGES_BYTES_MAX + 1)
     except OSError as fault:
         raise misused(f"{path}: {fault.strerror}", hint="--stages names a TOML or JSON file") from fault
     if len(data) > STAGES_BYTES_MAX:
@@ -198,7 +202,7 @@ def read_stages(path: Path) -> tuple[StageSpec, ...]:
         if path.suffix == ".toml":
             return msgspec.convert(tomllib.loads(data.decode()), type=_StagesFile).stages
         return msgspec.json.decode(data, type=_StagesFile).stages
-    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+    except (ValueError, RecursionError) as fault:  # of the decoders, of UTF-8, of a number without end
         hint = '{"stages": [{"name": "plan", "kind": "plan"}, …]}; in TOML one [[stages]] each'
         raise misused(f"{path}: {fault}", hint=hint) from fault
 

@@ -17,6 +17,10 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _LOUD = ("fatal:", "error:")
 
 
+class Garbled(Exception):
+    """Git said something that is not in its own format."""
+
+
 class WorktreeEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One worktree as the repository has it registered; the first is the main one."""
 
@@ -60,7 +64,7 @@ def shown_files(raw: tuple[bytes, ...]) -> tuple[str, ...]:
 def parse_worktrees(raw: bytes, *, separator: bytes = b"\0") -> tuple[WorktreeEntry, ...]:
     """`git worktree list --porcelain [-z]`: attributes, an empty one between worktrees.
 
-    A path that is no UTF-8 keeps its bytes as surrogates: it equals no path of ours.
+    A path that is no UTF-8 keeps its bytes as surrogates: it equals no path of ours. Raises Garbled.
     """
     blocks = raw.split(separator * 2)
     return tuple(_worktree(block.split(separator)) for block in blocks if block.strip(separator))
@@ -72,6 +76,8 @@ def _worktree(lines: list[bytes]) -> WorktreeEntry:
         key, _, value = line.partition(b" ")
         fields[key.decode("ascii", "replace")] = value.decode("utf-8", "surrogateescape")
     branch = fields.get("branch")
+    if "worktree" not in fields:
+        raise Garbled("a worktree without its path")
     return WorktreeEntry(
         path=fields["worktree"],
         head=fields.get("HEAD"),
@@ -83,7 +89,10 @@ def _worktree(lines: list[bytes]) -> WorktreeEntry:
 
 
 def parse_status(raw: bytes) -> StatusReport:
-    """Sort the entries of porcelain v2 by what they mean. A renamed path carries its origin as a further entry."""
+    """Sort the entries of porcelain v2 by what they mean. A renamed path carries its origin as a further entry.
+
+    Raises Garbled.
+    """
     head: str | None = None
     branch: str | None = None
     sides: dict[str, list[bytes]] = {"staged": [], "unstaged": [], "untracked": [], "conflicted": []}
@@ -91,7 +100,7 @@ def parse_status(raw: bytes) -> StatusReport:
     for entry in entries:
         kind = entry[:2]
         if entry.startswith(b"# branch.oid "):
-            oid = entry.removeprefix(b"# branch.oid ").decode()
+            oid = shown(entry.removeprefix(b"# branch.oid "))
             head = None if oid == "(initial)" else oid
         elif entry.startswith(b"# branch.head "):
             name = entry.removeprefix(b"# branch.head ").decode("utf-8", "backslashreplace")
@@ -99,7 +108,7 @@ def parse_status(raw: bytes) -> StatusReport:
         elif kind == b"? ":
             sides["untracked"].append(entry[2:])
         elif kind == b"u ":
-            sides["conflicted"].append(entry.split(b" ", 10)[10])
+            sides["conflicted"].append(_path_after(10, entry))
         elif kind in {b"1 ", b"2 "}:
             _sort_change(entry, sides)
             if kind == b"2 ":
@@ -109,11 +118,18 @@ def parse_status(raw: bytes) -> StatusReport:
 
 def _sort_change(entry: bytes, sides: dict[str, list[bytes]]) -> None:
     """`1 XY …7 fields… path` and `2 XY …8 fields… path`: X is the index, Y the working tree."""
-    path = entry.split(b" ", 8)[8] if entry[:1] == b"1" else entry.split(b" ", 9)[9]
+    path = _path_after(8 if entry[:1] == b"1" else 9, entry)
     if entry[2:3] != b".":
         sides["staged"].append(path)
     if entry[3:4] != b".":
         sides["unstaged"].append(path)
+
+
+def _path_after(fields: int, entry: bytes) -> bytes:
+    parts = entry.split(b" ", fields)
+    if len(parts) <= fields:
+        raise Garbled("an entry of a status without its path")
+    return parts[fields]
 
 
 def met_half_made_worktree(stderr: bytes) -> bool:

@@ -1,6 +1,7 @@
 """Looks at a repository without changing it or taking a lock."""
 
 from moduprompt.effects.git.parse import (
+    Garbled,
     StatusReport,
     WorktreeEntry,
     names,
@@ -58,15 +59,21 @@ async def read_status(git: GitProcess, *, at: str, every_file: bool = False) -> 
         "--ignore-submodules=none",
     )
     found = await git.run("status", *options, at=at)
-    return parse_status(found.stdout)
+    try:
+        return parse_status(found.stdout)
+    except Garbled as fault:
+        raise refuse("git_failed", f"git status can't be read: {fault}", path=at) from fault
 
 
 async def list_worktrees(git: GitProcess, *, at: str) -> tuple[WorktreeEntry, ...]:
     found = await git.run("worktree", "list", "--porcelain", "-z", at=at, accept=(0, USAGE_ERROR))
-    if found.code == 0:
-        return parse_worktrees(found.stdout)
-    found = await git.run("worktree", "list", "--porcelain", at=at)  # git before 2.36 knows no -z here
-    return parse_worktrees(found.stdout, separator=b"\n")
+    separator = b"\0"
+    if found.code == USAGE_ERROR:  # git before 2.36 knows no -z here
+        found, separator = await git.run("worktree", "list", "--porcelain", at=at), b"\n"
+    try:
+        return parse_worktrees(found.stdout, separator=separator)
+    except Garbled as fault:
+        raise refuse("git_failed", f"git worktree list can't be read: {fault}", path=at) from fault
 
 
 async def submodules_of(git: GitProcess, *, at: str) -> tuple[bytes, ...]:

@@ -22,18 +22,27 @@ _KINDS = frozenset(report.__struct_config__.tag for report in get_args(port.Know
 
 def decode_entry(line: bytes) -> port.Entry:
     """One line of a journal. A kind we don't know becomes an UnknownReport; raises ValueError on anything worse."""
-    raw = _ENTRIES.decode(line)
+    try:
+        raw = _ENTRIES.decode(line)
+    except RecursionError as fault:
+        raise ValueError("a report is nested too deeply") from fault
     if raw.kind in _KINDS:
-        report: port.Report = msgspec.convert({"kind": raw.kind, **raw.data}, type=port.KnownReport)
+        report: port.Report = msgspec.convert({**raw.data, "kind": raw.kind}, type=port.KnownReport)
     else:
         report = port.UnknownReport(name=raw.kind)
     return port.Entry(number=raw.number, at_us=raw.at_us, report=report)
 
 
 def read_journal(run_dir: Path) -> tuple[port.Entry, ...]:
-    """The whole entries of a run's journal, in order; a torn tail is left out. Empty when there is none."""
+    """The entries of a run's journal, in order, up to the first that no keeper wrote whole. Empty when there is none."""
     try:
         raw = (run_dir / JOURNAL_NAME).read_bytes()
     except FileNotFoundError:
         return ()
-    return tuple(decode_entry(line) for line in raw.split(b"\n")[: len(scan_journal(raw))])
+    entries: list[port.Entry] = []
+    for line in raw.split(b"\n")[: len(scan_journal(raw))]:
+        try:
+            entries.append(decode_entry(line))
+        except ValueError:
+            break
+    return tuple(entries)

@@ -37,6 +37,7 @@ class _Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 _Reply = tuple[int, bytes]  # frame type and body
 _Item = TypeVar("_Item")
+_T = TypeVar("_T")
 
 
 async def open_link(path: str, *, nonce: str) -> "KeeperLink":
@@ -60,13 +61,21 @@ async def open_link(path: str, *, nonce: str) -> "KeeperLink":
             kind, body = await _first_frame(reader, frames)
         if kind != wire.WELCOME:
             raise port.LinkClosedError(_reason(kind, body))
-        welcome = msgspec.json.decode(body, type=port.Welcome)
+        welcome = decode_body(body, port.Welcome)
     except BaseException as error:
         await _hang_up(writer)
-        if isinstance(error, (wire.FrameError, msgspec.MsgspecError)):
+        if isinstance(error, wire.FrameError):
             raise port.LinkClosedError(f"no keeper's greeting: {error}") from error
         raise
     return KeeperLink(welcome, reader=reader, writer=writer, frames=frames)
+
+
+def decode_body(body: bytes, kind: type[_T]) -> _T:
+    """What a frame says. Raises LinkClosedError where no keeper of ours has said it."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (ValueError, RecursionError) as fault:
+        raise port.LinkClosedError(f"no keeper's frame: {fault}") from fault
 
 
 class KeeperLink:
@@ -138,7 +147,7 @@ class KeeperLink:
         kind, body = await self._request(wire.INPUT, fields)
         if kind == wire.ERROR:
             return _refusal(body)
-        return msgspec.json.decode(body, type=port.InputResult)
+        return decode_body(body, port.InputResult)
 
     async def resize(self, *, rows: int, cols: int) -> port.Done | port.RequestRefused:
         """Change the window's size."""
@@ -157,7 +166,7 @@ class KeeperLink:
         kind, body = await self._request(wire.STATUS, {})
         if kind == wire.ERROR:
             raise port.LinkClosedError(_reason(kind, body))
-        return msgspec.json.decode(body, type=port.StatusReply)
+        return decode_body(body, port.StatusReply)
 
     async def ack(self, upto: int) -> port.Done | port.RequestRefused:
         """Say that reports up to this number are durable on our side. After the run, the last one frees the keeper."""
@@ -187,7 +196,7 @@ class KeeperLink:
                     await self._dispatch(kind, body)
             self._end("the keeper hung up")
             await self._chunks.put(None)  # after what was read before the end, however slow its reader is
-        except (OSError, wire.FrameError, msgspec.MsgspecError, port.LinkClosedError) as error:
+        except (OSError, wire.FrameError, ValueError, port.LinkClosedError) as error:
             self._end(str(error) or type(error).__name__)
             await self._chunks.put(None)
         except asyncio.CancelledError:
@@ -209,9 +218,9 @@ class KeeperLink:
         # Anything else is of a newer keeper and not meant for us.
 
     def _settle(self, kind: int, body: bytes) -> None:
-        if kind == wire.ERROR and msgspec.json.decode(body, type=_Failure).request is None:
+        if kind == wire.ERROR and decode_body(body, _Failure).request is None:
             raise port.LinkClosedError(_reason(kind, body))
-        future = self._requests.get(msgspec.json.decode(body, type=_Answer).request)
+        future = self._requests.get(decode_body(body, _Answer).request)
         if future is not None and not future.done():
             future.set_result((kind, body))
 
@@ -245,12 +254,12 @@ async def _first_frame(reader: asyncio.StreamReader, frames: wire.FrameReader) -
 
 
 def _refusal(body: bytes) -> port.RequestRefused:
-    failure = msgspec.json.decode(body, type=_Failure)
+    failure = decode_body(body, _Failure)
     return port.RequestRefused(code=failure.code, message=failure.message)
 
 
 def _reason(kind: int, body: bytes) -> str:
     if kind != wire.ERROR:
         return f"an unexpected frame of type {kind}"
-    failure = msgspec.json.decode(body, type=_Failure)
+    failure = decode_body(body, _Failure)
     return f"{failure.code}: {failure.message}"

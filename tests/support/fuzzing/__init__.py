@@ -1,0 +1,1 @@
+"""Hostile bytes, and everything of ours that reads bytes."""

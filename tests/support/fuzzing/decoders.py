@@ -1,0 +1,16 @@
+"""Everything of ours that reads bytes from outside. A new decoder takes an entry in one of the three lists."""
+
+from typing import Final
+
+from tests.support.fuzzing.decoder import Decoder
+from tests.support.fuzzing.of_keepers import OF_KEEPERS
+from tests.support.fuzzing.on_disk import ON_DISK
+from tests.support.fuzzing.on_the_wire import ON_THE_WIRE
+
+DECODERS: Final[tuple[Decoder, ...]] = (*ON_THE_WIRE, *OF_KEEPERS, *ON_DISK)
+
+OUR_OWN: Final[dict[str, str]] = {
+    "storage.sqlite.views:_Rows.get": "a row that this program wrote, in a file that may be deleted",
+    "keeper.launcher:launch": "what a child of the keeper's own wrote into its pipe",
+}
+"""Readers of what nobody else can have written, each with the reason."""
