@@ -16,6 +16,7 @@ import termios
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see moduprompt.keeper
+    from moduprompt.keeper.cgroups import Cgroup
     from moduprompt.keeper.spec import Limits, Spec
 
 PROGRAM_MISSING = "program_missing"
@@ -37,12 +38,12 @@ class LaunchError(Exception):
         self.errno = number
 
 
-def launch(spec: "Spec", terminal: str) -> int:
-    """Start the program on this terminal (a path). Returns its process id. Raises LaunchError."""
+def launch(spec: "Spec", terminal: str, *, cgroup: "Cgroup") -> int:
+    """Start the program on this terminal (a path), in this group. Returns its process id. Raises LaunchError."""
     listen, speak = os.pipe()  # both close on exec
     pid = os.fork()
     if pid == 0:
-        _become_program(spec, terminal, speak)
+        _become_program(spec, terminal, speak, cgroup)
     os.close(speak)
     word = b""
     while chunk := os.read(listen, 4096):
@@ -55,9 +56,10 @@ def launch(spec: "Spec", terminal: str) -> int:
     raise LaunchError(failure, number, message)
 
 
-def _become_program(spec: "Spec", terminal: str, speak: int) -> None:
+def _become_program(spec: "Spec", terminal: str, speak: int, cgroup: "Cgroup") -> None:
     try:
         signal.set_wakeup_fd(-1)  # else a signal in this process would wake the keeper
+        cgroup.enter()
         os.umask(0o022)
         _take_terminal(terminal)
         _enter(spec.cwd)

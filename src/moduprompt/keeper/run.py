@@ -14,6 +14,7 @@ import signal
 import time
 
 from moduprompt.keeper import processes, recording
+from moduprompt.keeper.cgroups import Cgroup
 from moduprompt.keeper.inputs import Input, Inputs, Refused
 from moduprompt.keeper.journal import UNACKNOWLEDGED_MAX, Journal
 from moduprompt.keeper.launcher import LaunchError, launch
@@ -32,6 +33,7 @@ RUNNING, STOPPING, EXITED, START_FAILED = "running", "stopping", "exited", "star
 READ_BYTES_MAX = 64 * 1024  # one frame of the recording; also what one turn of the loop may take
 DISK_RETRY_S = 1.0  # how long a disk that refused is left alone; the program's output waits meanwhile
 HUNG_UP_RETRY_S = 0.2  # a program may close its terminal and open it again; until then there is nothing
+_HELD_ANYWHERE = ("wall_s", "idle_s", "output_bytes_max", "cpu_s", "file_bytes_max", "open_files_max")
 REPORTED_PROCESSES_MAX = 64  # enough to tell a person what was left
 
 
@@ -54,11 +56,13 @@ class Run:
         self._inputs = Inputs(report=self._report, record=self._record_input)
         self._questions = Questions()
         self._ladder = Ladder(spec.graces_s)
+        self._cgroup = Cgroup(spec.run_id, spec.limits)
         self._stop_reason = ""
         self._limit = ""
         self._wait_status: int | None = None
         self._leftovers: dict[int, str] = {}
         self._last_output = self._began
+        self._last_input = self._began
         self._unrecorded = b""  # taken from the terminal, refused by the disk
         self._output_dropped = 0
         self._is_terminal_open = True
@@ -70,9 +74,10 @@ class Run:
         self._report("launching", {**keeper, "boot_id": processes.boot_id()})
         self._record(recording.RESIZE, recording.pack_size(self.spec.rows, self.spec.cols))
         try:
-            pid = launch(self.spec, self.terminal.path)
+            pid = launch(self.spec, self.terminal.path, cgroup=self._cgroup)
         except LaunchError as error:
             self.state = START_FAILED
+            self._cgroup.remove()
             self._close_terminal()
             failure = {"class": error.failure, "errno": error.errno, "message": str(error)}
             self._report("start_failed", failure)
@@ -80,7 +85,13 @@ class Run:
         finally:
             self.terminal.release_program_end()
         self.agent = _must_inspect(pid)
-        started = {"pid": pid, "start_time": self.agent.start_time, "boot_id": processes.boot_id()}
+        started: dict[str, object] = {
+            "pid": pid,
+            "start_time": self.agent.start_time,
+            "boot_id": processes.boot_id(),
+            "caught_by": self._caught_by(),
+            "limits_held": self._held(),
+        }
         self._report("started", started)
 
     @property
@@ -124,6 +135,7 @@ class Run:
             if len(self.journal.unacknowledged) >= UNACKNOWLEDGED_MAX:
                 raise Refused("unacknowledged", "too many reports wait for the daemon's acknowledgement")
             self._inputs.push(wanted)
+            self._last_input = time.monotonic()
         self._inputs.tell(known or wanted, tell)
         self.type_waiting()
 
@@ -171,9 +183,9 @@ class Run:
             self._keep_output(b"")
         if self.agent is None or self.has_ended:
             return
-        wall_s = self.spec.limits.wall_s
-        if wall_s is not None and now >= self._began + wall_s:
-            self._hit("wall_s")
+        for limit, at in self._deadlines():
+            if now >= at:
+                self._hit(limit)
         if self._wait_status is not None:
             self._end(self._wait_status, now)
         elif number := self._ladder.due(now):
@@ -186,8 +198,8 @@ class Run:
             times.append(time.monotonic() + DISK_RETRY_S)
         if not self.has_ended:
             times.append(self._ladder.next_at)
-        if self.state == RUNNING and self.spec.limits.wall_s is not None:
-            times.append(self._began + self.spec.limits.wall_s)
+        if self.state == RUNNING:
+            times += [at for _, at in self._deadlines()]
         return min((at for at in times if at is not None), default=None)
 
     def status(self) -> dict[str, object]:
@@ -216,8 +228,33 @@ class Run:
 
     def _living(self) -> list[processes.Process]:
         if self._is_subreaper:
-            return processes.descendants(self.keeper.pid)
-        return processes.marked(f"MP_RUN={self.spec.run_id}")
+            found = processes.descendants(self.keeper.pid)
+        else:
+            found = processes.marked(f"MP_RUN={self.spec.run_id}")
+        known = {process.pid for process in found}
+        inside = (processes.inspect(pid) for pid in self._cgroup.pids() if pid not in known)
+        return found + [process for process in inside if process is not None and process.is_alive]
+
+    def _caught_by(self) -> str:
+        if self._cgroup.catches:
+            return "cgroup"
+        return "subreaper" if self._is_subreaper else "marker"
+
+    def _held(self) -> list[str]:
+        """The limits of the spec that hold on this machine: some need a control group."""
+        limits = self.spec.limits
+        ours = [name for name in _HELD_ANYWHERE if getattr(limits, name) is not None]
+        return sorted([*ours, *self._cgroup.held])
+
+    def _deadlines(self) -> "list[tuple[str, float]]":
+        """When time itself will have hit a limit, as it looks now."""
+        limits = self.spec.limits
+        found: list[tuple[str, float]] = []
+        if limits.wall_s is not None:
+            found.append(("wall_s", self._began + limits.wall_s))
+        if limits.idle_s is not None:
+            found.append(("idle_s", max(self._last_output, self._last_input) + limits.idle_s))
+        return found
 
     def _end(self, wait_status: int, now: float) -> None:
         left = self._living()
@@ -236,6 +273,10 @@ class Run:
         self._unrecorded = b""
         self._close_terminal()
         self._inputs.fail_all()
+        if self._cgroup.was_short_of_memory() and not self._limit:
+            self._limit = "memory_bytes_max"
+            self._report("limit_hit", {"limit": self._limit})
+        self._cgroup.remove()
         self._report_exit(os.waitstatus_to_exitcode(wait_status), left[:REPORTED_PROCESSES_MAX])
 
     def _report_exit(self, code: int, survivors: list[processes.Process]) -> None:
@@ -244,7 +285,7 @@ class Run:
             "how": self._how(code),
             "code": code if code >= 0 else None,
             "signal": -code if code < 0 else None,
-            "reason": self._stop_reason or None,
+            "reason": self._stop_reason or (f"limit:{self._limit}" if self._limit else None),
             "output_bytes": self.recording.output_bytes,
             "output_dropped_bytes": self._output_dropped,
             "leftovers": [{"pid": pid, "name": name} for pid, name in self._leftovers.items()],
@@ -254,7 +295,7 @@ class Run:
         self._report("exited", exited)
 
     def _how(self, code: int) -> str:
-        if self._limit == "wall_s":
+        if self._limit in ("wall_s", "idle_s"):
             return "timed_out"
         if self._stop_reason:
             return "stopped"
@@ -265,6 +306,8 @@ class Run:
         groups = {process.pgid for process in living}
         if number == signal.SIGINT:
             groups &= {self.agent.pgid, self._foreground()}
+        if number == signal.SIGKILL:
+            self._cgroup.kill()
         deliver(number, groups, living)
 
     def _hit(self, limit: str) -> None:

@@ -10,16 +10,32 @@ ARGUMENT_CHARS_MAX = 131_071  # Linux refuses longer single strings
 GRACES = 3  # after SIGINT, after SIGTERM, after SIGKILL
 GRACE_S_MAX = 3600.0
 WALL_S_MAX = 366 * 86_400.0
+CORES_MIN, CORES_MAX = 0.01, 4096.0  # the kernel takes no share below a hundredth
 ROWS_MAX = COLS_MAX = 10_000  # fits the 16 bits of a window size and keeps a program's buffers sane
 
 
 class Limits:
     """Hard limits. None means unlimited."""
 
-    __slots__ = ("cpu_s", "file_bytes_max", "open_files_max", "output_bytes_max", "wall_s")
+    __slots__ = (
+        "cpu_cores_max",
+        "cpu_s",
+        "file_bytes_max",
+        "idle_s",
+        "memory_bytes_max",
+        "open_files_max",
+        "output_bytes_max",
+        "processes_max",
+        "wall_s",
+    )
 
     def __init__(self, message: Message) -> None:
         self.wall_s = message.number("wall_s", 0.001, WALL_S_MAX) if message.has("wall_s") else None
+        self.idle_s = message.number("idle_s", 0.001, WALL_S_MAX) if message.has("idle_s") else None
+        cores = "cpu_cores_max"
+        self.cpu_cores_max = message.number(cores, CORES_MIN, CORES_MAX) if message.has(cores) else None
+        self.memory_bytes_max = _optional(message, "memory_bytes_max")
+        self.processes_max = _optional(message, "processes_max")
         self.output_bytes_max = _optional(message, "output_bytes_max")
         self.cpu_s = _optional(message, "cpu_s")
         self.file_bytes_max = _optional(message, "file_bytes_max")

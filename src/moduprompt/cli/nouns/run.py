@@ -86,6 +86,8 @@ async def _show(call: Call) -> None:
         ("evidence", item.evidence),
         ("agent", " ".join((item.adapter, *item.argv))),
         ("pid", str(item.pid) if item.pid is not None else None),
+        ("caught by", item.caught_by),
+        ("limits", ", ".join(item.limits_held) or None),
         ("terminal", f"{item.cols} columns, {item.rows} rows"),
         ("ended", item.how),
         ("code", str(item.code) if item.code is not None else None),

@@ -19,6 +19,8 @@ ObservedStatus: TypeAlias = Literal[
     "unknown",
 ]
 ExitHow: TypeAlias = Literal["exited", "signalled", "timed_out", "stopped", "not_started"]
+CaughtBy: TypeAlias = Literal["cgroup", "subreaper", "marker"]
+LimitName: TypeAlias = Annotated[str, msgspec.Meta(max_length=40)]
 Side: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
 """Rows or columns of a terminal."""
 
@@ -65,12 +67,17 @@ class ResizeRun(RunOrder, frozen=True, kw_only=True):
 
 
 class ReportStarted(RunReport, frozen=True, kw_only=True):
-    """Its keeper has started the program. `start_time` is in clock ticks since boot."""
+    """Its keeper has started the program. `start_time` is in clock ticks since boot.
+
+    `caught_by` says how all of its processes are found, `limits_held` which limits hold on that machine.
+    """
 
     wire: ClassVar[str] = "run.report_started"
 
     pid: Count
     start_time: Count
+    caught_by: CaughtBy | None = None
+    limits_held: tuple[LimitName, ...] = ()
 
 
 class ReportStatus(RunReport, frozen=True, kw_only=True):

@@ -49,7 +49,7 @@ def decide(command: RunCommand, own: RunState | None, world: World, context: Con
         case ReportStarted():
             if own.status != "requested":
                 return []
-            return [RunStarted(run_id=own.run_id, pid=command.pid, start_time=command.start_time)]
+            return [_started(command)]
         case ReportStatus():
             return _observe(command, own)
         case ReportExited():
@@ -58,6 +58,16 @@ def decide(command: RunCommand, own: RunState | None, world: World, context: Con
             return [RunLost(run_id=own.run_id, evidence=command.evidence)] if own.is_live() else []
         case _:
             assert_never(command)
+
+
+def _started(command: ReportStarted) -> RunStarted:
+    return RunStarted(
+        run_id=command.run_id,
+        pid=command.pid,
+        start_time=command.start_time,
+        caught_by=command.caught_by,
+        limits_held=command.limits_held,
+    )
 
 
 def begin_run(session: SessionState, world: World, context: Context) -> list[Event]:

@@ -4,7 +4,7 @@ from typing import ClassVar, TypeAlias
 
 from moduprompt.domain.decider import Event
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.commands import ExitHow, ObservedStatus, Side
+from moduprompt.domain.run.commands import CaughtBy, ExitHow, LimitName, ObservedStatus, Side
 from moduprompt.domain.session.commands import Agent
 from moduprompt.protocol import Count, Id, ProjectId, Reason, Ref, RunId, SessionId, Whole, WorktreeId
 
@@ -34,12 +34,17 @@ class RunRequested(RunEvent, frozen=True, kw_only=True):
 
 
 class RunStarted(RunEvent, frozen=True, kw_only=True):
-    """The program runs. A pid and its start time name a process; a pid alone does not."""
+    """The program runs. A pid and its start time name a process; a pid alone does not.
+
+    Events of before this was known say nothing about what catches the run and which limits hold.
+    """
 
     wire: ClassVar[str] = "run.started"
 
     pid: Count
     start_time: Count
+    caught_by: CaughtBy | None = None
+    limits_held: tuple[LimitName, ...] = ()
 
 
 class RunStatusObserved(RunEvent, frozen=True, kw_only=True):

@@ -29,6 +29,8 @@ class RunItem(Item, frozen=True, kw_only=True):
     worktree_id: str | None = None
     pid: int | None = None
     start_time: int | None = None
+    caught_by: str | None = None
+    limits_held: tuple[str, ...] = ()
     observed: str = "unknown"
     rule: str | None = None
     evidence: str | None = None
@@ -73,7 +75,13 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
 def _changes(event: Event) -> dict[str, object]:
     match event:
         case RunStarted():
-            return {"status": "started", "pid": event.pid, "start_time": event.start_time}
+            return {
+                "status": "started",
+                "pid": event.pid,
+                "start_time": event.start_time,
+                "caught_by": event.caught_by,
+                "limits_held": event.limits_held,
+            }
         case RunStatusObserved():
             return {"observed": event.status, "rule": event.rule, "evidence": event.evidence}
         case RunResized():
@@ -100,4 +108,4 @@ def _changes(event: Event) -> dict[str, object]:
             return {}
 
 
-VIEW = View(name="runs", version=1, collections=(("runs", RunItem),), fold=fold)
+VIEW = View(name="runs", version=2, collections=(("runs", RunItem),), fold=fold)

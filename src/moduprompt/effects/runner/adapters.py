@@ -13,11 +13,23 @@ from typing import Literal, Protocol
 import msgspec
 
 from moduprompt.domain.session.commands import AgentSpec
+from moduprompt.effects.runner.port import Limits
 from moduprompt.scripted import __file__ as scripted_package
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 COMMANDS_DIR_NAME = ".bin"  # in the runs directory; begins with a dot so that it is no run
 COMMANDS = ("mpctl",)  # what an agent may call of ours
+
+
+# Agent programs take 200 to 600 MB and some ten processes, and their tools take more: compilers, test suites.
+# These limits end what has run away, on a machine that has others to serve, not what works hard. Silence is
+# no reason to end anything.
+ANY_PROGRAM = Limits(
+    wall_s=24 * 3600.0,  # a keeper whose daemon never returns ends its program then
+    memory_bytes_max=8 * 1024**3,
+    processes_max=2_048,
+    output_bytes_max=4 * 1024**3,  # some days of a busy terminal
+)
 
 
 class AgentRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +67,11 @@ class AgentAdapter(Protocol):
         """`terminal`: we see bytes and processes only. `structured`: we understand what it says."""
         ...
 
+    @property
+    def limits(self) -> Limits:
+        """What one run of it may take."""
+        ...
+
     def command(self, request: AgentRequest) -> AgentCommand | AgentRefused:
         """How to start it for this request. Pure."""
         ...
@@ -65,6 +82,7 @@ class ScriptedAdapter:
 
     name = "scripted"
     level: Literal["terminal", "structured"] = "terminal"
+    limits = ANY_PROGRAM
 
     def command(self, request: AgentRequest) -> AgentCommand | AgentRefused:
         """Our interpreter on the program's folder; without site packages it starts in half the time."""
@@ -79,6 +97,7 @@ class CommandAdapter:
 
     name = "command"
     level: Literal["terminal", "structured"] = "terminal"
+    limits = ANY_PROGRAM
 
     def command(self, request: AgentRequest) -> AgentCommand | AgentRefused:
         """The program as given."""

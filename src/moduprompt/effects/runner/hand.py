@@ -164,7 +164,13 @@ class RunHand:
             home=around.home, commands_dir=around.commands_dir, variables=variables, path=around.path
         )
         return port.LaunchSpec(
-            run_id=intent.run_id, argv=command.argv, cwd=cwd, env=env, rows=intent.rows, cols=intent.cols
+            run_id=intent.run_id,
+            argv=command.argv,
+            cwd=cwd,
+            env=env,
+            rows=intent.rows,
+            cols=intent.cols,
+            limits=adapter.limits if adapter else port.Limits(),
         )
 
     async def _place_prompt(self, intent: KeepRun) -> str | None:

@@ -19,7 +19,7 @@ from moduprompt.effects.runner import port
 from moduprompt.effects.runner.journal import read_journal
 from moduprompt.effects.runner.link import KeeperLink, open_link
 from moduprompt.keeper import __file__ as keeper_package
-from moduprompt.keeper import detach, processes
+from moduprompt.keeper import cgroups, detach, processes
 from moduprompt.keeper.keeper import SOCKET_NAME, is_held
 
 START_S_MAX = 20.0  # a keeper needs a tenth of a second; a machine that swaps gets the benefit of the doubt
@@ -151,8 +151,12 @@ def _lives(keeper: port.Launching) -> bool:
 
 
 def _marked(run_id: str) -> tuple[port.ProcessName, ...]:
-    found = processes.marked(f"MP_RUN={run_id}")
-    return tuple(port.ProcessName(pid=process.pid, name=process.name) for process in found)
+    found = {process.pid: process for process in processes.marked(f"MP_RUN={run_id}")}
+    for pid in cgroups.left_in(run_id):
+        process = processes.inspect(pid)
+        if process is not None and process.is_alive:
+            found[pid] = process
+    return tuple(port.ProcessName(pid=process.pid, name=process.name) for process in found.values())
 
 
 def _kill(pid: int) -> None:

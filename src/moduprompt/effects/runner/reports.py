@@ -70,6 +70,8 @@ def _run_report(intent: KeepRun, said: port.Report, *, recording: ArtifactRef | 
                 run_id=intent.run_id,
                 pid=said.pid,
                 start_time=said.start_time,
+                caught_by=said.caught_by,
+                limits_held=said.limits_held,
             )
         case port.StartFailed():
             return ReportExited(

@@ -1,0 +1,186 @@
+"""A run's control group, where the machine lets us make one: nothing of the run escapes it.
+
+    <own group>/moduprompt-<run id>     in the v2 hierarchy, and in each v1 hierarchy whose limit is wanted
+
+The program joins before it is exec'ed, so whatever it starts is inside, whatever session it takes. Both
+versions of control groups are used, also side by side; where there is none, or it may not be written,
+`held` is empty and the keeper catches the run as a sub-reaper. A limit holds when the kernel took it;
+nobody promises more (kernel.org/doc/html/latest/admin-guide/cgroup-v2.html, cgroup-v1/).
+"""
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # see moduprompt.keeper
+    from moduprompt.keeper.spec import Limits
+
+V2 = ""  # the unified hierarchy's name in /proc/self/cgroup
+PREFIX = "moduprompt-"
+PERIOD_US = 100_000  # of a processor's share: the kernel's own default
+
+# (our name, v1 controller, v1 file, v2 file)
+_FILES = (
+    ("memory_bytes_max", "memory", "memory.limit_in_bytes", "memory.max"),
+    ("processes_max", "pids", "pids.max", "pids.max"),
+    ("cpu_cores_max", "cpu", "cpu.cfs_quota_us", "cpu.max"),
+)
+
+
+class Cgroup:
+    """The group of one run. Making it never fails; what could not be made holds nothing."""
+
+    def __init__(self, run_id: str, limits: "Limits") -> None:
+        self.held: list[str] = []
+        self._folders: dict[str, str] = {}
+        parents = _parents()
+        self._make(V2, parents, run_id)
+        for name, controller, v1_file, v2_file in _FILES:
+            wanted: float | None = getattr(limits, name)
+            if wanted is None:
+                continue
+            is_held = self._takes_v2(parents, controller, v2_file, _v2_value(name, wanted))
+            if not is_held and self._make(controller, parents, run_id):
+                is_held = self._write(controller, v1_file, _v1_value(name, wanted))
+            if is_held:
+                self.held.append(name)
+        if not self._folders:  # to catch by, any hierarchy will do
+            self._make("pids", parents, run_id)
+
+    @property
+    def catches(self) -> bool:
+        """Whether everything of the run is in it."""
+        return bool(self._folders)
+
+    def enter(self) -> None:
+        """The calling process joins. Raises OSError: a run that should be confined and isn't must not start."""
+        for folder in self._folders.values():
+            _write(f"{folder}/cgroup.procs", "0")
+
+    def pids(self) -> list[int]:
+        """Who is inside now, zombies too."""
+        return _pids(next(iter(self._folders.values()), ""))
+
+    def kill(self) -> None:
+        """SIGKILL to all at once, where the kernel can (v2 since 5.14)."""
+        if V2 in self._folders:
+            self._write(V2, "cgroup.kill", "1")
+
+    def was_short_of_memory(self) -> bool:
+        """Whether the kernel has killed something in it for its memory."""
+        for name, file in ((V2, "memory.events"), ("memory", "memory.oom_control")):
+            text = _read(f"{self._folders[name]}/{file}") if name in self._folders else ""
+            words = text.split()
+            if "oom_kill" in words and words[words.index("oom_kill") + 1] != "0":
+                return True
+        return False
+
+    def remove(self) -> bool:
+        """Let go of the empty group. False while something is still in it."""
+        for name, folder in list(self._folders.items()):
+            if _remove(folder):
+                del self._folders[name]
+        return not self._folders
+
+    def _make(self, name: str, parents: "dict[str, str]", run_id: str) -> bool:
+        if name in self._folders:
+            return True
+        if name not in parents:
+            return False
+        folder = f"{parents[name]}/{PREFIX}{run_id}"
+        try:
+            os.mkdir(folder)  # noqa: PTH102 - memory
+        except FileExistsError:
+            pass
+        except OSError:
+            return False
+        if not os.access(f"{folder}/cgroup.procs", os.W_OK):
+            _remove(folder)
+            return False
+        self._folders[name] = folder
+        return True
+
+    def _takes_v2(self, parents: "dict[str, str]", controller: str, file: str, value: str) -> bool:
+        if V2 not in self._folders:
+            return False
+        if not os.access(f"{self._folders[V2]}/{file}", os.W_OK):
+            try:
+                _write(f"{parents[V2]}/cgroup.subtree_control", f"+{controller}")
+            except OSError:
+                return False  # the parent holds processes of its own, or never had this controller
+        return self._write(V2, file, value)
+
+    def _write(self, name: str, file: str, value: str) -> bool:
+        try:
+            _write(f"{self._folders[name]}/{file}", value)
+        except OSError:
+            return False
+        return True
+
+
+def left_in(run_id: str) -> list[int]:
+    """Who lives in the group of a run whose keeper is gone; the group goes when nobody does."""
+    found: list[int] = []
+    for parent in _parents().values():
+        folder = f"{parent}/{PREFIX}{run_id}"
+        inside = _pids(folder)
+        found += inside
+        if not inside:
+            _remove(folder)
+    return sorted(set(found))
+
+
+def _parents() -> "dict[str, str]":
+    """The own group's folder in each hierarchy, by controller; where there is none, nothing."""
+    own: dict[str, str] = {}
+    for line in _read("/proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        own.update(dict.fromkeys(controllers.split(","), path))
+    found: dict[str, str] = {}
+    for line in _read("/proc/self/mountinfo").splitlines():
+        before, _, after = line.partition(" - ")
+        root, mounted = before.split()[3:5]
+        kind, _, options = after.split()[:3]
+        names = [V2] if kind == "cgroup2" else options.split(",") if kind == "cgroup" else []
+        for name in names:
+            folder = f"{mounted}/{own.get(name, '').removeprefix(root).strip('/')}".rstrip("/")
+            if name in own and os.path.isdir(folder):  # noqa: PTH112 - memory
+                found[name] = folder
+    return found
+
+
+def _v1_value(name: str, wanted: float) -> str:
+    return str(int(wanted * PERIOD_US) if name == "cpu_cores_max" else int(wanted))
+
+
+def _v2_value(name: str, wanted: float) -> str:
+    return f"{int(wanted * PERIOD_US)} {PERIOD_US}" if name == "cpu_cores_max" else str(int(wanted))
+
+
+def _pids(folder: str) -> list[int]:
+    return [int(pid) for pid in _read(f"{folder}/cgroup.procs").split()] if folder else []
+
+
+def _remove(folder: str) -> bool:
+    try:
+        os.rmdir(folder)  # noqa: PTH106 - memory
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _write(path: str, value: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
