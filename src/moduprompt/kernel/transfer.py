@@ -7,7 +7,6 @@ was imported stays frozen, byte for byte, until it is adopted.
 """
 
 import asyncio
-import re
 from collections.abc import Iterator
 from typing import BinaryIO, Final, NamedTuple
 
@@ -21,7 +20,6 @@ from moduprompt.kernel.ports import ArtifactStore
 from moduprompt.protocol import (
     SYSTEM_WORKSPACE,
     ArtifactRef,
-    EventEnvelope,
     Refused,
     Rejection,
     WorkspaceId,
@@ -31,11 +29,11 @@ from moduprompt.protocol import (
     to_micros,
 )
 from moduprompt.storage.bundle import Bundle, BundleRefused, BundleWriter, Manifest, to_head
+from moduprompt.storage.chain import refs_in
 from moduprompt.storage.hashing import content_hash, first_hash
 from moduprompt.storage.port import Append, EventLog, Head, StoredEvent
 
 PAGE: Final = 500  # events of one step: half a megabyte in memory
-_REF: Final = re.compile(rb"blake3:[0-9a-f]{64}")
 
 
 class Bundled(NamedTuple):
@@ -192,11 +190,6 @@ def check_continues(bundle: Bundle, begun: Head) -> None:
 def is_same(head: Head, manifest: Manifest) -> bool:
     """Whether this very bundle was imported, and nobody has adopted it yet."""
     return (head.seq, head.head_hash, head.imported_to) == (manifest.seq, manifest.head_hash, manifest.seq)
-
-
-def refs_in(envelope: EventEnvelope) -> set[ArtifactRef]:
-    """The artifacts that an event names."""
-    return {ArtifactRef(each.decode()) for each in _REF.findall(bytes(envelope.payload))}
 
 
 def empty_ledger(workspace_id: WorkspaceId, upcasters: Upcasters = UPCASTERS) -> Ledger:

@@ -18,6 +18,7 @@ from moduprompt.protocol._cursors import (
     from_cursor,
     to_cursor,
 )
+from moduprompt.protocol._damage import Damage
 from moduprompt.protocol._envelopes import (
     COMMAND_REJECTED,
     KEY_MAX,
@@ -143,6 +144,7 @@ __all__ = [
     "CommandId",
     "CommandRejected",
     "Count",
+    "Damage",
     "Detail",
     "Details",
     "ErrorObject",

@@ -195,33 +195,3 @@ async def test_closing_moves_everything_into_the_file(tmp_path: Path) -> None:
     await a_log(tmp_path / "log.sqlite")
 
     assert list(contents(tmp_path)) == ["log.sqlite"]
-
-
-async def test_an_older_layout_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    await a_log(tmp_path / "log.sqlite")
-    known = connection.layout_scripts("log")
-    newer = [*known, "CREATE TABLE added (x);"]
-    monkeypatch.setattr(connection, "layout_scripts", lambda _: newer)  # pyright: ignore[reportUnknownLambdaType,reportUnknownArgumentType]
-
-    log = await SqliteLog.open(tmp_path / "log.sqlite")
-    assert len(await log.read(W1, after=0, limit=10)) == 3
-    await log.close()
-
-    raw = apsw.Connection(str(tmp_path / "log.sqlite"))
-    assert raw.pragma("user_version") == len(newer)
-    raw.close()
-
-
-async def test_a_layout_change_that_breaks_leaves_the_file_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await a_log(tmp_path / "log.sqlite")
-    broken = [*connection.layout_scripts("log"), "CREATE TABLE added (x); CREATE TABLE added (x);"]
-    with monkeypatch.context() as patch:
-        patch.setattr(connection, "layout_scripts", lambda _: broken)  # pyright: ignore[reportUnknownLambdaType,reportUnknownArgumentType]
-        with pytest.raises(StorageFailed):
-            await SqliteLog.open(tmp_path / "log.sqlite")
-
-    log = await SqliteLog.open(tmp_path / "log.sqlite")
-    assert len(await log.read(W1, after=0, limit=10)) == 3
-    await log.close()

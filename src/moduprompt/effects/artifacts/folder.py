@@ -6,7 +6,6 @@ for their owner and nobody else. What is read is hashed again: damage is never s
 """
 
 import asyncio
-import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,10 +15,10 @@ from typing import Final
 from blake3 import blake3
 
 from moduprompt.protocol import ArtifactRef
+from moduprompt.storage.files import NO_ROOM, artifact_path
 from moduprompt.storage.port import StorageFailed, StorageFull
 
 CHUNK: Final = 1024 * 1024  # of a copy: a recording may be larger than memory
-NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 
 class FolderArtifacts:
@@ -42,8 +41,7 @@ class FolderArtifacts:
 
     def path_of(self, ref: ArtifactRef) -> Path:
         """Where the bytes of a name lie, if they do."""
-        digest = ref.removeprefix("blake3:")
-        return self._folder / digest[:2] / digest
+        return artifact_path(self._folder, ref)
 
     def _keep(self, chunks: Callable[[], Iterator[bytes]]) -> ArtifactRef:
         try:

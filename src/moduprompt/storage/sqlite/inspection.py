@@ -1,12 +1,42 @@
-"""A log's file as it lies there, read without a daemon. Nothing is written, migrated or claimed."""
+"""A log's file as it lies there, read without a daemon. Nothing is written, migrated or claimed.
 
-from collections.abc import Generator, Iterator
+`examine` looks at all of it: SQLite's own check of its pages, the head rows, and the chain of every
+workspace. What it finds is named by file, page, workspace and sequence.
+"""
+
+import re
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final, TypeAlias
 
-from moduprompt.protocol import WorkspaceId
-from moduprompt.storage.port import READ_MAX, Head, StorageFailed, StoredEvent
-from moduprompt.storage.sqlite.connection import APPLICATION_IDS, Database, load_queries, open_reader
+import msgspec
+
+from moduprompt.protocol import SEQ_MAX, ArtifactRef, Damage, WorkspaceId
+from moduprompt.storage.chain import Chain, LinkBroken, refs_in
+from moduprompt.storage.port import Head, StorageFailed, StoredEvent
+from moduprompt.storage.sqlite.connection import APPLICATION_IDS, Database, load_queries, open_untouched
+
+Told: TypeAlias = Callable[[str, int, int], None]
+"""Hears what is being done, how much of it is done, and how much there is. It may raise to end it."""
+
+FOUND_MAX: Final = 20  # of SQLite's own complaints: one broken page can make thousands
+EVENTS_OF_A_SLICE: Final = 1_000  # between two words about how far it is
+_PAGE: Final = re.compile(r"\bpage (\d+)", re.IGNORECASE)
+
+
+class Examined(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is. `whole_to` is how far each workspace holds, in the order of the head rows."""
+
+    layout: int = 0
+    heads: tuple[Head, ...] = ()
+    whole_to: tuple[int, ...] = ()
+    damages: tuple[Damage, ...] = ()
+    refs: frozenset[ArtifactRef] = frozenset()
+
+
+def untold(_what: str, _done: int, _all: int) -> None:
+    """For those who don't want to hear."""
 
 
 class LogFile:
@@ -16,6 +46,11 @@ class LogFile:
         self._database = database
         self._sql = load_queries("log.sql")
 
+    def layout(self) -> int:
+        """The number of the file's layout."""
+        ((number,),) = self._database.select("PRAGMA user_version", (), row=tuple[int])
+        return number
+
     def heads(self) -> list[Head]:
         """All workspaces, also those whose import was cut short; of any layout."""
         rows = self._database.select(self._sql["ends"], (), row=tuple[str, int, str, int])
@@ -24,22 +59,37 @@ class LogFile:
             for id_, seq, head_hash, epoch in rows
         ]
 
-    def events(self, head: Head) -> Iterator[StoredEvent]:
-        """One workspace's, in order, as far as its head says."""
-        after = 0
-        while after < head.seq:
-            bindings = (head.workspace_id, after, min(READ_MAX, head.seq - after))
-            rows = self._database.select(self._sql["read"], bindings, row=tuple[int, str, bytes])
-            if not rows:
-                return
-            yield from (StoredEvent(seq=seq, subject_id=subject, data=data) for seq, subject, data in rows)
-            after = rows[-1][0]
+    def events(self, head: Head, *, after: int = 0, limit: int = SEQ_MAX) -> Iterator[StoredEvent]:
+        """One workspace's, in order, as far as its head says. Raises StorageFailed where they can't be read."""
+        end = min(head.seq, after + limit)
+        try:
+            for stored in self._each("read", head.workspace_id, after, end - after):
+                yield stored
+                after = stored.seq
+        except StorageFailed:  # it may be the index alone that is damaged
+            yield from self._each("read_unindexed", head.workspace_id, after, end - after)
+
+    def headless(self) -> list[int]:
+        """The numbers of workspaces that have events and no head row."""
+        return [number for (number,) in self._database.select(self._sql["headless"], (), row=tuple[int])]
+
+    def faults(self) -> list[str]:
+        """What SQLite finds wrong with its own pages and indexes."""
+        try:
+            rows = self._database.select(f"PRAGMA integrity_check({FOUND_MAX})", (), row=tuple[str])
+        except StorageFailed as fault:
+            return [str(fault)]
+        return [line for (text,) in rows for line in text.splitlines() if line != "ok" and "***" not in line]
+
+    def _each(self, query: str, workspace_id: WorkspaceId, after: int, limit: int) -> Iterator[StoredEvent]:
+        rows = self._database.each(self._sql[query], (workspace_id, after, limit), row=tuple[int, str, bytes])
+        return (StoredEvent(seq=seq, subject_id=subject, data=data) for seq, subject, data in rows)
 
 
 @contextmanager
 def log_file(path: Path) -> Generator[LogFile]:
     """The file, open for reading. Raises StorageFailed where it is no log of ours."""
-    database = open_reader(path)
+    database = open_untouched(path)
     try:
         ((application,),) = database.select("PRAGMA application_id", (), row=tuple[int])
         if application != APPLICATION_IDS["log"]:
@@ -47,3 +97,76 @@ def log_file(path: Path) -> Generator[LogFile]:
         yield LogFile(database)
     finally:
         database.close()
+
+
+def examine(path: Path, *, told: Told = untold) -> Examined:
+    """All of a file, from its header to its last event. A damaged one is no error but what is found."""
+    try:
+        with log_file(path) as log:
+            return _examined(log, path, told)
+    except StorageFailed as fault:
+        return Examined(damages=(Damage(path=str(path), error=_said(fault, path)),))
+
+
+def _examined(log: LogFile, path: Path, told: Told) -> Examined:
+    told("checking the pages", 0, 1)
+    damages = [Damage(path=str(path), page=_page_in(text), error=text) for text in log.faults()]
+    heads, refs, whole_to = log.heads(), set[ArtifactRef](), list[int]()
+    try:
+        damages += [_without_head(path, number) for number in log.headless()]
+    except StorageFailed as fault:
+        damages.append(Damage(path=str(path), error=_said(fault, path)))
+    total = sum(head.seq for head in heads)
+    for head in heads:
+        chain = Chain(head.workspace_id)
+
+        def seen(found: set[ArtifactRef], chain: Chain = chain) -> None:
+            refs.update(found)
+            if chain.seq % EVENTS_OF_A_SLICE == 0:
+                told("following the chains", sum(whole_to) + chain.seq, total)
+
+        reached, damage = _walked(log, head, chain=chain, path=path, seen=seen)
+        whole_to.append(reached)
+        damages += [damage] if damage is not None else []
+    return Examined(
+        layout=log.layout(),
+        heads=tuple(heads),
+        whole_to=tuple(whole_to),
+        damages=tuple(damages),
+        refs=frozenset(refs),
+    )
+
+
+def _walked(
+    log: LogFile, head: Head, *, chain: Chain, path: Path, seen: Callable[[set[ArtifactRef]], None]
+) -> tuple[int, Damage | None]:
+    error: str | None = None
+    try:
+        for stored in log.events(head):
+            seen(refs_in(chain.take(stored.data)))
+    except LinkBroken as fault:
+        error = str(fault)
+    except StorageFailed as fault:
+        error = _said(fault, path)
+    if error is None and chain.seq < head.seq:
+        error = f"it is missing; the head row says {head.seq}"
+    if error is None and chain.head_hash != head.head_hash:
+        # The last one is as good as gone: nobody can say that it is the one that was written.
+        error = f"its bytes hash to {chain.head_hash}, the head row says {head.head_hash}"
+        chain.seq -= 1
+    if error is None:
+        return chain.seq, None
+    return chain.seq, Damage(path=str(path), workspace_id=head.workspace_id, seq=chain.seq + 1, error=error)
+
+
+def _without_head(path: Path, number: int) -> Damage:
+    return Damage(path=str(path), error=f"workspace number {number} has events and no head row")
+
+
+def _page_in(text: str) -> int | None:
+    found = _PAGE.search(text)
+    return int(found[1]) if found else None
+
+
+def _said(fault: StorageFailed, path: Path) -> str:
+    return str(fault).removeprefix(f"{path}: ")

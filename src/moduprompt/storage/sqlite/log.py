@@ -20,6 +20,7 @@ from moduprompt.storage.port import (
     StoredEvent,
     assert_follows,
 )
+from moduprompt.storage.sqlite.backup import copy_before_migration
 from moduprompt.storage.sqlite.connection import (
     PAGES_BETWEEN_CHECKPOINTS,
     Database,
@@ -54,7 +55,13 @@ class SqliteLog:
         opening = workers("log-open")
         try:
             writer = await opening.run(
-                lambda: open_writer(path, migrations="log", synchronous="FULL", vfs=vfs)
+                lambda: open_writer(
+                    path,
+                    migrations="log",
+                    synchronous="FULL",
+                    vfs=vfs,
+                    before_migration=copy_before_migration,
+                )
             )
             try:
                 reader = await opening.run(lambda: open_reader(path, vfs=vfs))

@@ -28,6 +28,21 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 SELECT seq, subject, data FROM events
 WHERE ws = (SELECT ws FROM workspaces WHERE id = ?) AND seq > ? ORDER BY seq LIMIT ?;
 
+-- name: read_unindexed
+SELECT seq, subject, data FROM events NOT INDEXED
+WHERE ws = (SELECT ws FROM workspaces WHERE id = ?) AND seq > ? LIMIT ?;
+
+-- name: headless
+WITH RECURSIVE found (ws) AS (
+    SELECT min(ws) FROM events
+    UNION ALL
+    SELECT (SELECT min(ws) FROM events WHERE ws > found.ws) FROM found WHERE found.ws IS NOT NULL
+)
+SELECT ws FROM found WHERE ws IS NOT NULL AND ws NOT IN (SELECT ws FROM workspaces);
+
+-- name: leap_epochs
+UPDATE workspaces SET epoch = epoch + ?;
+
 -- name: read_stream
 SELECT seq, subject, data FROM events
 WHERE subject = ? AND ws = (SELECT ws FROM workspaces WHERE id = ?) AND seq > ? ORDER BY seq LIMIT ?;
