@@ -16,6 +16,7 @@ from bench.fanout import fanout
 from bench.figures import Benchmark, Figure, Scale
 from bench.idle import idle
 from bench.over_socket import over_socket
+from bench.peers import peers
 from bench.replay import replay
 from bench.runs import runs
 
@@ -24,6 +25,7 @@ BENCHMARKS: Final[tuple[tuple[str, Benchmark], ...]] = (
     ("over_socket", over_socket),
     ("replay", replay),
     ("fanout", fanout),
+    ("peers", peers),
     ("runs", runs),
     ("idle", idle),
 )

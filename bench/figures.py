@@ -86,7 +86,12 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def of_goal(self) -> float:
-        """How much of the goal was reached; 1 is just enough, whichever way the figure counts."""
+        """How much of the goal was reached; 1 is just enough, whichever way the figure counts.
+
+        Infinitely much where there is no goal: what could not be compared is told, and is no miss.
+        """
+        if not self.goal:
+            return float("inf")
         goal = Goal.parse(self.goal)
         reached = self.ratio if goal.of_ratio else self.value
         assert reached is not None, f"BUG: {self.name} has a goal for its ratio and no yardstick"

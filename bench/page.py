@@ -55,7 +55,7 @@ def _table(figures: list[Figure]) -> str:
 def _row(figure: Figure) -> str:
     against = f"{figure.yardstick:,.0f}, {figure.yardstick_name}" if figure.yardstick else ""
     ratio = f"{figure.ratio:.2f}" if figure.ratio is not None else ""
-    met = "**missed**" if figure.is_missed else "met"
+    met = "" if not figure.goal else "**missed**" if figure.is_missed else "met"
     return f"| {figure.name} | {_number(figure.value)} {figure.unit} | {against} | {ratio} | {figure.goal} | {met} |"
 
 
