@@ -4,22 +4,24 @@ Outside a run the daemon is found, or started, when a verb first asks for it. In
 (`MP_TOKEN` with `MP_SOCKET`) the call speaks as the run's session, and starts nothing.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, Self, TypeVar
 
 import msgspec
 
 from moduprompt.cli.daemons import ensure, find
+from moduprompt.cli.moments import Moment, find_moment, to_as_of
 from moduprompt.cli.printing import print_json, print_text
 from moduprompt.cli.progress import waiting_for
 from moduprompt.cli.tables import Column, to_table
 from moduprompt.cli.words import Words
-from moduprompt.client import Client, Endpoint, Loss, collection_of, to_typed
+from moduprompt.client import AsOf, Client, Endpoint, Loss, collection_of, to_typed
 from moduprompt.config import Choices, Config, load_config
 from moduprompt.domain.decider import Command
 from moduprompt.domain.item import Item
 from moduprompt.domain.workspace.view import WorkspaceItem
-from moduprompt.protocol import SYSTEM_WORKSPACE, Accepted, Page, WorkspaceId, encode
+from moduprompt.protocol import SYSTEM_WORKSPACE, Accepted, Micros, Page, WorkspaceId, encode
 
 I = TypeVar("I", bound=Item)  # noqa: E741 - the item's type
 
@@ -42,6 +44,7 @@ class Call:
         self.environ = environ
         self._client: Client | None = None
         self._config: Config | None = None
+        self._moments: dict[WorkspaceId, Moment] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,9 +92,35 @@ class Call:
         async with waiting_for(command.wire):
             return await client.submit(command)
 
+    @property
+    def as_of(self) -> AsOf | None:
+        """What `--as-of` says; None for the present. Raises CallFailed."""
+        typed = self.words.maybe("as_of")
+        return None if typed is None else to_as_of(typed, now=Micros(time.time_ns() // 1_000))
+
+    async def moment(self, of: WorkspaceId) -> Moment | None:
+        """The moment of this workspace that the call is about; None for the present."""
+        if self.words.maybe("as_of") is None:
+            return None
+        if of not in self._moments:
+            as_of = self.as_of
+            assert as_of is not None, "BUG: it was typed"
+            self._moments[of] = await find_moment(await self.client(), of, as_of)
+        return self._moments[of]
+
     async def list(self, kind: type[I], *, of: WorkspaceId | None) -> tuple[I, ...]:
-        """All items of a kind."""
-        return tuple(row.item for row in (await self._rows(kind, of)).rows)
+        """All items of a kind; of a workspace's own those of the call's moment."""
+        moment = None if of is None else await self.moment(of)
+        return tuple(row.item for row in (await self._rows(kind, of, moment.seq if moment else None)).rows)
+
+    async def get(self, kind: type[I], id_: str) -> I:
+        """One item by its id, at the call's moment."""
+        client = await self.client()
+        item = await client.get(kind, id_)
+        moment = await self.moment(item.workspace_id)
+        if moment is None:
+            return item
+        return await client.get(kind, id_, workspace_id=item.workspace_id, as_of=moment.seq)
 
     def answer(self, accepted: Accepted, *lines: str) -> None:
         """What a command did: its answer as JSON, or sentences for people."""
@@ -102,7 +131,7 @@ class Call:
         if self.is_json:
             print_json(as_json)
         elif text:
-            print_text(text + "\n")
+            print_text("".join(f"{line}\n" for line in (*self._headings(), text)))
 
     async def show_list(
         self,
@@ -114,7 +143,8 @@ class Call:
         keep: Callable[[I], bool] = lambda _: True,
     ) -> None:
         """A collection: the daemon's pages as one, or a table for people."""
-        read = await self._rows(kind, of)
+        moment = None if of is None else await self.moment(of)
+        read = await self._rows(kind, of, moment.seq if moment else self.as_of)
         rows = [row for row in read.rows if keep(row.item)]
         page = Page(items=tuple(row.raw for row in rows), seq_global=read.seq_global)
         self.show(encode(page), to_table([row.item for row in rows], columns) if rows else empty)
@@ -126,15 +156,24 @@ class Call:
             return
         client = await self.client()
         path = f"/v1/{collection_of(type(item))}/{item.id}"
-        self.show(await client.read(path, {"workspace_id": item.workspace_id}), "")
+        moment = await self.moment(item.workspace_id)
+        past = {} if moment is None else {"as_of": str(moment.seq)}
+        self.show(await client.read(path, {"workspace_id": item.workspace_id, **past}), "")
 
-    async def _rows(self, kind: type[I], of: WorkspaceId | None) -> "_Read[I]":
+    def _headings(self) -> Sequence[str]:
+        """Whatever shows the past says so first."""
+        if self._moments:
+            return [moment.heading() for moment in self._moments.values()]
+        as_of = self.as_of
+        return [] if as_of is None else [f"the past: as of {as_of}"]
+
+    async def _rows(self, kind: type[I], of: WorkspaceId | None, as_of: AsOf | None) -> "_Read[I]":
         client = await self.client()
         rows: list[_Row[I]] = []
         cursor: str | None = None
         async with waiting_for(f"reading {collection_of(kind)}"):
             while True:
-                page = await client.raw_page(kind, workspace_id=of, cursor=cursor)
+                page = await client.raw_page(kind, workspace_id=of, cursor=cursor, as_of=as_of)
                 rows += [_Row(item=to_typed(raw, kind), raw=raw) for raw in page.items]
                 cursor = page.next
                 if cursor is None:

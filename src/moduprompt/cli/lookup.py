@@ -27,7 +27,7 @@ SHOWN_MAX: Final = 8  # candidates in a message
 async def find_item(call: Call, kind: type[I], text: str) -> I:
     """The item that is meant. Raises CallFailed (`not_found`, `validation_failed`) or RequestRefused."""
     if is_id(text):
-        return await (await call.client()).get(kind, text)
+        return await call.get(kind, text)
     of = None if kind is WorkspaceItem else await workspace_of(call)
     items = [item for item in await call.list(kind, of=of) if item.id != SYSTEM_WORKSPACE]
     named = [item for item in items if name_of(item) == text]

@@ -14,12 +14,15 @@ from typing import Final
 import msgspec
 
 from moduprompt.cli.call import Call
+from moduprompt.cli.faults import misused
 from moduprompt.cli.live.picture import Size, draw
 from moduprompt.cli.live.shows import open_show
 from moduprompt.cli.live.spans import Line, to_ascii, to_coloured, to_plain
 from moduprompt.cli.live.story import Scene
 from moduprompt.cli.live.tree import draw_tree
 from moduprompt.cli.live.watch import watch
+from moduprompt.cli.moments import Moment
+from moduprompt.cli.progress import waiting_for
 from moduprompt.client import to_typed
 from moduprompt.protocol import Micros, WorkspaceId, to_timestamp
 from moduprompt.views.board import Board
@@ -34,8 +37,8 @@ async def show_board(call: Call, of: WorkspaceId) -> None:
     if call.is_json:
         call.show(raw, "")
         return
-    size = Size(columns=_columns())
-    call.show(raw, _to_text(draw(Scene(board=_seen(raw), changes=()), size)))
+    size, board = Size(columns=_columns()), _seen(raw, await call.moment(of))
+    call.show(raw, _to_text(draw(Scene(board=board, changes=()), size)))
 
 
 async def show_tree(call: Call, of: WorkspaceId) -> None:
@@ -44,7 +47,7 @@ async def show_tree(call: Call, of: WorkspaceId) -> None:
     if call.is_json:
         call.show(raw, "")
         return
-    lines = draw_tree(_seen(raw), width=_columns())
+    lines = draw_tree(_seen(raw, await call.moment(of)), width=_columns())
     call.show(raw, _to_text(tuple(lines)) if lines else NO_SESSIONS)
 
 
@@ -56,6 +59,8 @@ def seen_at(board: Board, *, now: Micros) -> Board:
 
 async def watch_board(call: Call, of: WorkspaceId) -> None:
     """The picture, for as long as anybody looks; in a pipe a line a change, as JSON an event a line."""
+    if call.words.maybe("as_of") is not None:
+        raise misused("the past does not move: --watch and --as-of can't both be meant", hint="leave one out")
     client = await call.client()
     async with aclosing(client.events(of)) as events:
         if not call.is_json:
@@ -66,12 +71,18 @@ async def watch_board(call: Call, of: WorkspaceId) -> None:
 
 
 async def _board(call: Call, of: WorkspaceId) -> bytes:
-    client = await call.client()
-    return await client.read("/v1/board", {"workspace_id": of})
+    client, moment = await call.client(), await call.moment(of)
+    past = {} if moment is None else {"as_of": str(moment.seq)}
+    async with waiting_for("reading the board" if moment is None else f"folding {moment.seq} events"):
+        return await client.read("/v1/board", {"workspace_id": of, **past})
 
 
-def _seen(raw: bytes) -> Board:
-    return seen_at(to_typed(raw, Board), now=Micros(time.time_ns() // 1_000))
+def _seen(raw: bytes, moment: Moment | None) -> Board:
+    """In the past a thing had lasted until the moment that was asked for, not until now."""
+    board = to_typed(raw, Board)
+    if moment is None:
+        return seen_at(board, now=Micros(time.time_ns() // 1_000))
+    return board if moment.at is None else msgspec.structs.replace(board, at=max(board.at, moment.at))
 
 
 def _columns() -> int:

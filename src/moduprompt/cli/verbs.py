@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from moduprompt.cli.call import Call
 
 WIDTH: Final = 100  # of help texts: the same on every terminal, so that they can be compared
+AS_OF: Final = "as it was then: a sequence, a time, or how long ago (2h)"
 OPTIONAL_FLAG: Final = re.compile(r" \[-[^\]]*\]")  # in argparse's usage
 HELP_COLUMN: Final = 30  # where explanations begin
 
@@ -99,6 +100,7 @@ class Verb:
         arguments: Arguments = no_arguments,
         more: str = "",
         takes_program: bool = False,
+        shows_past: bool = False,
     ) -> None:
         self.name = name
         self.run = run
@@ -106,6 +108,7 @@ class Verb:
         self.arguments = arguments
         self.more = more
         self.takes_program = takes_program
+        self.shows_past = shows_past
 
 
 def add_verbs(
@@ -155,6 +158,8 @@ def _add_flag(add: Callable[..., object], flag: Flag, *, what: str) -> None:
 def _give(parser: argparse.ArgumentParser, verb: Verb, also: Arguments) -> None:
     """The verb's own words make the usage; what may be left out is one word in it."""
     verb.arguments(parser)
+    if verb.shows_past:
+        parser.add_argument("--as-of", metavar="WHEN", help=AS_OF)
     also(parser)
     needed = OPTIONAL_FLAG.sub("", " ".join(parser.format_usage().split()[1:])).removeprefix(parser.prog)
     program = " [-- PROGRAM [WORD …]]" if verb.takes_program else ""

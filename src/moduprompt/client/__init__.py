@@ -11,7 +11,7 @@ Public: what stands in `__all__` is pinned by a test and follows the wire's vers
 
 from moduprompt.client._answers import envelopes, first_event, to_typed
 from moduprompt.client._channel import Limits, Loss, Reconnect
-from moduprompt.client._client import Client, From, LogHead, to_envelope
+from moduprompt.client._client import AsOf, Client, From, LogHead, to_envelope
 from moduprompt.client._collections import ItemPage, collection_of
 from moduprompt.client._endpoint import Endpoint
 from moduprompt.client._errors import (
@@ -25,6 +25,7 @@ from moduprompt.client._stream import Transport, Wanted
 
 __all__ = [
     "AnswerBroken",
+    "AsOf",
     "Client",
     "ClientError",
     "CommandRefused",

@@ -51,6 +51,8 @@ from moduprompt.protocol.framing.frames import EventFrame
 
 I = TypeVar("I", bound=Item)  # noqa: E741 - the item's type
 From: TypeAlias = int | Literal["head"]
+AsOf: TypeAlias = int | str
+"""A moment of the past: a sequence of the workspace, or a time of RFC 3339."""
 
 PAGE_ITEMS: Final = 200  # of one request of `list`; small enough to answer at once
 JSON: Final = {"Content-Type": "application/json"}
@@ -158,19 +160,26 @@ class Client:
                 yield frame
 
     async def read_events(
-        self, workspace_id: WorkspaceId, *, from_: From = 0, limit: int = 500, raw: bool = False
+        self,
+        workspace_id: WorkspaceId,
+        *,
+        from_: From = 0,
+        limit: int = 500,
+        raw: bool = False,
+        as_of: AsOf | None = None,
     ) -> EventPage:
         """Some events behind `from_`; `raw` gives the stored bytes that the hash chain is made of."""
-        query = {"workspace_id": workspace_id, "from": str(from_), "limit": str(limit)}
+        query = {"workspace_id": workspace_id, "from": str(from_), "limit": str(limit), **_past(as_of)}
         return to_value(await self._get("/v1/events", {**query, "raw": "1"} if raw else query), EventPage)
 
     async def head(self, workspace_id: WorkspaceId) -> int:
         """The last sequence."""
         return (await self.read_events(workspace_id, from_="head", limit=1)).seq_global
 
-    async def log_head(self, workspace_id: WorkspaceId) -> LogHead:
+    async def log_head(self, workspace_id: WorkspaceId, *, as_of: AsOf | None = None) -> LogHead:
         """The last sequence with its hashes."""
-        return to_value(await self._get("/v1/log/head", {"workspace_id": workspace_id}), LogHead)
+        query = {"workspace_id": workspace_id, **_past(as_of)}
+        return to_value(await self._get("/v1/log/head", query), LogHead)
 
     async def export_log(self, workspace_id: WorkspaceId) -> AsyncGenerator[bytes]:
         """A workspace as a bundle: its log, its artifacts, their hashes."""
@@ -183,12 +192,14 @@ class Client:
         request = Request(method="POST", target="/v1/log/import", body=bundle, headers=OCTETS)
         return to_value(await self._channel.ask_afresh(request), LogHead)
 
-    async def list(self, kind: type[I], *, workspace_id: WorkspaceId | None = None) -> tuple[I, ...]:
+    async def list(
+        self, kind: type[I], *, workspace_id: WorkspaceId | None = None, as_of: AsOf | None = None
+    ) -> tuple[I, ...]:
         """All items of a kind that are visible, in the order they came to be."""
         items: list[I] = []
         cursor: str | None = None
         while True:
-            page = await self.page(kind, workspace_id=workspace_id, cursor=cursor)
+            page = await self.page(kind, workspace_id=workspace_id, cursor=cursor, as_of=as_of)
             items += page.items
             cursor = page.next
             if cursor is None:
@@ -201,9 +212,10 @@ class Client:
         workspace_id: WorkspaceId | None = None,
         cursor: str | None = None,
         limit: int = PAGE_ITEMS,
+        as_of: AsOf | None = None,
     ) -> ItemPage[I]:
         """Some items of a kind."""
-        page = await self.raw_page(kind, workspace_id=workspace_id, cursor=cursor, limit=limit)
+        page = await self.raw_page(kind, workspace_id=workspace_id, cursor=cursor, limit=limit, as_of=as_of)
         items = tuple(to_typed(each, kind) for each in page.items)
         return ItemPage(items=items, next=page.next, seq_global=page.seq_global)
 
@@ -214,18 +226,27 @@ class Client:
         workspace_id: WorkspaceId | None = None,
         cursor: str | None = None,
         limit: int = PAGE_ITEMS,
+        as_of: AsOf | None = None,
     ) -> Page:
         """As `page`, with the items as they were served."""
-        query = {"limit": str(limit)}
+        query = {"limit": str(limit), **_past(as_of)}
         if workspace_id is not None:
             query["workspace_id"] = workspace_id
         if cursor is not None:
             query["cursor"] = cursor
         return to_value(await self._get(f"/v1/{collection_of(kind)}", query), Page)
 
-    async def get(self, kind: type[I], id_: str, *, workspace_id: WorkspaceId | None = None) -> I:
+    async def get(
+        self,
+        kind: type[I],
+        id_: str,
+        *,
+        workspace_id: WorkspaceId | None = None,
+        as_of: AsOf | None = None,
+    ) -> I:
         """One item. Raises RequestRefused with `not_found`."""
-        query = {} if workspace_id is None else {"workspace_id": workspace_id}
+        scope = {} if workspace_id is None else {"workspace_id": str(workspace_id)}
+        query = {**scope, **_past(as_of)}
         return to_value(await self._get(f"/v1/{collection_of(kind)}/{quote(id_, safe='')}", query), kind)
 
     async def read(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
@@ -304,6 +325,10 @@ def to_envelope(
         expected_version=expected_version,
         trace_id=trace_id or str(uuid_utils.uuid7()),
     )
+
+
+def _past(as_of: AsOf | None) -> dict[str, str]:
+    return {} if as_of is None else {"as_of": str(as_of)}
 
 
 def _get_request(path: str, query: Mapping[str, str]) -> Request:

@@ -3,7 +3,7 @@
 import moduprompt.client
 
 PROMISED = """
-AnswerBroken Client ClientError CommandRefused Endpoint From ItemPage Limits LogHead Loss Reconnect
+AnswerBroken AsOf Client ClientError CommandRefused Endpoint From ItemPage Limits LogHead Loss Reconnect
 RequestRefused Transport Unreachable Wanted collection_of envelopes first_event to_envelope to_typed
 """
 CALLS = """

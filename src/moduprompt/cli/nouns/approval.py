@@ -94,8 +94,8 @@ def _listed(parser: argparse.ArgumentParser) -> None:
 
 
 VERBS: Final = (
-    Verb("list", _list, summary="list the approvals of the workspace", arguments=_listed),
-    Verb("show", _show, summary="show one", arguments=_one),
+    Verb("list", _list, summary="list the approvals of the workspace", arguments=_listed, shows_past=True),
+    Verb("show", _show, summary="show one", arguments=_one, shows_past=True),
     Verb("grant", _grant, summary="say yes", arguments=_reasoned),
     Verb("deny", _deny, summary="say no: what asked for it is not done", arguments=_reasoned),
     Verb("revoke", _revoke, summary="take a yes back, for what has not passed yet", arguments=_reasoned),

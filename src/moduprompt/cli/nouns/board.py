@@ -18,4 +18,6 @@ def _words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watch", action="store_true", help="keep it up to date; in a pipe, a line a change")
 
 
-VERB: Final = Verb("board", _board, summary="draw sessions, tasks and what waits", arguments=_words)
+VERB: Final = Verb(
+    "board", _board, summary="draw sessions, tasks and what waits", arguments=_words, shows_past=True
+)

@@ -35,11 +35,15 @@ async def _list(call: Call) -> None:
     wanted = await _wanted(call)
     client = await call.client()
     start, left = _start(call), call.words.number("limit")
+    moment = await call.moment(wanted.workspace_id)
+    until = None if moment is None else moment.seq
+    if moment is not None and not call.is_json:
+        print_text(f"{moment.heading()}\n")
     story = Story()
     if start != 0 and not call.is_json:
         start = await _recall(client, wanted.workspace_id, story=story, until=start)
     while left > 0:
-        page = await _page(client, wanted, start, limit=min(PAGE, left))
+        page = await _page(client, wanted, start, limit=min(PAGE, left), as_of=until)
         for data in page.items:
             _print(bytes(data), story, is_json=call.is_json)
         if len(page.items) < min(PAGE, left):
@@ -58,9 +62,10 @@ async def _wanted(call: Call) -> Wanted:
     )
 
 
-async def _page(client: Client, wanted: Wanted, start: From, *, limit: int) -> EventPage:
+async def _page(client: Client, wanted: Wanted, start: From, *, limit: int, as_of: int | None) -> EventPage:
     query = {"workspace_id": str(wanted.workspace_id), "from": str(start), "limit": str(limit)}
-    return to_typed(await client.read("/v1/events", {**query, **wanted.filters()}), EventPage)
+    past = {} if as_of is None else {"as_of": str(as_of)}
+    return to_typed(await client.read("/v1/events", {**query, **past, **wanted.filters()}), EventPage)
 
 
 async def _recall(client: Client, workspace_id: WorkspaceId, *, story: Story, until: From) -> int:
@@ -132,5 +137,6 @@ VERBS: Final = (
         summary="print the events there are",
         arguments=_listed,
         more="With --json one envelope a line.",
+        shows_past=True,
     ),
 )

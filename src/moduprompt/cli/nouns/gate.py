@@ -64,7 +64,7 @@ def _reasoned(parser: argparse.ArgumentParser) -> None:
 
 
 VERBS: Final = (
-    Verb("list", _list, summary="list the gates of the workspace"),
-    Verb("show", _show, summary="show one", arguments=_one),
+    Verb("list", _list, summary="list the gates of the workspace", shows_past=True),
+    Verb("show", _show, summary="show one", arguments=_one, shows_past=True),
     Verb("request", _request, summary="ask the people who can to open it", arguments=_reasoned),
 )

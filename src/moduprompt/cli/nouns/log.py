@@ -66,8 +66,12 @@ async def _show(call: Call) -> None:
     workspace_id = await workspace_of(call)
     is_pretty = call.words.is_set("pretty")
     after, left = call.words.number("start"), call.words.number("limit")
+    moment = await call.moment(workspace_id)
+    until = None if moment is None else moment.seq
     while left > 0:
-        page = await client.read_events(workspace_id, from_=after, limit=min(PAGE, left), raw=True)
+        page = await client.read_events(
+            workspace_id, from_=after, limit=min(PAGE, left), raw=True, as_of=until
+        )
         for data in page.items:
             if is_pretty:
                 print_bytes(msgspec.json.format(bytes(data), indent=2) + b"\n")
@@ -178,5 +182,7 @@ VERBS: Final = (
         arguments=_read,
         more="It is frozen until it is adopted. A file that does not hold is refused whole.",
     ),
-    Verb("show", _show, summary="print the stored bytes, one event a line", arguments=_shown),
+    Verb(
+        "show", _show, summary="print the stored bytes, one event a line", arguments=_shown, shows_past=True
+    ),
 )

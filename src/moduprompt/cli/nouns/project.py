@@ -139,8 +139,8 @@ def _renamed(parser: argparse.ArgumentParser) -> None:
 
 VERBS: Final = (
     Verb("create", _create, summary="make a project", arguments=_new),
-    Verb("list", _list, summary="list the projects of the workspace"),
-    Verb("show", _show, summary="show one, with its repositories", arguments=_one),
+    Verb("list", _list, summary="list the projects of the workspace", shows_past=True),
+    Verb("show", _show, summary="show one, with its repositories", arguments=_one, shows_past=True),
     Verb("attach", _attach, summary="add a repository", arguments=_with_path),
     Verb("detach", _detach, summary="forget a repository; nothing on disk changes", arguments=_with_path),
     Verb("rename", _rename, summary="give it another name", arguments=_renamed),

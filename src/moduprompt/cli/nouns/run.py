@@ -313,8 +313,14 @@ def _exported(parser: argparse.ArgumentParser) -> None:
 VERBS: Final = (
     Verb("start", _start, summary="start a session's program once more", arguments=_started),
     Verb("stop", _stop, summary="end it and all it started", arguments=_reasoned),
-    Verb("list", _list, summary="list the runs of the workspace"),
-    Verb("show", _show, summary="show one: what it was seen doing, how it ended", arguments=_maybe_one),
+    Verb("list", _list, summary="list the runs of the workspace", shows_past=True),
+    Verb(
+        "show",
+        _show,
+        summary="show one: what it was seen doing, how it ended",
+        arguments=_maybe_one,
+        shows_past=True,
+    ),
     Verb("resize", _resize, summary="give its terminal another size", arguments=_resized),
     Verb(
         "output",

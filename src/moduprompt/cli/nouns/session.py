@@ -311,11 +311,15 @@ VERBS: Final = (
         "fork", _fork, summary="start an alternative to a session", arguments=_fork_words, takes_program=True
     ),
     Verb("prompt", _prompt, summary="say something to it, or answer its question", arguments=_said),
-    Verb("list", _list, summary="list the sessions of the workspace"),
-    Verb("show", _show, summary="show one, with its runs", arguments=_maybe_one),
-    Verb("tree", _tree, summary="draw who came from whom", arguments=_watched),
+    Verb("list", _list, summary="list the sessions of the workspace", shows_past=True),
+    Verb("show", _show, summary="show one, with its runs", arguments=_maybe_one, shows_past=True),
+    Verb("tree", _tree, summary="draw who came from whom", arguments=_watched, shows_past=True),
     Verb(
-        "explain", _explain, summary="say what it does, by which rule, on what evidence", arguments=_maybe_one
+        "explain",
+        _explain,
+        summary="say what it does, by which rule, on what evidence",
+        arguments=_maybe_one,
+        shows_past=True,
     ),
     Verb("rename", _rename, summary="give it another name", arguments=_renamed),
     Verb("close", _close, summary="end it: its run is stopped, its worktree stays", arguments=_reasoned),

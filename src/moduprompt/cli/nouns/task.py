@@ -267,8 +267,8 @@ def _dated(parser: argparse.ArgumentParser) -> None:
 
 VERBS: Final = (
     Verb("create", _create, summary="make a task; its stages and gates are fixed with it", arguments=_new),
-    Verb("list", _list, summary="list the tasks of the workspace"),
-    Verb("show", _show, summary="show one", arguments=_one),
+    Verb("list", _list, summary="list the tasks of the workspace", shows_past=True),
+    Verb("show", _show, summary="show one", arguments=_one, shows_past=True),
     Verb("start", _start, summary="begin the first attempt, in the first stage", arguments=_one),
     Verb("advance", _advance, summary="propose the next stage; gates may hold it", arguments=_advanced),
     Verb("assign", _assign, summary="say whose branch is its result", arguments=_assigned),

@@ -90,8 +90,8 @@ def _renamed(parser: argparse.ArgumentParser) -> None:
 
 VERBS: Final = (
     Verb("create", _create, summary="make a workspace", arguments=_new),
-    Verb("list", _list, summary="list the workspaces"),
-    Verb("show", _show, summary="show one", arguments=_maybe_named),
+    Verb("list", _list, summary="list the workspaces", shows_past=True),
+    Verb("show", _show, summary="show one", arguments=_maybe_named, shows_past=True),
     Verb("rename", _rename, summary="give it another name", arguments=_renamed),
     Verb("archive", _archive, summary="take no further work; everything stays readable", arguments=_named),
     Verb(

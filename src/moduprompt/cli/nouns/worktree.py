@@ -150,8 +150,14 @@ def _patient(parser: argparse.ArgumentParser) -> None:
 
 VERBS: Final = (
     Verb("create", _create, summary="make one that no session works in yet", arguments=_new),
-    Verb("list", _list, summary="list the worktrees of the workspace"),
-    Verb("show", _show, summary="show one: where it lies, who writes, what was committed", arguments=_one),
+    Verb("list", _list, summary="list the worktrees of the workspace", shows_past=True),
+    Verb(
+        "show",
+        _show,
+        summary="show one: where it lies, who writes, what was committed",
+        arguments=_one,
+        shows_past=True,
+    ),
     Verb("commit", _commit, summary="commit what lies there", arguments=_committed),
     Verb("merge", _merge, summary="merge its branch into the project's", arguments=_ordered),
     Verb(

@@ -87,7 +87,7 @@ async def seq_of(desk: Desk, ledger: Ledger, wanted: AsOf) -> int:
             invalid(
                 "as_of_before_first",
                 f"workspace {home} was not there at {to_timestamp(wanted.at)}",
-                hint=f"its first event: GET /v1/events?workspace_id={home}&limit=1",
+                hint="mpctl events list --limit 1 shows its first event",
             )
         )
     return found
