@@ -8,7 +8,11 @@ import msgspec
 from moduprompt.domain.registry import COMMANDS
 from moduprompt.protocol import (
     BATCH_MAX,
+    CURSOR_MAX,
+    ID_PATTERN,
+    REF_PATTERN,
     SEQ_MAX,
+    CommandEnvelope,
     ErrorObject,
     EventEnvelope,
     Problem,
@@ -21,7 +25,7 @@ from moduprompt.server.catalogue import PUBLISHED_EVENTS, Kind, Operation, opera
 OPENAPI_VERSION: Final = "3.1.0"
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": SEQ_MAX}
 _TEXT: Final[Schema] = {"type": "string"}
-_ID: Final[Schema] = {"type": "string", "format": "uuid"}
+_ID: Final[Schema] = {"type": "string", "pattern": ID_PATTERN}
 
 # What a parameter is, by its name: the same one means the same everywhere.
 PARAMETERS: Final[dict[str, tuple[str, Schema]]] = {
@@ -32,10 +36,10 @@ PARAMETERS: Final[dict[str, tuple[str, Schema]]] = {
     ),
     "limit": ("How many at most", {"type": "integer", "minimum": 1, "maximum": 1_000}),
     "raw": ("`1`: the stored bytes that the hashes are made of", {"enum": ["0", "1"]}),
-    "types": ("Event types, by commas; each may end in `*`", _TEXT),
+    "types": ("Event types, by commas; each may end in `*`", {"type": "string", "maxLength": 4_096}),
     "project_id": ("Events of one project", _ID),
-    "subject": ("Events of one subject: `kind:id`", _TEXT),
-    "cursor": ("`next` of the page before", _TEXT),
+    "subject": ("Events of one subject: `kind:id`", {"type": "string", "pattern": "^[^:]+:.+$"}),
+    "cursor": ("`next` of the page before", {"type": "string", "maxLength": CURSOR_MAX}),
     "stale": ("`ok`: do not wait until the view has caught up", {"const": "ok"}),
     "as_of": (
         "Answer as when the log ended at this sequence or time; a list of workspaces takes a time only",
@@ -47,12 +51,31 @@ PARAMETERS: Final[dict[str, tuple[str, Schema]]] = {
         },
     ),
     "follow": ("`1`: go on until the run ends", {"enum": ["0", "1"]}),
-    "ref": ("`blake3:` and 64 hexadecimal digits", _TEXT),
+    "ref": ("`blake3:` and 64 hexadecimal digits", {"type": "string", "pattern": REF_PATTERN}),
     "id": ("Its id", _ID),
     "family": ("Which of the two", {"enum": ["commands", "events"]}),
     "type": ("The name on the wire", _TEXT),
-    "version": ("The schema version", {"type": "integer", "minimum": 1}),
+    "version": ("The schema version", {"type": "integer", "minimum": 1, "maximum": 999}),
 }
+
+# Which refusals an operation can answer with, by the status of their code; each status has one code but 500.
+OPEN: Final = ("500", "503")  # of whoever asks without a token
+ASKED: Final = ("400", "401", "403", "404", "500", "503")  # of whoever asks for anything with a token
+JUDGED: Final = (*ASKED, "409", "422")  # of a command that is answered by itself
+IMPOSSIBLE_AT_TIMES: Final = (
+    "/v1/log/export",
+)  # the system workspace is not exported; `as_of` may lie ahead
+REFUSALS: Final[dict[str, str]] = {
+    "400": "Not well-formed, or no such command",
+    "401": "No or wrong credentials",
+    "403": "Policy, an approval or a hook refused",
+    "404": "No such thing, or not visible to this actor",
+    "409": "The subject moved on",
+    "422": "Well-formed, but not possible in this state",
+    "500": "A fault of the daemon's",
+    "503": "Starting, draining, overloaded or a full disk; `Retry-After` says when to come again",
+}
+COMMAND, REFUSAL, JUDGED_REFUSAL = "Command", "Refused", "RefusedCommand"  # names of components
 
 
 @lru_cache(maxsize=1)
@@ -79,7 +102,8 @@ def openapi(version: str) -> Schema:
         "security": [{"token": []}],
         "paths": paths,
         "components": {
-            "schemas": components,
+            "schemas": {**components, COMMAND: _command(refers_to)},
+            "responses": _responses(refers_to),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -95,11 +119,11 @@ def _operation(op: Operation, refers_to: dict[Kind, Schema]) -> Schema:
                 "description": "What was asked for",
                 "content": {op.media_type: _content(_answer(op, refers_to))},
             },
-            "default": {"description": "A refusal", "content": _refusals(op, refers_to)},
+            **_refusals(op),
         },
     }
     if op.body is not None:
-        body = refers_to[op.body]
+        body: Schema = {"$ref": f"#/components/schemas/{COMMAND}"}
         many: Schema = {"type": "array", "items": body, "maxItems": BATCH_MAX}
         schema = body if op.shape == "one" else _object(commands=many)
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
@@ -127,13 +151,41 @@ def _answer(op: Operation, refers_to: dict[Kind, Schema]) -> Schema | None:
             return {**page, "properties": {**_properties(page), "next": _TEXT}}
 
 
-def _refusals(op: Operation, refers_to: dict[Kind, Schema]) -> Schema:
-    error = refers_to[ErrorObject]
+def _command(refers_to: dict[Kind, Schema]) -> Schema:
+    """An envelope with the payload of its type: everything that somebody may send."""
+    told: list[Schema] = []
+    for (wire, version), kind in sorted(COMMANDS.items()):
+        if not kind.internal:
+            fields = {
+                "type": {"const": wire},
+                "schema_version": {"const": version},
+                "payload": refers_to[kind],
+            }
+            told.append({"title": wire, "properties": fields})
+    key: Schema = {"properties": {"idempotency_key": {"type": "string"}}, "required": ["idempotency_key"]}
+    return {"allOf": [refers_to[CommandEnvelope], key, {"anyOf": told}]}
+
+
+def _refusals(op: Operation) -> Schema:
     is_judged = op.body is not None and op.shape == "one"
-    said: Schema = {"anyOf": [refers_to[RefusedAnswer], error]} if is_judged else error
+    statuses = OPEN if op.is_open else JUDGED if op.method == "post" else ASKED
+    statuses += ("422",) if "as_of" in op.query or op.path in IMPOSSIBLE_AT_TIMES else ()
+    name = JUDGED_REFUSAL if is_judged else REFUSAL
+    return {each: {"$ref": f"#/components/responses/{name}{each}"} for each in sorted(statuses)}
+
+
+def _responses(refers_to: dict[Kind, Schema]) -> Schema:
+    """Each refusal once: as an error object, and as the answer to a command."""
+    error: Schema = refers_to[ErrorObject]
+    either: Schema = {"anyOf": [refers_to[RefusedAnswer], error]}
+    problem: Schema = {"schema": refers_to[Problem]}
     return {
-        "application/json": {"schema": said},
-        "application/problem+json": {"schema": refers_to[Problem]},
+        f"{name}{status}": {
+            "description": description,
+            "content": {"application/json": {"schema": said}, "application/problem+json": problem},
+        }
+        for name, said in ((REFUSAL, error), (JUDGED_REFUSAL, either))
+        for status, description in REFUSALS.items()
     }
 
 
