@@ -38,6 +38,7 @@ from moduprompt.effects.git.program import GitProgram
 from moduprompt.effects.notifier import Notifier
 from moduprompt.effects.observer import LocalObserver
 from moduprompt.effects.runner.adapters import SYSTEM_PATH, install_commands
+from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.hand import RunHand, Surroundings, free_keepers
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.terminals import LocalTerminals
@@ -154,11 +155,22 @@ async def _serve(
         kernel = await _build_kernel(config, house, mint=mint, git=git, path=_path(environ))
         backend = LocalBackend(config.runs_dir)
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        desk = _build_desk(config, kernel, terminals=LocalTerminals(backend), token=token, draining=stopping)
+        composers = Composers()
+        terminals = LocalTerminals(backend, composers)
+        desk = _build_desk(config, kernel, terminals=terminals, token=token, draining=stopping)
         app, listener = build_app(desk), Listener()
         doors = RunDoors(config.run_sockets_dir, listener=listener, app=app)
         doors.clear()
-        hands = _build_hands(config, environ, kernel=kernel, mint=mint, git=git, backend=backend, doors=doors)
+        hands = _build_hands(
+            config,
+            environ,
+            kernel=kernel,
+            mint=mint,
+            git=git,
+            backend=backend,
+            doors=doors,
+            composers=composers,
+        )
         house.push_async_callback(kernel.stop)
         house.push_async_callback(listener.stop)
         watchdog = asyncio.create_task(notifier.watch(kernel.pulse), name="watchdog")
@@ -259,6 +271,7 @@ def _build_hands(
     git: GitProgram,
     backend: LocalBackend,
     doors: RunDoors,
+    composers: Composers,
 ) -> tuple[Hand, ...]:
     artifacts = FolderArtifacts(config.artifacts_dir)
     surroundings = Surroundings(
@@ -275,7 +288,7 @@ def _build_hands(
         surroundings=surroundings,
         clock=SystemClock(),
     )
-    typist = Typist(backend, kernel, artifacts=artifacts, typed=runs.look_again)
+    typist = Typist(backend, kernel, artifacts=artifacts, typed=runs.look_again, composers=composers)
     return runs, typist, GitHand(git, kernel, worktrees_dir=config.worktrees_dir)
 
 

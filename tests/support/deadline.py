@@ -8,7 +8,7 @@ LOOK_AGAIN_S = 0.01
 TURNS = 200  # of the event loop: enough for everything that waits for nothing but each other
 
 
-def eventually(holds: Callable[[], bool], *, within_s: float = 10.0) -> None:
+def eventually(holds: Callable[[], bool], *, within_s: float = 30.0) -> None:
     """Return when the condition holds; fail when it doesn't in time."""
     end = time.monotonic() + within_s
     while not holds():
@@ -16,7 +16,7 @@ def eventually(holds: Callable[[], bool], *, within_s: float = 10.0) -> None:
         time.sleep(LOOK_AGAIN_S)
 
 
-async def eventually_async(holds: Callable[[], Awaitable[bool]], *, within_s: float = 10.0) -> None:
+async def eventually_async(holds: Callable[[], Awaitable[bool]], *, within_s: float = 30.0) -> None:
     """The same without holding up the event loop."""
     async with asyncio.timeout(within_s):
         while not await holds():  # noqa: ASYNC110 - nothing signals, that is what this is for

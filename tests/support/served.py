@@ -32,6 +32,7 @@ from moduprompt.domain.session.commands import AgentSpec, SpawnSession
 from moduprompt.domain.session.events import SessionSpawned
 from moduprompt.domain.workspace.commands import CreateWorkspace
 from moduprompt.effects.artifacts.folder import FolderArtifacts
+from moduprompt.effects.runner.attachment import Picture, draw
 from moduprompt.kernel.clock import SystemClock, SystemMint
 from moduprompt.kernel.feed import POSITION_S
 from moduprompt.kernel.kernel import Kernel
@@ -102,6 +103,12 @@ class QuietTerminals:
 
     async def live(self, run_id: str, start: int) -> AsyncGenerator[bytes] | None:  # noqa: ARG002 - its shape
         return None if self.live_pieces is None else self._live(self.live_pieces)
+
+    async def picture(self, run_id: str) -> Picture:
+        return await draw(self.recording(run_id))
+
+    async def attach(self, run_id: str, *, user_id: str) -> None:  # noqa: ARG002 - its shape
+        return None
 
     async def _live(self, pieces: asyncio.Queue[bytes]) -> AsyncGenerator[bytes]:
         while piece := await pieces.get():

@@ -81,6 +81,13 @@ class Call:
             self._client = await self._connect()
         return self._client
 
+    async def endpoint(self) -> Endpoint:
+        """Where the daemon is, for what speaks to it over a socket of its own."""
+        token, socket = self.environ.get("MP_TOKEN"), self.environ.get("MP_SOCKET")
+        if token and socket:
+            return Endpoint(token=token, socket=socket)
+        return (await ensure(self.config, may_start=self.may_start)).endpoint
+
     async def workspaces(self) -> tuple[WorkspaceItem, ...]:
         """Those of people; the system's own is not among them."""
         client = await self.client()

@@ -16,9 +16,8 @@ from typing import Final, TypeAlias
 import msgspec
 
 from moduprompt.cli.call import Call
-from moduprompt.cli.daemons import ensure
 from moduprompt.cli.faults import failed
-from moduprompt.client import ClientError, Endpoint
+from moduprompt.client import ClientError
 from moduprompt.client.sockets import Socket, open_socket
 from moduprompt.protocol import Code, Rejection, decode, refusal
 from moduprompt.protocol.framing.frames import StreamBroken
@@ -146,7 +145,7 @@ async def cut_lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
 
 async def serve_stdio(call: Call) -> None:
     """Relay standard input and output."""
-    endpoint = await _endpoint(call)
+    endpoint = await call.endpoint()
 
     async def connect(token: str) -> Socket:
         own = msgspec.structs.replace(endpoint, token=token)
@@ -156,13 +155,6 @@ async def serve_stdio(call: Call) -> None:
         await relay(cut_lines(_standard_input()), _write, connect=connect)
     except StreamBroken as fault:
         raise failed(Code.INVALID_SCHEMA, str(fault), hint="one JSON frame a line") from fault
-
-
-async def _endpoint(call: Call) -> Endpoint:
-    token, socket = call.environ.get("MP_TOKEN"), call.environ.get("MP_SOCKET")
-    if token and socket:
-        return Endpoint(token=token, socket=socket)
-    return (await ensure(call.config, may_start=call.may_start)).endpoint
 
 
 async def _standard_input() -> AsyncGenerator[bytes]:

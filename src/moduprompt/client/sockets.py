@@ -1,4 +1,4 @@
-"""A WebSocket to the daemon (RFC 6455), by wsproto: whole text messages, each bounded.
+"""A WebSocket to the daemon (RFC 6455), by wsproto: whole messages of text or bytes, each bounded.
 
 Public like the package, and apart from it: whoever opens no socket does not wait for wsproto to load.
 """
@@ -61,33 +61,47 @@ class Socket:
 
     async def send(self, text: bytes) -> None:
         """One message; waits while the daemon takes no more."""
-        try:
-            self._writer.write(self._ws.send(TextMessage(data=text.decode())))
-            await self._writer.drain()
-        except (OSError, LocalProtocolError) as fault:
-            raise Unreachable(f"the connection to the daemon broke: {fault}") from fault
+        await self._write(TextMessage(data=text.decode()))
+
+    async def send_bytes(self, data: bytes) -> None:
+        """One message of bytes; waits while the daemon takes no more."""
+        await self._write(BytesMessage(data=data))
 
     async def receive(self) -> bytes | None:
-        """The next message; None when the daemon has closed the socket properly."""
-        text: list[str] = []
+        """The next message of text; None when the daemon has closed the socket properly."""
+        message = await self.receive_any()
+        if isinstance(message, bytes):
+            raise AnswerBroken("the daemon sent bytes where text is spoken")
+        return None if message is None else message.encode()
+
+    async def receive_any(self) -> bytes | str | None:
+        """The next message, text or bytes; None when the daemon has closed the socket properly."""
+        pieces: list[bytes] = []
         size = 0
         while True:
             match await self._next():
-                case TextMessage() as part:
-                    text.append(part.data)
-                    size += len(part.data)
+                case TextMessage() | BytesMessage() as part:
+                    is_text = isinstance(part, TextMessage)
+                    pieces.append(part.data.encode() if isinstance(part, TextMessage) else bytes(part.data))
+                    size += len(pieces[-1])
                     if size > MESSAGE_BYTES_MAX:
                         raise AnswerBroken(f"a message has more than {MESSAGE_BYTES_MAX} bytes")
                     if part.message_finished:
-                        return "".join(text).encode()
+                        whole = b"".join(pieces)
+                        return whole.decode() if is_text else whole
                 case Ping() as ping:
                     self._writer.write(self._ws.send(ping.response()))
                 case CloseConnection():
                     return None
-                case BytesMessage():
-                    raise AnswerBroken("the daemon sent bytes where text is spoken")
                 case _:
                     pass
+
+    async def _write(self, event: TextMessage | BytesMessage) -> None:
+        try:
+            self._writer.write(self._ws.send(event))
+            await self._writer.drain()
+        except (OSError, LocalProtocolError) as fault:
+            raise Unreachable(f"the connection to the daemon broke: {fault}") from fault
 
     def close(self) -> None:
         """Let go, without waiting; closing twice is fine."""

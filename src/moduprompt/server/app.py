@@ -23,6 +23,7 @@ from moduprompt.server.routes import (
     runs,
     schemas,
     sockets,
+    terminals,
 )
 from moduprompt.storage.port import StorageFailed
 
@@ -36,6 +37,7 @@ def build_app(desk: Desk) -> Starlette:
             *fixed_routes(),
             *collection_routes(),
             WebSocketRoute("/v1/events/ws", sockets.events_socket),
+            WebSocketRoute("/v1/runs/{id}/terminal", terminals.terminal),
         ],
         exception_handlers={
             Refused: _refused,

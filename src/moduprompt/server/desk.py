@@ -9,7 +9,7 @@ import asyncio
 import hmac
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import msgspec
 from starlette.requests import HTTPConnection
@@ -26,6 +26,43 @@ RUN_TOKEN_PREFIX: Final = "mprun"  # noqa: S105 - the public part
 TOKEN_MAX: Final = 512  # ours have less than 160 characters
 
 
+class Picture(Protocol):
+    """What stood on a screen after `offset` bytes of output, as bytes that draw it."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def cols(self) -> int: ...
+    @property
+    def data(self) -> bytes: ...
+
+
+class Seat(Protocol):
+    """A place at a run's terminal. Leave it with `async with`."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    def take_keyboard(self) -> str | None:
+        """None where this seat types from now on; else the id of who does."""
+        ...
+
+    def output(self, start: int, *, is_typing: bool) -> AsyncGenerator[bytes]:
+        """Every byte from `start` on, never an empty piece, until the run has ended or its keeper is gone."""
+        ...
+
+    async def type(self, keys: bytes) -> str | None:
+        """Keys as they came; None when the terminal has them, else why not."""
+        ...
+
+    async def resize(self, *, rows: int, cols: int) -> None:
+        """The window of whoever types has this size."""
+        ...
+
+
 class Terminals(Protocol):
     """Where what terminals printed is found."""
 
@@ -39,6 +76,14 @@ class Terminals(Protocol):
 
     async def live(self, run_id: str, start: int) -> AsyncGenerator[bytes] | None:
         """Output from byte `start` on until the run ends, never an empty piece; None where nobody keeps it."""
+        ...
+
+    async def picture(self, run_id: str) -> Picture:
+        """What stands on its screen now."""
+        ...
+
+    async def attach(self, run_id: str, *, user_id: str) -> Seat | None:
+        """A seat at its terminal; None where nobody keeps the run any more."""
         ...
 
 

@@ -6,8 +6,10 @@ import re
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
+from moduprompt.cli.attaching import Attached, check_terminal
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import misused
 from moduprompt.cli.lookup import find_item, find_own, workspace_of
@@ -37,8 +39,12 @@ from moduprompt.effects.screen.painting import paint_lines
 from moduprompt.protocol import RunId, SessionId, encode
 from moduprompt.views.board_rows import short
 
+if TYPE_CHECKING:
+    from moduprompt.client.sockets import Socket
+
 MINE: Final = "MP_RUN"
 TAIL_LINES: Final = 20  # a screenful, nearly
+CONNECT_S: Final = 5.0  # a daemon that runs answers at once
 LOOK_S: Final = 0.2  # between two looks at a run whose output broke off
 ENDED: Final = ("exited", "lost")
 COLUMNS: Final[tuple[Column[RunItem], ...]] = (
@@ -150,6 +156,29 @@ async def _replay(call: Call) -> None:
         client.run_recording(RunId(item.id), workspace_id=item.workspace_id),
         speed=None if call.words.is_set("no_wait") else call.words.real("speed") or 1.0,
     )
+
+
+async def _attach(call: Call) -> None:
+    from moduprompt.client.sockets import open_socket  # only here: nobody else waits for it to load
+
+    check_terminal()
+    item = await _named(call)
+    await call.client()  # starts a daemon where none runs
+    watch = "1" if call.words.is_set("watch") else "0"
+
+    async def connect(offset: int | None) -> "Socket":
+        query = {"workspace_id": item.workspace_id, "watch": watch}
+        if offset is not None:
+            query["from"] = str(offset)
+        target = f"/v1/runs/{item.id}/terminal?{urlencode(query)}"
+        return await open_socket(await call.endpoint(), target, timeout_s=CONNECT_S)
+
+    def tell(sentence: str) -> None:
+        sys.stderr.write(f"\r\n[{sentence}]\r\n")
+        sys.stderr.flush()
+
+    ending = await Attached(connect, tell=tell).stay()
+    sys.stderr.write(f"[{'the run has ended' if ending == 'ended' else 'detached; the run goes on'}]\n")
 
 
 async def _screen(call: Call) -> None:
@@ -292,6 +321,11 @@ def _replayed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="all at once")
 
 
+def _attached(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument("--watch", action="store_true", help="only watch, type nothing")
+
+
 def _shown(parser: argparse.ArgumentParser) -> None:
     _one(parser)
     parser.add_argument(
@@ -330,6 +364,13 @@ VERBS: Final = (
         more="Into a pipe the bytes as they are; on a terminal as text that can't act on it.",
     ),
     Verb("tail", _tail, summary="print the last lines of it, as text", arguments=_tailed),
+    Verb(
+        "attach",
+        _attach,
+        summary="sit at its terminal; Ctrl-] leaves and the run goes on",
+        arguments=_attached,
+        more="One person types at a time, the others watch. While a half-written line stands there, prompts wait.",
+    ),
     Verb("screen", _screen, summary="print its screen, as it is or as it was", arguments=_shown),
     Verb("grep", _grep, summary="print the lines that match, with their times", arguments=_searched),
     Verb("export", _export, summary="print its recording for other players", arguments=_exported),

@@ -6,8 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from moduprompt.effects.runner.attachment import Attachment, Picture, draw
+from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.hand import RECORDING_NAME
-from moduprompt.effects.runner.port import Backend, Gone, LinkClosedError, RunLink, Unreachable
+from moduprompt.effects.runner.port import Author, Backend, Gone, LinkClosedError, RunLink, Unreachable
 from moduprompt.effects.runner.recording import Output, RecordingReader
 from moduprompt.keeper.recording import RecordingError
 
@@ -17,8 +19,9 @@ PIECE_BYTES: Final = 256 * 1024  # of recorded output in one step: a frame may b
 class LocalTerminals:
     """The `Terminals` of runs on this machine."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, composers: Composers) -> None:
         self._backend = backend
+        self._composers = composers
 
     def recording(self, run_id: str) -> Path | None:
         """Where the recording lies, if there is one."""
@@ -35,6 +38,22 @@ class LocalTerminals:
         if isinstance(found, Gone | Unreachable):
             return None
         return _live(found, start)
+
+    async def picture(self, run_id: str) -> Picture:
+        """What stands on its screen now."""
+        return await draw(self.recording(run_id))
+
+    async def attach(self, run_id: str, *, user_id: str) -> Attachment | None:
+        """A seat at its terminal; None where nobody keeps the run any more."""
+        watching = await self._backend.dial(run_id)
+        if isinstance(watching, Gone | Unreachable):
+            return None
+        control = await self._backend.dial(run_id)
+        if isinstance(control, Gone | Unreachable):
+            await watching.close()
+            return None
+        author = Author(kind="user", id=user_id)
+        return Attachment(watching, control, author=author, composers=self._composers)
 
 
 async def _recorded(path: Path, start: int) -> AsyncGenerator[bytes]:

@@ -1,10 +1,12 @@
 """Types prompts: each at most once, and it is always known how far one came.
 
+A person's half-written line is never typed into: while one may stand there, prompts wait.
 `placed` is durable before the first key; the keeper takes each prompt's id only once,
 also from another daemon after a crash, so sending it again is how one learns what
 became of it. Where nobody can say, it is `uncertain` and never typed again by itself.
 """
 
+import logging
 import re
 from collections.abc import Callable
 from typing import Final
@@ -13,6 +15,7 @@ from moduprompt.domain.decider import Intent
 from moduprompt.domain.run.intents import TypePrompt
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
+from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.reports import PromptOutcome, cut_short, prompt_report
 from moduprompt.keeper.wire import INPUT_BYTES_MAX
 from moduprompt.kernel.ports import ArtifactStore
@@ -21,6 +24,8 @@ LINE_BYTES_MAX: Final = 4_094  # a terminal in line mode holds 4,096 bytes; what
 ENTER: Final = b"\r"
 # An escape or a Ctrl-C inside a text would be an order to the terminal, not text: neither ASCII's nor C1's.
 CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+log = logging.getLogger(__name__)
 
 
 class Typist:
@@ -35,11 +40,13 @@ class Typist:
         *,
         artifacts: ArtifactStore,
         typed: Callable[[str], None],
+        composers: Composers,
     ) -> None:
         self._backend = backend
         self._reporter = reporter
         self._artifacts = artifacts
         self._typed = typed
+        self._composers = composers
 
     async def carry_out(self, intent: Intent) -> bool:
         """Place, type, report."""
@@ -58,6 +65,10 @@ class Typist:
             return False
         if isinstance(found, port.Gone):
             return await self._learn(intent, found)
+        if not intent.is_placed and self._composers.has_draft(intent.run_id):
+            await found.close()
+            log.info("prompt.waits_for_draft", extra={"run_id": intent.run_id, "prompt_id": intent.prompt_id})
+            return False
         async with found as link:
             await self._say(intent, "placed")
             return await self._type(intent, link, keys=keys)

@@ -1,6 +1,6 @@
 """Query parameters, read strictly: what is not known or not well-formed is refused."""
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from moduprompt.kernel.feed import Filter
 from moduprompt.kernel.ledger import Ledger
@@ -20,14 +20,14 @@ from moduprompt.server.desk import desk_of
 PATTERNS_MAX = 64  # of `types=`; more is a client that should filter by itself
 
 
-def check_names(request: Request, *known: str) -> None:
+def check_names(request: HTTPConnection, *known: str) -> None:
     """Refuse what no one reads: a misspelt filter must not show everything. Raises Refused."""
     for name in request.query_params:
         if name not in known:
             raise Refused(misfit(f"/{name[:80]}", "no such parameter", hint=f"known: {', '.join(known)}"))
 
 
-def number(request: Request, name: str, *, default: int, least: int = 0, most: int = SEQ_MAX) -> int:
+def number(request: HTTPConnection, name: str, *, default: int, least: int = 0, most: int = SEQ_MAX) -> int:
     """A whole number within bounds. Raises Refused."""
     text = request.query_params.get(name)
     if text is None:
@@ -37,7 +37,7 @@ def number(request: Request, name: str, *, default: int, least: int = 0, most: i
     return int(text)
 
 
-def choice(request: Request, name: str, *known: str) -> str | None:
+def choice(request: HTTPConnection, name: str, *known: str) -> str | None:
     """One of a few words, or None where it is not given. Raises Refused."""
     text = request.query_params.get(name)
     if text is not None and text not in known:
@@ -45,7 +45,7 @@ def choice(request: Request, name: str, *known: str) -> str | None:
     return text
 
 
-def workspace_id(request: Request) -> WorkspaceId:
+def workspace_id(request: HTTPConnection) -> WorkspaceId:
     """The workspace a request is about. Raises Refused."""
     text = request.query_params.get("workspace_id")
     if text is None or not is_id(text):
@@ -55,7 +55,7 @@ def workspace_id(request: Request) -> WorkspaceId:
     return WorkspaceId(text)
 
 
-async def entered(request: Request, actor: Actor) -> Ledger:
+async def entered(request: HTTPConnection, actor: Actor) -> Ledger:
     """The workspace of a request, when this actor may know of it. Raises Refused (`not_found`)."""
     wanted = workspace_id(request)
     ledger = await desk_of(request).kernel.find(wanted)
@@ -64,7 +64,7 @@ async def entered(request: Request, actor: Actor) -> Ledger:
     return ledger
 
 
-def filter_of(request: Request) -> Filter:
+def filter_of(request: HTTPConnection) -> Filter:
     """`types=`, `project_id=`, `subject=kind:id`. Raises Refused."""
     types = request.query_params.get("types", "")
     patterns = tuple(each.strip() for each in types.split(",") if each.strip())
@@ -79,7 +79,7 @@ def filter_of(request: Request) -> Filter:
     return Filter(types=patterns, project_id=request.query_params.get("project_id"), subject=subject)
 
 
-async def start_of(request: Request, *, head: int) -> int:
+async def start_of(request: HTTPConnection, *, head: int) -> int:
     """`from=`, exclusive; `head` allowed; `Last-Event-ID` wins. Raises Refused."""
     last = request.headers.get("last-event-id")
     if last is not None:

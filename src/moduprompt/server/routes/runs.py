@@ -6,7 +6,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response, StreamingResponse
 
 from moduprompt.domain.run.state import RunState
@@ -25,7 +25,7 @@ async def output(request: Request) -> Response:
     caller, desk = await caller_of(request), desk_of(request)
     check_names(request, "workspace_id", "from", "follow")
     start, follow = number(request, "from", default=0), choice(request, "follow", "0", "1")
-    run = await _run(request, caller)
+    run = await visible_run(request, caller)
     if follow == "1":
         live = await desk.terminals.live(run.run_id, start)
         if live is not None:
@@ -37,14 +37,15 @@ async def recording(request: Request) -> Response:
     """`GET /v1/runs/{id}/recording`: the recording as it lies there, as far as it has come."""
     caller, desk = await caller_of(request), desk_of(request)
     check_names(request, "workspace_id")
-    return _octets(_file(_recording(desk, await _run(request, caller))))
+    return _octets(_file(_recording(desk, await visible_run(request, caller))))
 
 
 def _octets(body: AsyncIterator[bytes]) -> Response:
     return StreamingResponse(body, media_type=OCTETS, headers=NOT_SNIFFED)
 
 
-async def _run(request: Request, caller: Caller) -> RunState:
+async def visible_run(request: HTTPConnection, caller: Caller) -> RunState:
+    """The run in the path, when the caller may see it. Raises Refused (`not_found`)."""
     id_, desk = str(request.path_params["id"]), desk_of(request)
     if "workspace_id" in request.query_params:
         ledgers = [await entered(request, caller.actor)]

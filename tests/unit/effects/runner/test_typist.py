@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from moduprompt.domain.run.intents import TypePrompt
 from moduprompt.domain.session.commands import ReportPrompt
 from moduprompt.effects.runner import port
+from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.typist import LINE_BYTES_MAX, Typist, to_keys
 from moduprompt.keeper.wire import INPUT_BYTES_MAX
 from moduprompt.protocol import ArtifactRef, PromptId, Refused, SessionId, TextRef
@@ -50,7 +51,13 @@ class Scene:
         self.reports = Reports()
         self.typed: list[str] = []
         texts = Texts(**({} if text is None else {REF: text}))
-        self.hand = Typist(Backend(folder, found), self.reports, artifacts=texts, typed=self.typed.append)
+        self.hand = Typist(
+            Backend(folder, found),
+            self.reports,
+            artifacts=texts,
+            typed=self.typed.append,
+            composers=Composers(),
+        )
 
     @property
     def outcomes(self) -> list[str]:
