@@ -14,7 +14,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig
 
-from bench.peers import Done, Work, in_threads, serve
+from bench.peer_work import Done, Work, in_threads, serve
 
 
 @DBOS.step()

@@ -14,7 +14,7 @@ from pathlib import Path
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 
-from bench.peers import Done, Work, in_threads, serve
+from bench.peer_work import Done, Work, in_threads, serve
 
 
 class Project(Aggregate):

@@ -8,9 +8,7 @@ and the best one counts.
 
 import asyncio
 import sys
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -18,30 +16,14 @@ from typing import Final
 import msgspec
 
 from bench.figures import Figure, Scale, Watch
+from bench.peer_work import NAME_CHARS, Done, Work
 from bench.rig import FOLDER, Rig, rig
 
 WRITERS: Final = 64
 EACH: Final = 40  # commands of one writer in one round of ours
 ROUNDS: Final = 3
-NAME_CHARS: Final = 100
 PATIENCE_S: Final = 300.0  # for one round of a peer
 FULL: Final = ("2", "3")  # what PRAGMA synchronous says of FULL and EXTRA
-
-
-class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """What a peer is to do: so many writers at once, so many commands each."""
-
-    folder: str
-    writers: int
-    each: int
-    journal: str = ""
-
-
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """Commands a second, and the settings that were in force."""
-
-    per_s: float
-    settings: dict[str, str]
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,40 +150,6 @@ async def _they(peer: Peer, setting: Setting, *, commands: int) -> Done:
             err.decode("utf-8", "replace").strip().rpartition("\n")[2] or f"exit {process.returncode}"
         )
     return msgspec.json.decode(out, type=Done)
-
-
-def in_threads(work: Work, command: Callable[[int, str], object]) -> float:
-    """Commands a second of so many threads, each of which waits for its own. The peers' side."""
-    failures: list[BaseException] = []
-    start = threading.Barrier(work.writers + 1)
-
-    def writer(number: int) -> None:
-        names = [f"{number}-{turn}".ljust(NAME_CHARS, "x") for turn in range(work.each)]
-        start.wait()
-        try:
-            for name in names:
-                command(number, name)
-        except BaseException as failure:  # noqa: BLE001 - a thread's failure must reach the one who measures
-            failures.append(failure)
-
-    threads = [threading.Thread(target=writer, args=(number,)) for number in range(work.writers)]
-    for thread in threads:
-        thread.start()
-    start.wait()
-    began = time.perf_counter()
-    for thread in threads:
-        thread.join()
-    spent = time.perf_counter() - began
-    if failures:
-        raise failures[0]
-    return work.writers * work.each / spent
-
-
-def serve(measured: Callable[[Work], Done]) -> int:
-    """Do the work that stands on standard input. The peers' side."""
-    done = measured(msgspec.json.decode(sys.stdin.buffer.read(), type=Work))
-    sys.stdout.buffer.write(msgspec.json.encode(done))
-    return 0
 
 
 def _told(settings: dict[str, str]) -> str:
