@@ -111,12 +111,17 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     may_leave_rejection: Callable[[Actor], bool]
 
 
+class IdGivenTwice(Exception):
+    """The mint gave an id that something else has. Nothing was decided."""
+
+
 def judge(ledger: Ledger, order: Order, outside: Outside) -> Judged:
     """Decide, apply to the ledger, and give what must be written.
 
     Whoever adopts a frozen workspace takes up everything that is wanted in it.
     """
     was_frozen = ledger.is_frozen
+    outside = _giving_no_id_twice(outside, ledger)
     at = Micros(max(outside.now, ledger.last_time))
     draft = Draft(ledger)
     decided = _decide(ledger, order, draft=draft, context=_context(ledger, order, outside=outside, at=at))
@@ -201,6 +206,20 @@ def all_wanted(ledger: Ledger) -> tuple[Wanted, ...]:
         if isinstance(own, decider.state)
     )
     return tuple(wanted for wanted in found if wanted.intents or wanted.timers)
+
+
+def _giving_no_id_twice(outside: Outside, ledger: Ledger) -> Outside:
+    """Whatever the mint does: what is made takes nobody's place."""
+    given: set[str] = set()
+
+    def new_id() -> str:
+        id_ = outside.new_id()
+        if id_ in given or ledger.version(id_):
+            raise IdGivenTwice(f"id {id_} is in use in workspace {ledger.workspace_id}")
+        given.add(id_)
+        return id_
+
+    return replace(outside, new_id=new_id)
 
 
 def _context(ledger: Ledger, order: Order, *, outside: Outside, at: Micros) -> Context:
