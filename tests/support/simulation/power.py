@@ -19,7 +19,7 @@ from moduprompt.protocol import Accepted, Answer, Code
 from moduprompt.storage.port import StorageFailed
 from tests.support.kernel_stories import Asked
 from tests.support.simulation.checks import keeps
-from tests.support.simulation.disk import Operation
+from tests.support.simulation.disk import Operation, ordered_failures
 from tests.support.simulation.image import Violation, log_hash
 from tests.support.simulation.living import (
     answers_again,
@@ -80,7 +80,7 @@ class Camera:
 
 def live(seed: int, *, images: int) -> Life:
     """One life of at least so many images. Raises Violation."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ordered_failures():
         world = World(seed, folder=Path(folder))
         return run_virtually(lambda _: _live(world, images=images))
 

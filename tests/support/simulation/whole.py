@@ -21,6 +21,7 @@ from moduprompt.storage.port import StorageFailed
 from tests.support.deadline import turns
 from tests.support.kernel_stories import Asked
 from tests.support.simulation.checks import keeps
+from tests.support.simulation.disk import ordered_failures
 from tests.support.simulation.fate import Fate
 from tests.support.simulation.hands import SimHand
 from tests.support.simulation.image import Violation, hold, log_hash
@@ -55,7 +56,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 def simulate(seed: int) -> Run:
     """One run. Raises Violation."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ordered_failures():
         world = World(seed, folder=Path(folder))
         try:
             return run_virtually(lambda loop: Simulation(world, loop=loop).run())
