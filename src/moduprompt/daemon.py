@@ -55,7 +55,9 @@ from moduprompt.server.guard import LoopbackGuard
 from moduprompt.server.listener import DRAIN_S, Listener, bind_loopback, bind_unix
 from moduprompt.server.log_lines import JsonLines
 from moduprompt.server.run_doors import RunDoors
+from moduprompt.storage.backup_folder import Store
 from moduprompt.storage.port import StorageFailed, StorageFull, StorageTooNew
+from moduprompt.storage.restoring import finish_restore
 from moduprompt.storage.sqlite.log import SqliteLog
 from moduprompt.storage.sqlite.views import SqliteViews
 from moduprompt.views.board import VIEW as BOARD
@@ -125,6 +127,7 @@ def _serve_locked(config: Config, environ: MutableMapping[str, str]) -> None:
     with _locked(config.runtime_lock_file, config=config) as listening:
         _make_data_folders(config)
         with _locked(config.lock_file, config=config) as owning:
+            _finish_restore(config)
 
             def draining() -> None:
                 owning(DRAINING)
@@ -295,6 +298,13 @@ def _build_hands(
 def _ended_runs(kernel: Kernel) -> list[RunId]:
     ledgers = kernel.cabinet.ledgers()
     return [run.run_id for ledger in ledgers for run in ledger.every(RunState) if not run.is_live()]
+
+
+def _finish_restore(config: Config) -> None:
+    """What was decided before somebody died is done before anything is opened."""
+    store = Store(log=config.log_db, secret=config.secret_file, artifacts=config.artifacts_dir)
+    if (aside := finish_restore(store)) is not None:
+        log.warning("restore.finished", extra={"replaced": str(aside)})
 
 
 def _make_runtime_folder(folder: Path) -> None:

@@ -20,12 +20,52 @@ async def _serve_stdio(call: "Call") -> None:
     await serve_stdio(call)
 
 
+async def _backup(call: "Call") -> None:
+    from moduprompt.cli.keeping import backup
+
+    await backup(call)
+
+
+async def _restore(call: "Call") -> None:
+    from moduprompt.cli.keeping import restore
+
+    await restore(call)
+
+
+def _target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        nargs="?",
+        help="the folder to make; else one under the data, named by the time",
+    )
+
+
+def _source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help="the folder that mpd backup made")
+    parser.add_argument("--replace", action="store_true", help="put what is there aside; nothing is deleted")
+
+
 async def _systemd(call: "Call") -> None:
     from moduprompt.cli.units import print_units
 
     await print_units(call)
 
 
+BACKUP: Final = Verb(
+    "backup",
+    _backup,
+    summary="copy log, artifacts and secret, with a running daemon or without one",
+    arguments=_target,
+    more="The copy is of one moment and checked to its last event. docs/operations.md says what is in it.",
+)
+RESTORE: Final = Verb(
+    "restore",
+    _restore,
+    summary="put a backup in the place of the data",
+    arguments=_source,
+    more="It is checked before anything is touched. A running daemon is stopped and started again.",
+)
 SYSTEMD: Final = Verb(
     "systemd",
     _systemd,
@@ -51,7 +91,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"mpd {__version__}")
     add_flags(parser)
-    add_verbs(parser, (*VERBS, SERVE_STDIO, SYSTEMD), also={"start": _foreground})
+    add_verbs(parser, (*VERBS, BACKUP, RESTORE, SERVE_STDIO, SYSTEMD), also={"start": _foreground})
     return parser
 
 

@@ -1,6 +1,5 @@
 """A disk that is full, or that fails: it is said, nothing is half there, and it goes on when the disk does."""
 
-import subprocess
 from collections.abc import Generator
 from pathlib import Path
 
@@ -9,35 +8,15 @@ import pytest
 
 from moduprompt.storage.port import EventLog, StorageFailed, StorageFull
 from moduprompt.storage.sqlite.log import SqliteLog
+from tests.integration.storage.conftest import ROOM
 from tests.support.failing_disk import FailingDisk, Operation, failing_disk
 from tests.support.stores import W1, Tip, a_key, an_append
-
-ROOM = 3 * 1024 * 1024
 
 
 @pytest.fixture
 def disk() -> Generator[FailingDisk]:
     with failing_disk() as opened:
         yield opened
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Generator[Path]:
-    """A real file system with little room, where this machine lets us have one."""
-    place = tmp_path / "small"
-    place.mkdir()
-    try:
-        made = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(place)],
-            capture_output=True,
-            check=False,
-        )
-    except OSError:
-        pytest.skip("no mount program here")
-    if made.returncode != 0:
-        pytest.skip("may not mount here; the simulated disk covers it")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
 
 
 def names(folder: Path) -> list[str]:

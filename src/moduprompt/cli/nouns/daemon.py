@@ -18,7 +18,7 @@ STOP_S: Final = 30.0  # the daemon drains: queued commands are decided, streams 
 
 
 async def _start(call: Call) -> None:
-    _refuse_in_run(call)
+    refuse_in_run(call)
     found = await find(call.config)
     if found is not None and found.ready.status == "ready":
         call.show(encode(found.ready), f"the daemon runs already (pid {found.ready.pid})")
@@ -29,11 +29,17 @@ async def _start(call: Call) -> None:
 
 
 async def _stop(call: Call) -> None:
-    _refuse_in_run(call)
+    refuse_in_run(call)
     found = await find(call.config)
     if found is None:
         call.show(encode({"stopped": False}), "no daemon runs here")
         return
+    pid = await stop(found)
+    call.show(encode({"stopped": True, "pid": pid}), f"the daemon has stopped (pid {pid}); agents go on")
+
+
+async def stop(found: Found) -> int:
+    """Have a daemon drain and end; gives the process id that it had. Raises CallFailed."""
     pid = found.ready.pid  # it answered to its own token with it, so the number is no one else's
     try:
         os.kill(pid, signal.SIGTERM)
@@ -43,7 +49,7 @@ async def _stop(call: Call) -> None:
         raise failed(Code.POLICY_DENIED, f"the daemon (pid {pid}) is another user's") from fault
     async with waiting_for("stopping the daemon"):
         await _until_gone(pid)
-    call.show(encode({"stopped": True, "pid": pid}), f"the daemon has stopped (pid {pid}); agents go on")
+    return pid
 
 
 async def _status(call: Call) -> None:
@@ -57,7 +63,7 @@ async def _status(call: Call) -> None:
     call.show(encode(found.ready), _described(call, found, f"the daemon is {found.ready.status}"))
 
 
-def _refuse_in_run(call: Call) -> None:
+def refuse_in_run(call: Call) -> None:
     """A session speaks through its own socket; the daemon is its owner's to start and to stop."""
     if call.is_in_run:
         raise failed(

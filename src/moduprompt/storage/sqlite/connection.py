@@ -259,6 +259,16 @@ def open_untouched(path: Path) -> Database:
         return Database(connect(), path, connect=connect, on_disk=True)
 
 
+def open_plain(path: Path) -> Database:
+    """A file that nobody else has open, as it is: no layout is looked at, and no WAL is left."""
+
+    def connect() -> apsw.Connection:
+        return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+
+    with translated(path):
+        return Database(connect(), path, connect=connect, on_disk=True)
+
+
 def _set_up_writer(connection: apsw.Connection, *, synchronous: Literal["FULL", "NORMAL"]) -> None:
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("PRAGMA foreign_keys = ON")
