@@ -20,7 +20,7 @@ import msgspec
 
 from moduprompt.cli.faults import failed
 from moduprompt.cli.replay import RESTORE
-from moduprompt.client import Unreachable
+from moduprompt.client import Unreachable, to_typed
 from moduprompt.protocol import Code, encode
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Attached:
                 picture_bytes -= drawn
                 self._offset = (self._offset or 0) + len(message) - drawn
                 continue
-            said = msgspec.json.decode(message, type=_Said)
+            said = to_typed(message, _Said)
             match said.type:
                 case "attached":
                     self._offset, picture_bytes = said.offset, said.picture_bytes
