@@ -121,7 +121,7 @@ class Attached:
                 picture_bytes -= drawn
                 self._offset = (self._offset or 0) + len(message) - drawn
                 continue
-            said = to_typed(message, _Said)
+            said = to_typed(message.encode(), _Said)
             match said.type:
                 case "attached":
                     self._offset, picture_bytes = said.offset, said.picture_bytes
