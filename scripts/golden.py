@@ -19,12 +19,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Generator(NamedTuple):
-    folder: str  # below the project's root, owned by this generator alone
+    folder: str  # below the project's root, owned by this generator alone; a single page has the name ""
     module: str
     function: str
 
 
 GENERATORS: tuple[Generator, ...] = (
+    Generator("docs/limits.md", "tests.support.limits_page", "limits_page"),
+    Generator("tests/golden/metrics", "tests.support.scraping", "metric_names"),
     Generator("tests/golden/cli", "tests.support.cli_help", "helps"),
     Generator("tests/golden/domain", "tests.support.golden_domain", "domain"),
     Generator("tests/golden/events", "tests.support.golden_domain", "stored_events"),
@@ -50,7 +52,7 @@ def differences(folder: Path, wanted: Mapping[str, bytes]) -> dict[Path, bytes |
     stale: dict[Path, bytes | None] = dict.fromkeys(present - {folder / name for name in wanted})
     for name, content in wanted.items():
         path = folder / name
-        if path not in present or path.read_bytes() != content:
+        if not path.is_file() or path.read_bytes() != content:
             stale[path] = content
     return stale
 

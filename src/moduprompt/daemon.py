@@ -50,6 +50,7 @@ from moduprompt.kernel.ports import Hand
 from moduprompt.protocol import EXIT_STATUS, Code, RunId, encode, to_timestamp
 from moduprompt.server.activation import Handed, take_descriptors, take_sockets
 from moduprompt.server.app import build_app
+from moduprompt.server.connection import Turnstile
 from moduprompt.server.desk import Desk
 from moduprompt.server.guard import LoopbackGuard
 from moduprompt.server.listener import DRAIN_S, Listener, bind_loopback, bind_unix
@@ -159,9 +160,11 @@ async def _serve(
         backend = LocalBackend(config.runs_dir)
         token = secrets.token_urlsafe(TOKEN_BYTES)
         composers = Composers()
-        terminals = LocalTerminals(backend, composers)
-        desk = _build_desk(config, kernel, terminals=terminals, token=token, draining=stopping)
-        app, listener = build_app(desk), Listener()
+        terminals, listener = LocalTerminals(backend, composers), Listener(kernel.meters)
+        desk = _build_desk(
+            config, kernel, terminals=terminals, token=token, draining=stopping, turnstile=listener.turnstile
+        )
+        app = build_app(desk)
         doors = RunDoors(config.run_sockets_dir, listener=listener, app=app)
         doors.clear()
         hands = _build_hands(
@@ -252,7 +255,13 @@ async def _build_kernel(
 
 
 def _build_desk(
-    config: Config, kernel: Kernel, *, terminals: LocalTerminals, token: str, draining: asyncio.Event
+    config: Config,
+    kernel: Kernel,
+    *,
+    terminals: LocalTerminals,
+    token: str,
+    draining: asyncio.Event,
+    turnstile: Turnstile,
 ) -> Desk:
     return Desk(
         kernel=kernel,
@@ -262,6 +271,7 @@ def _build_desk(
         data_dir=str(config.data_dir),
         pid=os.getpid(),
         draining=draining,
+        turnstile=turnstile,
     )
 
 

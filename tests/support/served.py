@@ -23,7 +23,7 @@ import msgspec
 from moduprompt.client import Client
 from moduprompt.domain.decider import Command, Event, Observation, RepositoryFacts
 from moduprompt.domain.deciders import VIEWS
-from moduprompt.domain.project.commands import CreateProject
+from moduprompt.domain.project.commands import AttachRepository, CreateProject
 from moduprompt.domain.project.events import ProjectCreated
 from moduprompt.domain.registry import UPCASTERS, Upcasters, read_event
 from moduprompt.domain.run.events import RunRequested
@@ -119,7 +119,7 @@ class SeesWhatIsAsked:
     """An observer to whom every path is a repository and every program is there."""
 
     async def observe(self, command: Command) -> Observation:
-        if isinstance(command, CreateProject) and command.repository is not None:
+        if isinstance(command, CreateProject | AttachRepository) and command.repository is not None:
             return RepositoryFacts(path=command.repository, branch="main", head="c0ffee", dirty=False)
         return None
 
@@ -269,6 +269,7 @@ async def serve_in(
         )
         house.push_async_callback(kernel.stop)
         await kernel.start(owner_name="ada", hands=hands)
+        listener = Listener(kernel.meters)
         desk = Desk(
             kernel=kernel,
             terminals=QuietTerminals(folder),
@@ -277,8 +278,9 @@ async def serve_in(
             data_dir=str(folder),
             pid=1,
             draining=asyncio.Event(),
+            turnstile=listener.turnstile,
         )
-        app, listener = build_app(desk), Listener()
+        app = build_app(desk)
         doors = RunDoors(folder / "agents", listener=listener, app=app)
         doors.clear()
         served = Served(desk, folder=folder, mint=mint, doors=doors)

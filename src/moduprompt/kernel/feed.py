@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from moduprompt.domain.registry import UPCASTERS, Upcasters, upcast_bytes
 from moduprompt.kernel.judgement import Fact
+from moduprompt.kernel.meters import Meters
 from moduprompt.protocol import Subject, WorkspaceId
 from moduprompt.storage.port import EventLog, StoredEvent
 
@@ -63,11 +64,17 @@ class Feed:
     """Wakes subscriptions when commits become durable."""
 
     def __init__(
-        self, log: EventLog, *, position_s: float = POSITION_S, upcasters: Upcasters = UPCASTERS
+        self,
+        log: EventLog,
+        *,
+        position_s: float = POSITION_S,
+        upcasters: Upcasters = UPCASTERS,
+        meters: Meters | None = None,
     ) -> None:
         self._log = log
         self._position_s = position_s
         self._upcasters = upcasters
+        self._meters = meters or Meters()
         self._rings: dict[WorkspaceId, deque[StoredEvent]] = {}  # the one written longest ago first
         self._heads: dict[WorkspaceId, int] = {}
         self._waiting: dict[WorkspaceId, set[asyncio.Future[None]]] = {}
@@ -162,9 +169,17 @@ class Feed:
             left_s = told_at + self._position_s - clock()
             if events or looked - told >= SKIPPED_MAX or left_s <= 0:
                 told, told_at = looked, clock()
+                self._count(len(events), behind=self.head(workspace_id) - looked)
                 yield Found(events=events, looked_to=looked)
             elif not batch:
                 await self.wait_past(workspace_id, looked, timeout_s=left_s)
+
+    def _count(self, events: int, *, behind: int) -> None:
+        if events:
+            self._meters.events_sent += events
+            self._meters.lag_events.observe(behind)
+        else:
+            self._meters.positions_sent += 1
 
     async def _read(self, workspace_id: WorkspaceId, after: int) -> list[StoredEvent]:
         head = self.head(workspace_id)

@@ -111,4 +111,6 @@ def _below_payload(rejection: Rejection) -> Rejection:
     if not isinstance(errors, list) or not errors or isinstance(errors[0], str):
         return rejection
     first = errors[0]
-    return misfit(f"/payload{first.pointer}", first.message, hint=rejection.hint)
+    limit = (rejection.details or {}).get("limit")
+    named = limit if isinstance(limit, str) else None
+    return misfit(f"/payload{first.pointer}", first.message, hint=rejection.hint, limit=named)

@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 
 from moduprompt.kernel.judgement import Judged, Order
-from moduprompt.protocol import Code, Refused, Rejection, WorkspaceId, refusal
+from moduprompt.kernel.meters import Meters
+from moduprompt.protocol import Code, Refused, Rejection, WorkspaceId, overloaded, refusal
 
 INBOX_MAX: Final = 1_024  # some tenths of a second at the measured rate; more would only be late
 
@@ -24,7 +25,9 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
 class Inbox:
     """First come, first decided."""
 
-    def __init__(self) -> None:
+    def __init__(self, meters: Meters) -> None:
+        self._meters = meters
+        self._oldest_at = 0.0
         self._orders: deque[Pending] = deque()
         self._filled = asyncio.Event()
         self._closed = False
@@ -35,12 +38,14 @@ class Inbox:
             raise Refused(refusal(Code.UNAVAILABLE, "the daemon is shutting down", hint="try again shortly"))
         if len(self._orders) >= INBOX_MAX:
             raise Refused(
-                refusal(
-                    Code.UNAVAILABLE,
+                overloaded(
+                    "inbox",
                     f"{INBOX_MAX} commands are waiting already",
                     hint="try again shortly, with the same idempotency key",
                 )
             )
+        if not self._orders:
+            self._oldest_at = asyncio.get_running_loop().time()
         self._orders.append(pending)
         self._filled.set()
 
@@ -53,7 +58,15 @@ class Inbox:
 
     def take(self, most: int) -> list[Pending]:
         """What is there, at most so many, without waiting."""
+        if not self._orders or most <= 0:
+            return []
+        self._meters.inbox_s.observe(self.waited_s())
+        self._oldest_at = asyncio.get_running_loop().time()
         return [self._orders.popleft() for _ in range(min(most, len(self._orders)))]
+
+    def waited_s(self) -> float:
+        """How long the oldest has waited, at least: since it came, or since those before it were taken."""
+        return asyncio.get_running_loop().time() - self._oldest_at if self._orders else 0.0
 
     @property
     def is_closed(self) -> bool:

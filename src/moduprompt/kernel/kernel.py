@@ -26,6 +26,7 @@ from moduprompt.kernel.inbox import Inbox, Pending
 from moduprompt.kernel.judgement import Judged, Order, Outside, Wanted, record
 from moduprompt.kernel.keys import Hold, KeysInUse
 from moduprompt.kernel.ledger import ChainBroken, Ledger
+from moduprompt.kernel.meters import Meters
 from moduprompt.kernel.past import Past
 from moduprompt.kernel.ports import ArtifactStore, Clock, Hand, Mint, Observer, Pulse
 from moduprompt.kernel.projector import Projector
@@ -84,16 +85,24 @@ class Kernel:
         self.artifacts = artifacts
         self._observer = observer
         self.view_store = view_store
-        self.feed = Feed(event_log, position_s=position_s, upcasters=upcasters)
-        self.projector = Projector(event_log, views, store=view_store, feed=self.feed, upcasters=upcasters)
+        self.meters = Meters()
+        self.feed = Feed(event_log, position_s=position_s, upcasters=upcasters, meters=self.meters)
+        self.projector = Projector(
+            event_log, views, store=view_store, feed=self.feed, upcasters=upcasters, meters=self.meters
+        )
         self.cabinet = Cabinet(event_log, loaded=self._loaded, upcasters=upcasters)
         self.past = Past(event_log, upcasters=upcasters)
         self.transfer = Transfer(event_log, self.cabinet, artifacts=artifacts, upcasters=upcasters)
         self._timers = Timers(clock, fire=self._fire)
         self._reactor = Reactor(clock=clock)
-        self._inbox = Inbox()
+        self._inbox = Inbox(self.meters)
         self._writer = Writer(
-            event_log, self._inbox, ledgers=self.cabinet, outside=self._outside, settled=self._settled
+            event_log,
+            self._inbox,
+            ledgers=self.cabinet,
+            outside=self._outside,
+            settled=self._settled,
+            meters=self.meters,
         )
         self._owner_id: UserId | None = None
         self._keys = KeysInUse()
@@ -154,6 +163,10 @@ class Kernel:
     def waiting(self) -> int:
         """How many commands wait for the writer."""
         return len(self._inbox)
+
+    def waited_s(self) -> float:
+        """How long the oldest command has waited for the writer, at least."""
+        return self._inbox.waited_s()
 
     def pulse(self) -> Pulse:
         """What a watchdog compares: orders that wait, and orders that were answered, one way or the other."""

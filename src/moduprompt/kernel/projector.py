@@ -12,6 +12,7 @@ from typing import Final
 from moduprompt.domain.item import Stamp, View
 from moduprompt.domain.registry import UPCASTERS, Upcasters, read_event
 from moduprompt.kernel.feed import Feed
+from moduprompt.kernel.meters import Meters
 from moduprompt.protocol import Code, Refused, Rejection, WorkspaceId, decode_event, refusal
 from moduprompt.storage.port import EventLog, Step, StorageFailed, StoredEvent, ViewStore
 
@@ -32,12 +33,14 @@ class Projector:
         store: ViewStore,
         feed: Feed,
         upcasters: Upcasters = UPCASTERS,
+        meters: Meters | None = None,
     ) -> None:
         self._log = event_log
         self._views = views
         self._store = store
         self._feed = feed
         self._upcasters = upcasters
+        self._meters = meters or Meters()
         self._behind: dict[WorkspaceId, None] = {}
         self._reached: dict[WorkspaceId, int] = {}
         self._woken = asyncio.Event()
@@ -83,6 +86,10 @@ class Projector:
         if self._broken is not None and self._reached.get(workspace_id, 0) < seq:
             raise Refused(_late(f"the read models have stopped: {self._broken}"))
 
+    def behind(self) -> int:
+        """Events that are durable and not folded yet, in the workspaces that were looked at."""
+        return sum(self._feed.head(each) - reached for each, reached in self._reached.items())
+
     async def _catch_up(self, workspace_id: WorkspaceId) -> None:
         if workspace_id not in self._reached:
             positions = [await self._store.position(view, workspace_id) for view in self._views]
@@ -91,7 +98,10 @@ class Projector:
             limit = min(FOLD_EVENTS, self._feed.head(workspace_id) - after)
             stored = await self._log.read(workspace_id, after=after, limit=limit)
             assert stored, f"BUG: nothing follows {after} in workspace {workspace_id}"
+            began = asyncio.get_running_loop().time()
             await self._store.apply(self._views, [to_step(each, self._upcasters) for each in stored])
+            self._meters.fold_s.observe(asyncio.get_running_loop().time() - began)
+            self._meters.events_folded += len(stored)
             await self._move_to(workspace_id, stored[-1].seq)
 
     async def _move_to(self, workspace_id: WorkspaceId, seq: int) -> None:

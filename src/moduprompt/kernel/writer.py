@@ -17,6 +17,7 @@ import msgspec
 from moduprompt.kernel.inbox import Inbox, Pending
 from moduprompt.kernel.judgement import Judged, Outside, judge, reject
 from moduprompt.kernel.ledger import Ledger
+from moduprompt.kernel.meters import Meters
 from moduprompt.protocol import Code, Refused, Rejection, WorkspaceId, refusal
 from moduprompt.storage.port import (
     Append,
@@ -76,12 +77,14 @@ class Writer:
         ledgers: Ledgers,
         outside: Callable[[], Outside],
         settled: Callable[[Judged], None],
+        meters: Meters,
     ) -> None:
         self._log = event_log
         self._inbox = inbox
         self._ledgers = ledgers
         self._outside = outside
         self._settled = settled
+        self._meters = meters
 
     async def run(self) -> None:
         """Until the inbox is closed and empty."""
@@ -146,9 +149,14 @@ class Writer:
         return asyncio.create_task(self._write(batch, appends), name="commit")
 
     async def _write(self, batch: list[Done], appends: list[Append]) -> bool:
+        clock, meters = asyncio.get_running_loop().time, self._meters
         try:
             if appends:
+                began = clock()
                 await self._log.append(appends)
+                meters.commit_s.observe(clock() - began)
+                meters.batch_commands.observe(len(batch))
+                meters.commits += 1
         except (StorageFailed, HeadMoved) as fault:
             self._give_up(batch, fault)
             return False
@@ -168,6 +176,7 @@ class Writer:
             log.exception("commit.untold", extra={"workspace_id": judged.ledger.workspace_id})
 
     def _give_up(self, batch: list[Done], fault: Exception) -> None:
+        self._meters.commits_failed += 1
         log.error("commit.failed", extra={"fault": str(fault), "commands": len(batch)})
         touched = [ledger for done in batch for ledger in (done.home, done.judged.ledger)]
         self._ledgers.forget({ledger.workspace_id for ledger in touched})

@@ -14,7 +14,7 @@ from typing import Final, TypeVar, cast
 import msgspec
 
 from moduprompt.protocol._envelopes import CommandEnvelope, EventEnvelope
-from moduprompt.protocol._errors import Code, FieldError, Rejection
+from moduprompt.protocol._errors import Code, Details, FieldError, Rejection
 
 COMMAND_BYTES_MAX: Final = 4 * 1024 * 1024  # a prompt of TEXT_MAX characters, each of up to four bytes
 BATCH_MAX: Final = 1_000  # the contract's bound
@@ -24,6 +24,7 @@ _PATH: Final = re.compile(r" - at `(?P<path>\$[^`]*)`$")
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 _UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<name>.*?)`", re.DOTALL)
 _MISSING: Final = re.compile(r"^Object missing required field `(?P<name>[^`]*)`")
+_TOO_LONG: Final = re.compile(r"^Expected `\w+` of length <= ")
 
 _encoder = msgspec.json.Encoder()
 _command_decoder = msgspec.json.Decoder(CommandEnvelope)
@@ -44,7 +45,7 @@ def decode(data: bytes | msgspec.Raw, kind: type[_T]) -> _T | Rejection:
 def decode_command(body: bytes) -> CommandEnvelope | Rejection:
     """A command envelope, its payload still raw."""
     if len(body) > COMMAND_BYTES_MAX:
-        return too_large(len(body), COMMAND_BYTES_MAX)
+        return too_large(len(body), COMMAND_BYTES_MAX, limit="body_bytes")
     return _decoded(_command_decoder.decode, body)
 
 
@@ -56,12 +57,13 @@ def decode_event(data: bytes | msgspec.Raw) -> EventEnvelope:
         raise msgspec.DecodeError(str(fault)) from fault
 
 
-def too_large(size: int, size_max: int) -> Rejection:
-    """The refusal of a body above its bound."""
+def too_large(size: int, size_max: int, *, limit: str) -> Rejection:
+    """The refusal of a body above its bound; `limit` is the bound's name in `docs/limits.md`."""
     return Rejection(
         code=Code.INVALID_SCHEMA,
         message=f"the body has {size} bytes or more; at most {size_max} are taken",
         details={
+            "limit": limit,
             "size": size,
             "size_max": size_max,
             "errors": [FieldError(pointer="", message="is larger than what is taken")],
@@ -70,12 +72,13 @@ def too_large(size: int, size_max: int) -> Rejection:
     )
 
 
-def misfit(pointer: str, message: str, *, hint: str | None = None) -> Rejection:
-    """`invalid_schema` at one place."""
+def misfit(pointer: str, message: str, *, hint: str | None = None, limit: str | None = None) -> Rejection:
+    """`invalid_schema` at one place; `limit` names the bound that was passed, where it was one."""
+    named: Details = {} if limit is None else {"limit": limit}
     return Rejection(
         code=Code.INVALID_SCHEMA,
         message=_printable(f"{pointer or 'the document'}: {message}"),
-        details={"errors": [FieldError(pointer=pointer, message=message)]},
+        details={**named, "errors": [FieldError(pointer=pointer, message=message)]},
         hint=hint,
     )
 
@@ -113,7 +116,8 @@ def _misfit(text: str) -> Rejection:
         named = pattern.match(message)
         if named:
             pointer = f"{pointer}/{_escape(named['name'][:80])}"
-    return misfit(pointer, _without_value(message), hint="the schemas are served at /v1/schemas")
+    limit = "field_length" if _TOO_LONG.match(message) else None
+    return misfit(pointer, _without_value(message), hint="the schemas are served at /v1/schemas", limit=limit)
 
 
 def _without_value(message: str) -> str:

@@ -114,8 +114,21 @@ class Refused(Exception):
 def refusal(
     code: Code, message: str, *, hint: str | None = None, details: Details | None = None
 ) -> Rejection:
-    """A rejection in one line."""
+    """A rejection in one line. What is `unavailable` says when to come again."""
+    if code is Code.UNAVAILABLE:
+        details = {"retry_after_s": RETRY_AFTER_S, **(details or {})}
     return Rejection(code=code, message=message, hint=hint, details=details)
+
+
+def overloaded(limit: str, message: str, *, hint: str) -> Rejection:
+    """`unavailable`, because a bound is reached; `limit` is its name in `docs/limits.md` and in the metrics."""
+    return refusal(Code.UNAVAILABLE, message, hint=hint, details={"limit": limit})
+
+
+def retry_after_s(details: Details | None) -> int | None:
+    """When to come again, where that helps: `Retry-After` in HTTP."""
+    seconds = (details or {}).get("retry_after_s")
+    return seconds if isinstance(seconds, int) else None
 
 
 def invalid(reason: str, message: str, *, hint: str | None = None, **details: Detail) -> Rejection:

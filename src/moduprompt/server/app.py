@@ -1,6 +1,9 @@
 """The ASGI application: its routes, and how a refusal or a fault becomes an answer."""
 
 import logging
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Final, TypeAlias
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -9,8 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from moduprompt.domain.deciders import VIEWS
-from moduprompt.protocol import Code, ErrorObject, Refused, misfit, missing, refusal, to_error
-from moduprompt.server.desk import Desk
+from moduprompt.protocol import Actor, Code, ErrorObject, Refused, misfit, missing, refusal, to_error
+from moduprompt.server.desk import Desk, desk_of
 from moduprompt.server.replies import BodyTooLarge, error_response, to_refusal, trace_of
 from moduprompt.server.routes import (
     artifacts,
@@ -26,6 +29,10 @@ from moduprompt.server.routes import (
     terminals,
 )
 from moduprompt.storage.port import StorageFailed
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+NOBODY: Final = Actor(kind="system", id="server")  # a seat is taken before it is known who asks
 
 log = logging.getLogger(__name__)
 
@@ -61,16 +68,16 @@ def fixed_routes() -> list[Route]:
         Route("/v1/metrics", daemon.metrics),
         Route("/v1/commands/submit", commands.submit, methods=["POST"]),
         Route("/v1/commands/batch", commands.batch, methods=["POST"]),
-        Route("/v1/events", events.page),
+        Route("/v1/events", _read(events.page)),
         Route("/v1/events/stream", events.stream_sse),
         Route("/v1/events/stream-ndjson", events.stream_ndjson),
-        Route("/v1/log/head", events.log_head),
+        Route("/v1/log/head", _read(events.log_head)),
         Route("/v1/log/export", bundles.export_log),
         Route("/v1/log/import", bundles.import_log, methods=["POST"]),
-        Route("/v1/board", board.board),
-        Route("/v1/artifacts/{ref}", artifacts.artifact),
-        Route("/v1/runs/{id}/output", runs.output),
-        Route("/v1/runs/{id}/recording", runs.recording),
+        Route("/v1/board", _read(board.board)),
+        Route("/v1/artifacts/{ref}", _read(artifacts.artifact)),
+        Route("/v1/runs/{id}/output", _read(runs.output)),
+        Route("/v1/runs/{id}/recording", _read(runs.recording)),
         Route("/v1/schemas", schemas.schemas),
         Route("/v1/schemas/{family}/{type}/{version}", schemas.schema),
         Route("/v1/openapi.json", schemas.document),
@@ -80,8 +87,19 @@ def fixed_routes() -> list[Route]:
 def collection_routes() -> list[Route]:
     """Two for each collection of the aggregates' views."""
     names = [name for view in VIEWS for name, _ in view.collections]
-    lists = [Route(f"/v1/{name}", reads.collection) for name in names]
-    return lists + [Route(f"/v1/{name}/{{id}}", reads.item) for name in names]
+    lists = [Route(f"/v1/{name}", _read(reads.collection)) for name in names]
+    return lists + [Route(f"/v1/{name}/{{id}}", _read(reads.item)) for name in names]
+
+
+def _read(endpoint: Endpoint) -> Endpoint:
+    """So many at a time. A body that goes on after the answer was made is the connection's business."""
+
+    @wraps(endpoint)
+    async def seated(request: Request) -> Response:
+        with desk_of(request).reads.held(NOBODY):
+            return await endpoint(request)
+
+    return seated
 
 
 async def _refused(request: Request, fault: Exception) -> Response:

@@ -20,7 +20,9 @@ from moduprompt.kernel.clock import token_sha256
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.visibility import run_of_token
 from moduprompt.protocol import Actor, Code, Refused, RunId, WorkspaceId, is_id, refusal
+from moduprompt.server.connection import Turnstile
 from moduprompt.server.listener import RUN_OF_DOOR
+from moduprompt.server.seats import Seats, read_seats, stream_seats, transfer_seats
 
 RUN_TOKEN_PREFIX: Final = "mprun"  # noqa: S105 - the public part
 TOKEN_MAX: Final = 512  # ours have less than 160 characters
@@ -97,6 +99,10 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str
     pid: int
     draining: asyncio.Event
+    turnstile: Turnstile
+    reads: Seats = msgspec.field(default_factory=read_seats)
+    streams: Seats = msgspec.field(default_factory=stream_seats)
+    transfers: Seats = msgspec.field(default_factory=transfer_seats)
 
 
 def desk_of(request: HTTPConnection) -> Desk:

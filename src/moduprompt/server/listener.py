@@ -9,27 +9,27 @@ knows one application for all its sockets.
 """
 
 import asyncio
+import resource
 import socket
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from uvicorn.server import ServerState
 
 from moduprompt.config import ConfigRefused
-from moduprompt.protocol import RunId, encode, misfit, to_error
+from moduprompt.kernel.meters import Meters
+from moduprompt.protocol import RunId
 from moduprompt.protocol.framing.stdio import FRAME_BYTES_MAX
+from moduprompt.server import connection
+from moduprompt.server.connection import Connection, Socket, Turnstile
 
 BACKLOG: Final = 512  # fifty agents and their tools connecting at once after a restart
 KEEP_ALIVE_S: Final = 75  # longer than a client's pause between two calls
 DRAIN_S: Final = 5.0  # a request that takes longer, or a reader that does not read, is cut off at shutdown
-HEAD_BYTES_MAX: Final = 64 * 1024  # request line and headers; ours have a few hundred bytes
-REQUEST_BYTES_MAX: Final = 64 * 1024 * 1024  # however it is cut; what a route takes is far less
+DESCRIPTORS_KEPT: Final = 256  # for the log, the views, and a connection to each of many keepers
 RUN_OF_DOOR: Final = "run_of_door"  # where a request's scope says whose door it came through
 
 
@@ -76,15 +76,24 @@ def bind_loopback(listen: str) -> socket.socket:
     return listening
 
 
+def connections_max() -> int:
+    """As many as are wanted, or as the process may have files open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return connection.CONNECTIONS_MAX
+    return min(connection.CONNECTIONS_MAX, max(soft - DESCRIPTORS_KEPT, soft // 2))
+
+
 class Listener:
     """Answers on every door until it is told to stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, meters: Meters) -> None:
+        self.turnstile = Turnstile(meters, name="connections", most=connections_max())
         self._doors: set[Door] = set()
 
     async def open(self, listening: socket.socket, app: ASGIApp, *, run_id: RunId | None = None) -> "Door":
         """Begin to answer there. Through a run's door only that run's token is taken."""
-        door = Door(app, run_id=run_id, closed=self._doors.discard)
+        door = Door(app, run_id=run_id, turnstile=self._turnstile_of(run_id), closed=self._doors.discard)
         await door.open(listening)
         self._doors.add(door)
         return door
@@ -93,17 +102,34 @@ class Listener:
         """Finish what is under way, take nothing more; stopping twice is fine."""
         await asyncio.gather(*(door.close() for door in list(self._doors)))
 
+    def _turnstile_of(self, run_id: RunId | None) -> Turnstile:
+        if run_id is None:
+            return self.turnstile
+        return Turnstile(
+            self.turnstile.meters,
+            whole=self.turnstile,
+            name="connections_of_run",
+            most=connection.CONNECTIONS_OF_RUN_MAX,
+        )
+
 
 class Door:
     """One listening socket and its connections."""
 
-    def __init__(self, app: ASGIApp, *, run_id: RunId | None, closed: Callable[["Door"], None]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        run_id: RunId | None,
+        turnstile: Turnstile,
+        closed: Callable[["Door"], None],
+    ) -> None:
         self._config = uvicorn.Config(
             app,
             interface="asgi3",
-            http=_Protocol,
-            ws=_Socket,
-            ws_max_size=FRAME_BYTES_MAX,
+            http=Connection,
+            ws=Socket,
+            ws_max_size=2 * FRAME_BYTES_MAX,  # so that what is somewhat too long is refused in words
             ws_ping_interval=None,  # a slow reader answers late, and is not disconnected for it
             ws_per_message_deflate=False,  # a small frame must not become a large one
             lifespan="off",
@@ -120,6 +146,7 @@ class Door:
         self._server: asyncio.AbstractServer | None = None
         self._emptied = asyncio.Event()
         self._closed = closed
+        self._turnstile = turnstile
 
     async def open(self, listening: socket.socket) -> None:
         """Take connections."""
@@ -135,21 +162,27 @@ class Door:
         if server is None:
             return
         server.close()
-        for connection in list(self._state.connections):
-            connection.shutdown()
+        for each in list(self._state.connections):
+            each.shutdown()
         try:
             async with asyncio.timeout(DRAIN_S):
                 while self._state.connections:
                     self._emptied.clear()
                     await self._emptied.wait()
         except TimeoutError:
-            for connection in list(self._state.connections):
-                connection.transport.abort()
+            for each in list(self._state.connections):
+                each.transport.abort()
         await _finish(self._state.tasks)
         self._closed(self)
 
-    def _greet(self) -> "_Protocol":
-        return _Protocol(self._config, self._state, self._scope_state, lost=self._emptied.set)
+    def _greet(self) -> Connection:
+        return Connection(
+            self._config,
+            self._state,
+            self._scope_state,
+            lost=self._emptied.set,
+            turnstile=self._turnstile,
+        )
 
 
 async def _finish(requests: set[asyncio.Task[None]]) -> None:
@@ -160,76 +193,3 @@ async def _finish(requests: set[asyncio.Task[None]]) -> None:
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
-
-
-class _Socket(WSProtocol):
-    """Leaves the end of an open socket to the application, which says why, and says when it is gone."""
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        server_state: ServerState,
-        app_state: dict[str, object],
-        *,
-        lost: Callable[[], None],
-    ) -> None:
-        super().__init__(config, server_state, app_state)
-        self._lost = lost
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone, whoever ended it."""
-        super().connection_lost(exc)
-        self._lost()
-
-    def shutdown(self) -> None:
-        """The daemon ends: an open socket is ended by the application, or cut off like every other connection."""
-        if not self.handshake_complete:
-            super().shutdown()
-
-
-class _Protocol(HttpToolsProtocol):
-    """Bounds what a request may hold, says when it is gone, and refuses broken HTTP as everything else."""
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        server_state: ServerState,
-        app_state: dict[str, object],
-        *,
-        lost: Callable[[], None],
-    ) -> None:
-        super().__init__(config, server_state, app_state)
-        self._lost = lost
-        self.ws_protocol_class = partial(_Socket, lost=lost)
-        self._is_in_head = True
-        self._bytes = 0
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone, whoever ended it."""
-        super().connection_lost(exc)
-        self._lost()
-
-    def data_received(self, data: bytes) -> None:
-        """The parser keeps a header until it is whole, so what it keeps is counted here."""
-        self._bytes += len(data)
-        super().data_received(data)
-        bound = HEAD_BYTES_MAX if self._is_in_head else REQUEST_BYTES_MAX
-        if self._bytes > bound and not self.transport.is_closing():
-            self.send_400_response("the request is too long")
-
-    def on_headers_complete(self) -> None:
-        """The head is over."""
-        self._is_in_head = False
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """The request is over."""
-        self._is_in_head, self._bytes = True, 0
-        super().on_message_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """What came is no HTTP that we take; then the connection ends."""
-        body = encode(to_error(misfit("", msg, hint="speak HTTP/1.1, with less than 64 KiB of headers")))
-        head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
-        self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
-        self.transport.close()

@@ -4,24 +4,25 @@ import logging
 from typing import Final
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from moduprompt.kernel.ledger import Ledger
 from moduprompt.protocol import (
     HTTP_STATUS,
-    RETRY_AFTER_S,
     TRACE_ID_MAX,
     Answer,
-    Code,
     ErrorObject,
     RefusedAnswer,
     Rejection,
     encode,
+    retry_after_s,
     to_error,
     to_problem,
     too_large,
 )
+from moduprompt.server.desk import desk_of
+from moduprompt.server.limits import limit_of
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
@@ -69,8 +70,9 @@ def to_answer(request: Request, answer: Answer) -> Response:
         return to_json(answer)
     if _wants_problem(request):
         return error_response(request, to_error(answer.rejection, answer.trace_id))
-    code = answer.rejection.code
-    return _with_retry(to_json(answer, status=HTTP_STATUS[code]), code)
+    rejection = answer.rejection
+    note_refusal(request, rejection)
+    return _with_retry(to_json(answer, status=HTTP_STATUS[rejection.code]), rejection)
 
 
 def to_refusal(request: Request, rejection: Rejection) -> Response:
@@ -79,14 +81,22 @@ def to_refusal(request: Request, rejection: Rejection) -> Response:
     return error_response(request, error)
 
 
-def error_response(request: Request, error: ErrorObject) -> Response:
+def error_response(request: HTTPConnection, error: ErrorObject) -> Response:
     """An error object as JSON or as a problem document."""
     status = HTTP_STATUS[error.code]
+    note_refusal(request, error)
     if _wants_problem(request):
         response = Response(encode(to_problem(error)), status_code=status, media_type=PROBLEM)
     else:
         response = to_json(error, status=status)
-    return _with_retry(response, error.code)
+    return _with_retry(response, error)
+
+
+def note_refusal(request: HTTPConnection, refused: Rejection | ErrorObject) -> None:
+    """Count it, where a limit refused."""
+    limit = limit_of(refused)
+    if limit is not None:
+        desk_of(request).kernel.meters.refused[limit] += 1
 
 
 def trace_of(request: Request) -> str | None:
@@ -97,26 +107,26 @@ def trace_of(request: Request) -> str | None:
     return parts[1][:TRACE_ID_MAX]
 
 
-async def read_body(request: Request, *, size_max: int) -> bytes:
+async def read_body(request: Request, *, size_max: int, limit: str) -> bytes:
     """The body, or BodyTooLarge as soon as it is too long: the rest is never read."""
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared) > size_max:
-        raise BodyTooLarge(too_large(int(declared), size_max))
+        raise BodyTooLarge(too_large(int(declared), size_max, limit=limit))
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > size_max:
-            raise BodyTooLarge(too_large(len(body), size_max))
+            raise BodyTooLarge(too_large(len(body), size_max, limit=limit))
     return bytes(body)
 
 
-def _wants_problem(request: Request) -> bool:
+def _wants_problem(request: HTTPConnection) -> bool:
     return PROBLEM in request.headers.get("accept", "")
 
 
-def _with_retry(response: Response, code: Code) -> Response:
-    if code is Code.UNAVAILABLE:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+def _with_retry(response: Response, refused: Rejection | ErrorObject) -> Response:
+    if (seconds := retry_after_s(refused.details)) is not None:
+        response.headers["Retry-After"] = str(seconds)
     return response
 
 

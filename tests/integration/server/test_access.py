@@ -12,7 +12,7 @@ from moduprompt.domain.session.commands import PromptSession
 from moduprompt.domain.workspace.commands import CreateWorkspace, RenameWorkspace
 from moduprompt.protocol import SYSTEM_WORKSPACE, RunId, WorkspaceId
 from moduprompt.server.catalogue import operations_served
-from moduprompt.server.listener import HEAD_BYTES_MAX
+from moduprompt.server.connection import HEAD_BYTES_MAX
 from tests.support.served import AGENT, TOKEN, Line, Served, ask, connect, serve_in
 
 CLOSED = [op for op in operations_served() if not op.is_open]

@@ -316,7 +316,7 @@ async def test_readiness_and_metrics_count_what_there_is(daemon: Served) -> None
     metrics = (await daemon.get("/v1/metrics")).body.decode()
 
     assert (ready["status"], ready["workspaces"], ready["live_runs"]) == ("ready", 2, 1)
-    assert "mp_runs_live 1\n" in metrics
+    assert 'mp_runs{status="requested"} 1\n' in metrics
     daemon.desk.draining.set()
     assert (await daemon.get("/v1/daemon/ready")).json()["status"] == "draining"
 

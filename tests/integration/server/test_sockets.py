@@ -199,9 +199,13 @@ async def test_a_runs_socket_may_what_the_run_may(daemon: Served) -> None:
         ).type == "query.sessions.response"
 
 
-async def test_a_message_beyond_the_bound_ends_the_socket(daemon: Served) -> None:
+async def test_a_message_beyond_the_bound_is_refused_and_one_far_beyond_ends_the_socket(
+    daemon: Served,
+) -> None:
     async with opened(daemon) as socket:
         await socket.send(b" " * (FRAME_BYTES_MAX + 1))
+        assert code_of(await reply(socket)) == "invalid_schema"
+        await socket.send(b" " * (2 * FRAME_BYTES_MAX + 1))
         assert await socket.receive() is None
 
 

@@ -61,7 +61,7 @@ _seq_decoder = msgspec.json.Decoder(_Seq)
 def decode_request(data: bytes) -> FrameRequest | Rejection:
     """A request, or why it is none."""
     if len(data) > FRAME_BYTES_MAX:
-        return too_large(len(data), FRAME_BYTES_MAX)
+        return too_large(len(data), FRAME_BYTES_MAX, limit="frame_bytes")
     return decode(data, FrameRequest)
 
 

@@ -6,12 +6,14 @@ from typing import BinaryIO, Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from moduprompt.protocol import Code, Refused, refusal, too_large
-from moduprompt.server.desk import actor_of, desk_of
+from moduprompt.kernel.ledger import Ledger
+from moduprompt.protocol import Actor, Code, Refused, refusal, too_large
+from moduprompt.server.desk import Desk, actor_of, desk_of
 from moduprompt.server.replies import BodyTooLarge, head_of, to_json
 from moduprompt.server.routes.parameters import check_names, entered
+from moduprompt.server.seats import SeatedResponse
 
 BUNDLE_BYTES_MAX: Final = (
     8 * 1024**3
@@ -22,10 +24,19 @@ TAR: Final = "application/x-tar"
 
 async def export_log(request: Request) -> Response:
     """`GET /v1/log/export?workspace_id=`: written whole before the first byte is sent, so it is never cut short."""
-    await _enter_as_user(request)
+    actor = await _enter_as_user(request)
     check_names(request, "workspace_id")
     desk = desk_of(request)
-    ledger = await entered(request, await actor_of(request))
+    ledger = await entered(request, actor)
+    desk.transfers.take(actor)
+    try:
+        return await _exported(ledger, desk=desk, actor=actor)
+    except BaseException:
+        desk.transfers.give_back(actor)
+        raise
+
+
+async def _exported(ledger: Ledger, *, desk: Desk, actor: Actor) -> Response:
     body = TemporaryFile(dir=desk.data_dir)  # noqa: SIM115 - it lives as long as the answer
     try:
         seq = desk.kernel.feed.head(ledger.workspace_id)
@@ -35,22 +46,24 @@ async def export_log(request: Request) -> Response:
         body.close()
         raise
     headers = {"Content-Length": str(size), "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-    return StreamingResponse(_sent(bundled.head, body), media_type=TAR, headers=headers)
+    sent = _sent(bundled.head, body)
+    return SeatedResponse(sent, seats=desk.transfers, actor=actor, media_type=TAR, headers=headers)
 
 
 async def import_log(request: Request) -> Response:
     """`POST /v1/log/import`: checked to its last byte before anything of it is written."""
-    await _enter_as_user(request)
+    actor = await _enter_as_user(request)
     check_names(request)
     desk = desk_of(request)
-    with TemporaryFile(dir=desk.data_dir) as file:
+    with desk.transfers.held(actor), TemporaryFile(dir=desk.data_dir) as file:
         await _receive(request, file)
         ledger = await desk.kernel.transfer.take_in(file)
     return to_json(head_of(ledger))
 
 
-async def _enter_as_user(request: Request) -> None:
-    if (await actor_of(request)).kind != "user":
+async def _enter_as_user(request: Request) -> Actor:
+    actor = await actor_of(request)
+    if actor.kind != "user":
         raise Refused(
             refusal(
                 Code.POLICY_DENIED,
@@ -58,6 +71,7 @@ async def _enter_as_user(request: Request) -> None:
                 details={"decided_by": "default_rights"},
             )
         )
+    return actor
 
 
 async def _receive(request: Request, file: BinaryIO) -> None:
@@ -65,7 +79,7 @@ async def _receive(request: Request, file: BinaryIO) -> None:
     async for chunk in request.stream():
         size += len(chunk)
         if size > BUNDLE_BYTES_MAX:
-            raise BodyTooLarge(too_large(size, BUNDLE_BYTES_MAX))
+            raise BodyTooLarge(too_large(size, BUNDLE_BYTES_MAX, limit="bundle_bytes"))
         await run_in_threadpool(file.write, chunk)
     file.flush()
 

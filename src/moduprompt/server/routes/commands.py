@@ -21,7 +21,7 @@ from moduprompt.protocol import (
     refusal,
 )
 from moduprompt.server.desk import actor_of, desk_of
-from moduprompt.server.replies import read_body, to_answer, to_json, to_refusal, trace_of
+from moduprompt.server.replies import note_refusal, read_body, to_answer, to_json, to_refusal, trace_of
 
 BATCH_BYTES_MAX = 2 * COMMAND_BYTES_MAX  # a thousand ordinary commands have a tenth of it
 
@@ -47,7 +47,7 @@ class _Home(msgspec.Struct, frozen=True):
 async def submit(request: Request) -> Response:
     """`POST /v1/commands/submit`."""
     actor = await actor_of(request)
-    envelope = decode_command(await read_body(request, size_max=COMMAND_BYTES_MAX))
+    envelope = decode_command(await read_body(request, size_max=COMMAND_BYTES_MAX, limit="body_bytes"))
     if isinstance(envelope, Rejection):
         return to_refusal(request, envelope)
     return to_answer(request, await _judged(request, envelope, actor=actor))
@@ -56,11 +56,11 @@ async def submit(request: Request) -> Response:
 async def batch(request: Request) -> Response:
     """`POST /v1/commands/batch`: up to 1,000 commands of one workspace, each judged on its own."""
     actor = await actor_of(request)
-    body = decode(await read_body(request, size_max=BATCH_BYTES_MAX), Batch)
+    body = decode(await read_body(request, size_max=BATCH_BYTES_MAX, limit="batch_bytes"), Batch)
     if isinstance(body, Rejection):
         return to_refusal(request, body)
     if len(body.commands) > BATCH_MAX:
-        return to_refusal(request, misfit("/commands", f"has more than {BATCH_MAX} commands"))
+        return to_refusal(request, misfit("/commands", f"has more than {BATCH_MAX} commands", limit="batch"))
     envelopes: list[CommandEnvelope] = []
     for place, raw in enumerate(body.commands):
         envelope = decode_command(bytes(raw))
@@ -71,10 +71,20 @@ async def batch(request: Request) -> Response:
     if len(homes) > 1:
         return to_refusal(request, misfit("/commands", "are of more than one workspace"))
     answers = [await _judged(request, each, actor=actor) for each in envelopes]
+    for answer in answers:
+        if isinstance(answer, RefusedAnswer):
+            note_refusal(request, answer.rejection)
     return to_json(Answers(answers=tuple(answers)))
 
 
 async def _judged(request: Request, envelope: CommandEnvelope, *, actor: Actor) -> Answer:
+    answer = await _answer(request, envelope, actor=actor)
+    code = answer.rejection.code if isinstance(answer, RefusedAnswer) else "accepted"
+    desk_of(request).kernel.meters.commands[code] += 1
+    return answer
+
+
+async def _answer(request: Request, envelope: CommandEnvelope, *, actor: Actor) -> Answer:
     kernel = desk_of(request).kernel
     command_id = kernel.new_command_id()
     trace_id = envelope.trace_id or trace_of(request)

@@ -1,12 +1,14 @@
 """Liveness, readiness, metrics."""
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from moduprompt.domain.run.state import RunState
 from moduprompt.kernel.visibility import may_enter
 from moduprompt.protocol import Ping, Ready, to_timestamp
 from moduprompt.server.desk import actor_of, desk_of
+from moduprompt.server.exposition import MEDIA_TYPE, to_text
+from moduprompt.server.metrics import collect
 from moduprompt.server.replies import to_json
 
 
@@ -36,19 +38,4 @@ async def ready(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """`GET /v1/metrics`: Prometheus text exposition format 0.0.4."""
     actor, desk = await actor_of(request), desk_of(request)
-    ledgers = [each for each in desk.kernel.cabinet.ledgers() if may_enter(actor, each)]
-    lines = (
-        "# HELP mp_workspaces Workspaces in memory that you may enter.",
-        "# TYPE mp_workspaces gauge",
-        f"mp_workspaces {len(ledgers)}",
-        "# HELP mp_events_total Events in the log.",
-        "# TYPE mp_events_total counter",
-        f"mp_events_total {sum(each.seq for each in ledgers)}",
-        "# HELP mp_inbox_orders Commands that wait for the writer.",
-        "# TYPE mp_inbox_orders gauge",
-        f"mp_inbox_orders {desk.kernel.waiting()}",
-        "# HELP mp_runs_live Runs that may have a process.",
-        "# TYPE mp_runs_live gauge",
-        f"mp_runs_live {sum(run.is_live() for each in ledgers for run in each.every(RunState))}",
-    )
-    return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+    return Response(to_text(collect(actor, desk)), media_type=MEDIA_TYPE)

@@ -2,7 +2,7 @@
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from moduprompt.kernel.feed import Glance
 from moduprompt.kernel.ledger import Ledger
@@ -13,10 +13,11 @@ from moduprompt.server.desk import Desk, actor_of, caller_of, desk_of, is_still_
 from moduprompt.server.replies import head_of, to_json
 from moduprompt.server.routes.moments import moment_of, sight_of
 from moduprompt.server.routes.parameters import check_names, choice, entered, filter_of, number, start_of
+from moduprompt.server.seats import SeatedResponse
 from moduprompt.server.streams.follow import NDJSON, SSE, Framing, follow
 
 PAGE_DEFAULT = 200
-PAGE_MAX = 1_000
+PAGE_MAX = 1_000  # about a megabyte of events; who wants more asks again, or streams
 FILTERS = ("types", "project_id", "subject")
 
 _glance = msgspec.json.Decoder(Glance)
@@ -86,9 +87,12 @@ async def _stream(request: Request, framing: Framing) -> Response:
         sees=lambda glance: sees_event(caller.actor, _current(desk, ledger), glance),
         lasts=lambda: is_still_known(caller, desk),
     )
+    desk.streams.take(caller.actor)  # last: nothing that follows can fail
     body = follow(steps, framing, end_reason=lambda: "draining" if feed.is_draining else "token_ended")
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(body, media_type=framing.media_type, headers=headers)
+    return SeatedResponse(
+        body, seats=desk.streams, actor=caller.actor, media_type=framing.media_type, headers=headers
+    )
 
 
 def _current(desk: Desk, ledger: Ledger) -> Ledger:

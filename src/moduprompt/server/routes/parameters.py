@@ -33,7 +33,8 @@ def number(request: HTTPConnection, name: str, *, default: int, least: int = 0, 
     if text is None:
         return default
     if not text.isascii() or not text.isdigit() or len(text) > 16 or not least <= int(text) <= most:
-        raise Refused(misfit(f"/{name}", f"must be a whole number from {least} to {most}"))
+        limit = "page" if name == "limit" else None
+        raise Refused(misfit(f"/{name}", f"must be a whole number from {least} to {most}", limit=limit))
     return int(text)
 
 
@@ -69,7 +70,11 @@ def filter_of(request: HTTPConnection) -> Filter:
     types = request.query_params.get("types", "")
     patterns = tuple(each.strip() for each in types.split(",") if each.strip())
     if len(patterns) > PATTERNS_MAX:
-        raise Refused(misfit("/types", f"has more than {PATTERNS_MAX} patterns"))
+        raise Refused(
+            misfit(
+                "/types", f"has more than {PATTERNS_MAX} patterns", limit="patterns", hint="filter yourself"
+            )
+        )
     subject = None
     if (text := request.query_params.get("subject")) is not None:
         kind, found, id_ = text.partition(":")

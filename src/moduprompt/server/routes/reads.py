@@ -36,7 +36,7 @@ from moduprompt.server.routes.moments import AtSeq, AtTime, Sight, as_of, moment
 from moduprompt.server.routes.parameters import check_names, choice, entered, number
 
 PAGE_DEFAULT = 100
-PAGE_MAX = 1_000
+PAGE_MAX = 1_000  # some 100 kB of items; who wants more follows `next`
 WORKSPACES = "workspaces"
 LISTED = ("workspace_id", "cursor", "limit", "stale", "as_of")
 VIEW_OF: Final[dict[str, View]] = {name: view for view in VIEWS for name, _ in view.collections}

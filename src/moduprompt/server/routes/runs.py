@@ -14,6 +14,7 @@ from moduprompt.kernel.visibility import may_enter, may_see
 from moduprompt.protocol import Refused, Subject, is_id, missing
 from moduprompt.server.desk import Caller, Desk, caller_of, desk_of, is_still_known
 from moduprompt.server.routes.parameters import check_names, choice, entered, number
+from moduprompt.server.seats import SeatedResponse
 
 OCTETS: Final = "application/octet-stream"
 NOT_SNIFFED: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"}
@@ -27,10 +28,24 @@ async def output(request: Request) -> Response:
     start, follow = number(request, "from", default=0), choice(request, "follow", "0", "1")
     run = await visible_run(request, caller)
     if follow == "1":
-        live = await desk.terminals.live(run.run_id, start)
-        if live is not None:
-            return _octets(_while_known(live, caller, desk=desk))
+        return await _watched(caller, run, desk=desk, start=start)
     return _octets(desk.terminals.recorded(_recording(desk, run), start))
+
+
+async def _watched(caller: Caller, run: RunState, *, desk: Desk, start: int) -> Response:
+    desk.streams.take(caller.actor)
+    try:
+        live = await desk.terminals.live(run.run_id, start)
+        if live is None:
+            body = desk.terminals.recorded(_recording(desk, run), start)
+        else:
+            body = _while_known(live, caller, desk=desk)
+    except BaseException:
+        desk.streams.give_back(caller.actor)
+        raise
+    return SeatedResponse(
+        body, seats=desk.streams, actor=caller.actor, media_type=OCTETS, headers=NOT_SNIFFED
+    )
 
 
 async def recording(request: Request) -> Response:

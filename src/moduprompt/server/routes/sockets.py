@@ -5,15 +5,16 @@ so, then the socket is closed with 1012, "service restart" (RFC 6455 and its reg
 """
 
 import asyncio
+from functools import partial
 from typing import Final
 
 from starlette.types import Scope
 from starlette.websockets import WebSocket
 
-from moduprompt.protocol import HTTP_STATUS, Refused, misfit, to_error
+from moduprompt.protocol import Refused, misfit, to_error
 from moduprompt.protocol.framing.stdio import error_bytes
 from moduprompt.server.desk import caller_of, desk_of, token_of
-from moduprompt.server.replies import to_json
+from moduprompt.server.replies import error_response, note_refusal
 from moduprompt.server.streams.frames import FrameSession
 
 RESTARTING: Final = 1012
@@ -24,12 +25,15 @@ async def events_socket(socket: WebSocket) -> None:
     try:
         await caller_of(socket)
     except Refused as refused:
-        error = to_error(refused.rejection)
-        await socket.send_denial_response(to_json(error, status=HTTP_STATUS[error.code]))
+        await socket.send_denial_response(error_response(socket, to_error(refused.rejection)))
         return
     await socket.accept()
     session = FrameSession(
-        socket.app, _base(socket), token=token_of(socket), send=lambda data: socket.send_text(data.decode())
+        socket.app,
+        _base(socket),
+        token=token_of(socket),
+        send=lambda data: socket.send_text(data.decode()),
+        noted=partial(note_refusal, socket),
     )
     receiving = asyncio.create_task(_receive(socket, session), name="socket")
     draining = asyncio.create_task(desk_of(socket).draining.wait(), name="draining")

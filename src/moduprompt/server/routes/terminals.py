@@ -19,9 +19,9 @@ from typing import Annotated, Final, Literal
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from moduprompt.protocol import HTTP_STATUS, Code, Refused, Rejection, decode, encode, refusal, to_error
+from moduprompt.protocol import Code, Refused, Rejection, decode, encode, refusal, to_error
 from moduprompt.server.desk import Caller, Desk, Seat, caller_of, desk_of, is_still_known
-from moduprompt.server.replies import to_json
+from moduprompt.server.replies import error_response
 from moduprompt.server.routes.parameters import check_names, choice, number
 from moduprompt.server.routes.runs import visible_run
 from moduprompt.server.routes.sockets import RESTARTING
@@ -59,12 +59,14 @@ async def terminal(socket: WebSocket) -> None:
     """One seat, for as long as it is taken."""
     try:
         caller = await caller_of(socket)
-        seat = await _seated(socket, caller)
+        with desk_of(socket).streams.held(caller.actor):
+            await _sit(socket, caller)
     except Refused as refused:
-        error = to_error(refused.rejection)
-        await socket.send_denial_response(to_json(error, status=HTTP_STATUS[error.code]))
-        return
-    async with seat:
+        await socket.send_denial_response(error_response(socket, to_error(refused.rejection)))
+
+
+async def _sit(socket: WebSocket, caller: Caller) -> None:
+    async with await _seated(socket, caller) as seat:
         await socket.accept()
         with suppress(WebSocketDisconnect, RuntimeError):  # whoever sat here has gone in between
             await _serve(socket, seat, caller)

@@ -21,6 +21,7 @@ from moduprompt.protocol import (
     WorkspaceId,
     decode,
     misfit,
+    overloaded,
     refusal,
 )
 from moduprompt.protocol.framing.ndjson import NdjsonReader
@@ -89,11 +90,14 @@ class _Collected:
 class FrameSession:
     """The requests of one connection. `end` it when the connection is gone."""
 
-    def __init__(self, app: ASGIApp, scope: Scope, *, token: str, send: Send) -> None:
+    def __init__(
+        self, app: ASGIApp, scope: Scope, *, token: str, send: Send, noted: Callable[[Rejection], None]
+    ) -> None:
         self._app = app
         self._scope = scope
         self._token = token
         self._send = send
+        self._noted = noted
         self._room = asyncio.Semaphore(REQUESTS_MAX)
         self._answering: set[asyncio.Task[None]] = set()
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
@@ -102,7 +106,7 @@ class FrameSession:
         """Begin with one request; returns when there is room for the next."""
         request = decode_request(data)
         if isinstance(request, Rejection):
-            await self._send(error_bytes(request_id_of(data), request))
+            await self._refuse(request_id_of(data), request)
             return
         await self._room.acquire()
         task = asyncio.create_task(self._answer(request), name=request.type)
@@ -121,6 +125,10 @@ class FrameSession:
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _refuse(self, request_id: str | None, rejection: Rejection) -> None:
+        self._noted(rejection)
+        await self._send(error_bytes(request_id, rejection))
 
     def _answered(self, task: asyncio.Task[None]) -> None:
         self._answering.discard(task)
@@ -197,14 +205,14 @@ class FrameSession:
         elif id_ in self._subscriptions:
             rejection = misfit("/request_id", "is the id of another subscription of this connection")
         elif len(self._subscriptions) >= SUBSCRIPTIONS_MAX:
-            rejection = refusal(
-                Code.UNAVAILABLE,
+            rejection = overloaded(
+                "subscriptions",
                 f"a connection has at most {SUBSCRIPTIONS_MAX} subscriptions",
                 hint="end one of them, or open another connection",
             )
         if rejection is not None or id_ is None or isinstance(wanted, Rejection):
             assert rejection is not None, "BUG: what is not taken has a reason"
-            await self._send(error_bytes(id_, rejection))
+            await self._refuse(id_, rejection)
             return
         query = msgspec.convert(msgspec.to_builtins(wanted), dict[str, str | int])
         task = asyncio.create_task(self._follow(request, id_, query=query), name=f"subscription {id_}")

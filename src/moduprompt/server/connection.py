@@ -1,0 +1,320 @@
+"""One connection: what it may send, how long it may take, and when it is cut off.
+
+    connect ──head within HEAD_S──▶ body, a piece at least every BODY_S ──▶ answer, read at least every STALL_S
+       └── over CONNECTIONS_MAX: `unavailable`, and the end
+
+A client that dawdles over its request, or does not read its answer, holds a connection and a buffer; both
+are taken back. A stream is read at its reader's pace, as long as it is read at all: whoever is cut off takes
+it up where it was. A request that comes in one piece sets no timer.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+from uvicorn.server import ServerState
+
+from moduprompt.kernel.meters import Meters
+from moduprompt.protocol import HTTP_STATUS, Rejection, encode, misfit, overloaded, retry_after_s, to_error
+
+HEAD_BYTES_MAX: Final = 64 * 1024  # request line and headers, ours have a few hundred bytes; trailers too
+HEAD_S: Final = 10.0  # ours send a head in one piece; a slow link needs a second
+BODY_S: Final = 30.0  # without one further byte of a body; a bundle comes from a disk that may sleep
+STALL_S: Final = 60.0  # without one byte taken; a reader that thinks for so long can come again
+CONNECTIONS_MAX: Final = 4_096  # a thousand watchers, each agent and its tools, with room
+CONNECTIONS_OF_RUN_MAX: Final = 64  # an agent and what it starts; a loop must not take what the others need
+REFUSED_MAX: Final = 64  # beyond a bound so many are told why, at a time; the others are hung up on
+REFUSED_S: Final = 1.0  # for whoever is refused to send the request that the refusal answers
+
+
+class Turnstile:
+    """Counts the connections of a door, and those of all doors together."""
+
+    def __init__(self, meters: Meters, *, whole: "Turnstile | None" = None, name: str, most: int) -> None:
+        self.meters = meters
+        self.inside = 0
+        self.most = most
+        self._name = name
+        self._whole = whole
+
+    def enter(self) -> Rejection | None:
+        """One more; a refusal where there is no room. Whoever enters leaves, refused or not."""
+        self.inside += 1
+        above = self._whole.enter() if self._whole is not None else None
+        if above is not None or self.inside <= self.most:
+            return above
+        return overloaded(
+            self._name,
+            f"there are {self.most} connections already",
+            hint="close some, or use one for several subscriptions: GET /v1/events/ws",
+        )
+
+    def leave(self) -> None:
+        """One less."""
+        self.inside -= 1
+        if self._whole is not None:
+            self._whole.leave()
+
+    def is_crowded(self) -> bool:
+        """Whether even those who are being refused are too many."""
+        return self.inside > self.most + REFUSED_MAX or (self._whole is not None and self._whole.is_crowded())
+
+
+class StallWatch:
+    """Cuts a connection off whose peer takes nothing for STALL_S while something is there for it."""
+
+    def __init__(self, transport: asyncio.Transport, *, meters: Meters) -> None:
+        self._transport = transport
+        self._meters = meters
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_waiting = False
+        self._left = 0
+
+    def wait(self) -> None:
+        """The buffer is full."""
+        self._is_waiting = True
+        self._left = self._transport.get_write_buffer_size()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(STALL_S, self._look)
+
+    def go_on(self) -> None:
+        """There is room again, so something was taken."""
+        self._is_waiting = False
+
+    def end(self) -> None:
+        """The connection is gone."""
+        self._is_waiting = False
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        self._timer = None
+        if not self._is_waiting:
+            return
+        if self._transport.get_write_buffer_size() >= self._left:
+            self._meters.refused["reader_stall"] += 1
+            self._transport.abort()
+        else:
+            self.wait()
+
+
+class Socket(WSProtocol):
+    """Leaves the end of an open socket to the application, which says why, and says when it is gone."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, object],
+        *,
+        lost: Callable[[], None],
+        meters: Meters,
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._lost = lost
+        self._meters = meters
+        self._stall: StallWatch | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """It was HTTP, and becomes a socket."""
+        super().connection_made(transport)
+        self._stall = StallWatch(transport, meters=self._meters)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone, whoever ended it."""
+        super().connection_lost(exc)
+        if self._stall is not None:
+            self._stall.end()
+        self._lost()
+
+    def pause_writing(self) -> None:
+        """The peer does not read."""
+        super().pause_writing()
+        if self._stall is not None:
+            self._stall.wait()
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        super().resume_writing()
+        if self._stall is not None:
+            self._stall.go_on()
+
+    def shutdown(self) -> None:
+        """The daemon ends: an open socket is ended by the application, or cut off like every other connection."""
+        if not self.handshake_complete:
+            super().shutdown()
+
+
+class Connection(HttpToolsProtocol):
+    """Bounds what a request may hold and how long it may take, and refuses broken HTTP as everything else."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, object],
+        *,
+        lost: Callable[[], None],
+        turnstile: Turnstile,
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._lost = lost
+        self._turnstile = turnstile
+        self._meters = turnstile.meters
+        self.ws_protocol_class = partial(Socket, lost=self._leave, meters=self._meters)
+        self._no_entry: Rejection | None = None
+        self._is_in_head, self._is_in_body = True, False
+        self._kept_bytes = 0
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stall: StallWatch | None = None
+        self._last: RequestResponseCycle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Somebody has connected."""
+        super().connection_made(transport)
+        self._stall = StallWatch(transport, meters=self._meters)
+        self._no_entry = self._turnstile.enter()
+        if self._no_entry is None:
+            self._wait(HEAD_S)
+        elif self._turnstile.is_crowded():
+            self._count(self._no_entry)
+            transport.abort()
+        else:
+            self._wait(REFUSED_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone, whoever ended it."""
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        if self._stall is not None:
+            self._stall.end()
+        self._leave()
+
+    def data_received(self, data: bytes) -> None:
+        """The parser keeps a header until it is whole, so what it keeps is counted here."""
+        if self._no_entry is not None:
+            self._refuse(self._no_entry)
+            return
+        self._kept_bytes += len(data)
+        super().data_received(data)
+        if self.transport.is_closing() or self not in self.connections:  # ended, or a socket now
+            return
+        if self._kept_bytes > HEAD_BYTES_MAX:
+            self._refuse(_too_long())
+        elif self._is_in_head and self._kept_bytes > 0:
+            self._due = self._due or self.loop.time() + HEAD_S
+            self._watch()
+        elif self._is_in_body:
+            self._wait(BODY_S)
+        else:
+            self._due = None
+
+    def on_headers_complete(self) -> None:
+        """The head is over."""
+        self._is_in_head, self._is_in_body, self._kept_bytes, self._due = False, True, 0, None
+        super().on_headers_complete()
+        self._last = self.cycle
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body, which the parser does not keep."""
+        self._kept_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is over."""
+        self._is_in_head, self._is_in_body, self._kept_bytes, self._due = True, False, 0, None
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """The peer does not read."""
+        super().pause_writing()
+        if self._stall is not None:
+            self._stall.wait()
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        super().resume_writing()
+        if self._stall is not None:
+            self._stall.go_on()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing more was asked; what was answered and never read is dropped with it."""
+        super().timeout_keep_alive_handler()
+        if self.transport.get_write_buffer_size() > 0:
+            self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP that we take; then the connection ends."""
+        self._refuse(misfit("", msg, hint="speak HTTP/1.1, with less than 64 KiB of headers"))
+
+    def _leave(self) -> None:
+        """Called once: by this protocol, or by the one that took the connection over."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = None
+        self._turnstile.leave()
+        self._lost()
+
+    def _wait(self, seconds: float) -> None:
+        self._due = self.loop.time() + seconds
+        self._watch()
+
+    def _watch(self) -> None:
+        """One timer a connection, set again when it has rung and not whenever a byte comes."""
+        if self._timer is None and self._due is not None:
+            self._timer = self.loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._due is None or self.transport.is_closing():
+            return
+        is_answering = self._last is not None and not self._last.response_complete
+        if self.flow.read_paused or (self._is_in_head and is_answering):  # it is us who it waits for
+            self._due = self.loop.time() + BODY_S
+        if self.loop.time() < self._due:
+            self._watch()
+        elif self._no_entry is not None:
+            self._refuse(self._no_entry)
+        else:
+            self._refuse(
+                _too_slow("body_time", BODY_S) if self._is_in_body else _too_slow("head_time", HEAD_S)
+            )
+
+    def _refuse(self, rejection: Rejection) -> None:
+        """Say why, if nothing was said yet; then the connection ends."""
+        self._count(rejection)
+        last = self._last
+        if last is None or not last.response_started or (self._is_in_head and last.response_complete):
+            body = encode(to_error(rejection))
+            head = f"HTTP/1.1 {HTTP_STATUS[rejection.code]} \r\ncontent-type: application/json\r\nconnection: close\r\n"
+            if (seconds := retry_after_s(rejection.details)) is not None:
+                head += f"retry-after: {seconds}\r\n"
+            self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        self.transport.close()
+
+    def _count(self, rejection: Rejection) -> None:
+        limit = (rejection.details or {}).get("limit")
+        if isinstance(limit, str):
+            self._meters.refused[limit] += 1
+
+
+def _too_long() -> Rejection:
+    return misfit(
+        "",
+        "the request is too long",
+        hint="speak HTTP/1.1, with less than 64 KiB of headers",
+        limit="head_bytes",
+    )
+
+
+def _too_slow(limit: str, seconds: float) -> Rejection:
+    return overloaded(
+        limit,
+        f"the request did not come within {seconds:g} s",
+        hint="send it at once, on a connection of its own",
+    )
