@@ -61,6 +61,13 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def from_one(text: str) -> int:
+    """A whole number from one on. For `type=`."""
+    if (number := whole(text)) == 0:
+        raise argparse.ArgumentTypeError("0 is none; at least 1")
+    return number
+
+
 class Flag(NamedTuple):
     """A flag of every call; without a `metavar` it is a switch."""
 

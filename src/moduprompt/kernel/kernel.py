@@ -86,6 +86,7 @@ class Kernel:
         self._observer = observer
         self.view_store = view_store
         self.meters = Meters()
+        self.hindered: dict[str, str] = {}  # a part by its name, and why it doesn't do its work
         self.feed = Feed(event_log, position_s=position_s, upcasters=upcasters, meters=self.meters)
         self.projector = Projector(
             event_log, views, store=view_store, feed=self.feed, upcasters=upcasters, meters=self.meters
@@ -163,6 +164,11 @@ class Kernel:
     def waiting(self) -> int:
         """How many commands wait for the writer."""
         return len(self._inbox)
+
+    def hindrances(self) -> dict[str, str]:
+        """Which parts don't do their work at this moment, and why: for whoever asks whether it is ready."""
+        stopped = self.projector.broken
+        return self.hindered | ({} if stopped is None else {"views": f"stopped: {stopped}"})
 
     def waited_s(self) -> float:
         """How long the oldest command has waited for the writer, at least."""

@@ -86,6 +86,11 @@ class Projector:
         if self._broken is not None and self._reached.get(workspace_id, 0) < seq:
             raise Refused(_late(f"the read models have stopped: {self._broken}"))
 
+    @property
+    def broken(self) -> str | None:
+        """Why the read models have stopped; None while they go on."""
+        return self._broken
+
     def behind(self) -> int:
         """Events that are durable and not folded yet, in the workspaces that were looked at."""
         return sum(self._feed.head(each) - reached for each, reached in self._reached.items())

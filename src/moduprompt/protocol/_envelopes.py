@@ -140,7 +140,7 @@ class Ping(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The answer of `GET /v1/daemon/ready`."""
+    """The answer of `GET /v1/daemon/ready`. `hindered` says which parts don't do their work, and why."""
 
     status: Literal["ready", "starting", "draining"]
     version: str
@@ -149,6 +149,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     data_dir: str
     workspaces: int
     live_runs: int
+    hindered: dict[str, str] = {}
 
 
 class EventPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -315,10 +315,20 @@ async def test_readiness_and_metrics_count_what_there_is(daemon: Served) -> None
     ready = (await daemon.get("/v1/daemon/ready")).json()
     metrics = (await daemon.get("/v1/metrics")).body.decode()
 
-    assert (ready["status"], ready["workspaces"], ready["live_runs"]) == ("ready", 2, 1)
+    assert (ready["status"], ready["workspaces"], ready["live_runs"]) == ("ready", 1, 1)
     assert 'mp_runs{status="requested"} 1\n' in metrics
+    assert "hindered" not in ready
     daemon.desk.draining.set()
     assert (await daemon.get("/v1/daemon/ready")).json()["status"] == "draining"
+
+
+async def test_readiness_says_what_hinders_it_to_users_only(daemon: Served) -> None:
+    workspace = await daemon.make_workspace()
+    line = await daemon.make_session(workspace, await daemon.make_project(workspace))
+    daemon.kernel.hindered["disk"] = "takes no writes"
+
+    assert (await daemon.get("/v1/daemon/ready")).json()["hindered"] == {"disk": "takes no writes"}
+    assert "hindered" not in (await daemon.get("/v1/daemon/ready", token=line.token)).json()
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/nothing", "/v1/events/", "/v1/runs//output", "/v2/events"])

@@ -52,6 +52,7 @@ def test_elsewhere_two_dashes_end_the_flags() -> None:
         ("--timeout", "0", "run", "list"),
         ("--timeout", "nan", "run", "list"),
         ("run", "resize", "r", "x", "1"),
+        ("run", "resize", "r", "0", "1"),
         ("run", "output", "r", "--from", "-1"),
         ("task", "create", "t", "-p", "p", "--priority", "10"),
         ("task", "fail", "t", "--failure", "bad_luck"),

@@ -98,6 +98,7 @@ def _described(call: Call, found: Found, title: str) -> str:
             ("log", str(log_file(call.config))),
             ("workspaces", ready.workspaces),
             ("live runs", ready.live_runs),
+            *((f"{part} hindered", why) for part, why in ready.hindered.items()),
         ],
     )
 

@@ -1,6 +1,7 @@
 """`mpctl events`: what happened, as lines for people or as envelopes for programs."""
 
 import argparse
+import sys
 from contextlib import aclosing
 from typing import Final
 
@@ -12,7 +13,8 @@ from moduprompt.cli.lookup import workspace_of
 from moduprompt.cli.printing import print_json, print_text
 from moduprompt.cli.verbs import Verb, whole
 from moduprompt.client import Client, From, Transport, Wanted, to_typed
-from moduprompt.protocol import EventPage, Subject, WorkspaceId, decode_event
+from moduprompt.domain.registry import EVENTS
+from moduprompt.protocol import COMMAND_REJECTED, EventPage, Subject, WorkspaceId, decode_event
 
 PAGE: Final = 500  # of one request; small enough to be answered at once
 TRANSPORTS: Final[dict[str, Transport]] = {"sse": "sse", "ndjson": "ndjson"}
@@ -54,12 +56,27 @@ async def _list(call: Call) -> None:
 
 async def _wanted(call: Call) -> Wanted:
     words = call.words
+    types = tuple(each.strip() for each in (words.maybe("types") or "").split(",") if each.strip())
+    for each in unknown_types(types):
+        sys.stderr.write(
+            f"note: mpctl knows no type of event like {each!r}; task.* and run.exited are some\n"
+        )
     return Wanted(
         workspace_id=await workspace_of(call),
-        types=tuple(each for each in (words.maybe("types") or "").split(",") if each),
+        types=types,
         subject=_subject(words.maybe("subject")),
         transport=TRANSPORTS[words.maybe("transport") or "sse"],
     )
+
+
+def unknown_types(types: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that no event fits that this mpctl knows. A newer daemon may have more, so it is only a word."""
+    known = {wire for wire, _ in EVENTS} | {COMMAND_REJECTED}
+    return tuple(each for each in types if not any(_fits(wire, each) for wire in known))
+
+
+def _fits(wire: str, pattern: str) -> bool:
+    return wire.startswith(pattern[:-1]) if pattern.endswith("*") else wire == pattern
 
 
 async def _page(client: Client, wanted: Wanted, start: From, *, limit: int, as_of: int | None) -> EventPage:

@@ -27,7 +27,7 @@ from moduprompt.cli.replay import replay
 from moduprompt.cli.tables import Column, to_paragraph
 from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.terminal_text import Cleaner, to_text
-from moduprompt.cli.verbs import Verb, positive, whole
+from moduprompt.cli.verbs import Verb, from_one, positive, whole
 from moduprompt.client import Client, Unreachable, first_event
 from moduprompt.config import AGENTS_NOT_CONFINED
 from moduprompt.domain.run.commands import ResizeRun, StartRun, StopRun
@@ -296,8 +296,8 @@ def _reasoned(parser: argparse.ArgumentParser) -> None:
 
 def _resized(parser: argparse.ArgumentParser) -> None:
     _one(parser)
-    parser.add_argument("rows", metavar="ROWS", type=whole)
-    parser.add_argument("cols", metavar="COLUMNS", type=whole)
+    parser.add_argument("rows", metavar="ROWS", type=from_one)
+    parser.add_argument("cols", metavar="COLUMNS", type=from_one)
 
 
 def _printed(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from moduprompt.domain.run.state import RunState
 from moduprompt.kernel.visibility import may_enter
-from moduprompt.protocol import Ping, Ready, to_timestamp
+from moduprompt.protocol import SYSTEM_WORKSPACE, Ping, Ready, to_timestamp
 from moduprompt.server.desk import actor_of, desk_of
 from moduprompt.server.exposition import MEDIA_TYPE, to_text
 from moduprompt.server.metrics import collect
@@ -19,7 +19,7 @@ async def ping(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """`GET /v1/daemon/ready`: it takes commands."""
+    """`GET /v1/daemon/ready`: it takes commands. What hinders it is told to users."""
     actor, desk = await actor_of(request), desk_of(request)
     ledgers = [each for each in desk.kernel.cabinet.ledgers() if may_enter(actor, each)]
     return to_json(
@@ -29,8 +29,9 @@ async def ready(request: Request) -> Response:
             owner_id=desk.kernel.owner_id,
             pid=desk.pid,
             data_dir=desk.data_dir,
-            workspaces=len(ledgers),
+            workspaces=sum(each.workspace_id != SYSTEM_WORKSPACE for each in ledgers),
             live_runs=sum(run.is_live() for each in ledgers for run in each.every(RunState)),
+            hindered=desk.kernel.hindrances() if actor.kind == "user" else {},
         )
     )
 
