@@ -1,6 +1,6 @@
 """A kernel in this process on a real disk, and a log that keeps what it was told to write."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +9,7 @@ from moduprompt.daemon import ALL_VIEWS
 from moduprompt.domain.decider import Command, Observation
 from moduprompt.kernel.clock import SystemClock, SystemMint
 from moduprompt.kernel.kernel import Kernel
+from moduprompt.kernel.ports import Opened
 from moduprompt.protocol import (
     SYSTEM_WORKSPACE,
     Accepted,
@@ -34,13 +35,24 @@ FOLDER = (
 class Scrap:
     """Artifacts that nobody reads again."""
 
-    async def put(self, data: bytes) -> ArtifactRef:
+    async def put(self, workspace_id: WorkspaceId, data: bytes) -> ArtifactRef:  # noqa: ARG002 - the port's shape
         """Its name."""
         return content_hash(data)
 
-    async def get(self, ref: ArtifactRef) -> bytes | None:  # noqa: ARG002 - the port's shape
+    async def put_chunks(self, workspace_id: WorkspaceId, chunks: Iterable[bytes]) -> ArtifactRef:
+        """Its name."""
+        return await self.put(workspace_id, b"".join(chunks))
+
+    async def get(self, workspace_id: WorkspaceId, ref: ArtifactRef) -> bytes | None:  # noqa: ARG002 - the port's shape
         """Nothing."""
         return None
+
+    async def open(self, workspace_id: WorkspaceId, ref: ArtifactRef) -> Opened | None:  # noqa: ARG002 - the port's shape
+        """Nothing."""
+        return None
+
+    async def erase(self, workspace_id: WorkspaceId, ref: ArtifactRef) -> None:
+        """There is nothing."""
 
 
 class Blind:

@@ -33,13 +33,21 @@ from moduprompt.domain.item import View
 from moduprompt.domain.registry import UnreadableEvent
 from moduprompt.domain.run.state import RunState
 from moduprompt.effects.artifacts.folder import FolderArtifacts
+from moduprompt.effects.artifacts.hand import EraseHand
+from moduprompt.effects.artifacts.moving import give_each_its_own
 from moduprompt.effects.git.hand import GitHand
 from moduprompt.effects.git.program import GitProgram
 from moduprompt.effects.notifier import Notifier
 from moduprompt.effects.observer import LocalObserver
 from moduprompt.effects.runner.adapters import SYSTEM_PATH, install_commands
 from moduprompt.effects.runner.composers import Composers
-from moduprompt.effects.runner.hand import RunHand, Surroundings, free_keepers
+from moduprompt.effects.runner.hand import (
+    PROMPT_NAME,
+    RECORDING_NAME,
+    RunHand,
+    Surroundings,
+    free_keepers,
+)
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.terminals import LocalTerminals
 from moduprompt.effects.runner.typist import Typist
@@ -241,6 +249,7 @@ async def _build_kernel(
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     event_log = await SqliteLog.open(config.log_db)
     house.push_async_callback(event_log.close)
+    await give_each_its_own(config.artifacts_dir, event_log)
     view_store = await SqliteViews.open(config.views_db, views=ALL_VIEWS)
     house.push_async_callback(view_store.close)
     return Kernel(
@@ -287,6 +296,7 @@ def _build_hands(
     composers: Composers,
 ) -> tuple[Hand, ...]:
     artifacts = FolderArtifacts(config.artifacts_dir)
+    artifacts.sweep()
     surroundings = Surroundings(
         home=environ.get("HOME") or "/",
         path=_path(environ),
@@ -302,7 +312,8 @@ def _build_hands(
         clock=SystemClock(),
     )
     typist = Typist(backend, kernel, artifacts=artifacts, typed=runs.look_again, composers=composers)
-    return runs, typist, GitHand(git, kernel, worktrees_dir=config.worktrees_dir)
+    eraser = EraseHand(artifacts, run_dir=backend.run_dir, recording=RECORDING_NAME, prompt=PROMPT_NAME)
+    return runs, typist, GitHand(git, kernel, worktrees_dir=config.worktrees_dir), eraser
 
 
 def _ended_runs(kernel: Kernel) -> list[RunId]:

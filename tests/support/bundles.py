@@ -20,7 +20,7 @@ def a_bundle(lines: tuple[bytes, ...] = LINES, texts: tuple[bytes, ...] = TEXTS)
         writer.add_events([line])
     writer.end_events()
     for ref, text in sorted((content_hash(text), text) for text in texts):
-        writer.add_artifact(ref, text)
+        writer.add_artifact(ref, (text,), size=len(text))
     events, artifacts = writer.end()
     manifest = Manifest(
         program="1.2.3",

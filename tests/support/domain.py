@@ -184,7 +184,7 @@ class Scene:
         decider = DECIDER_OF[command.kind]
         id_ = command.subject_id()
         own = None if id_ is None else self.world.find(decider.state, id_)
-        if id_ is not None and own is None:
+        if id_ is not None and own is None and not command.begins:
             return missing(command.kind, id_)
         return decider.decide(command, own, self.world, context)
 

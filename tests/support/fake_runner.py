@@ -8,7 +8,7 @@ reporter keeps what was reported under which key, and may refuse.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from moduprompt.domain.decider import Command
 from moduprompt.effects.runner import port
+from moduprompt.kernel.ports import Opened
 from moduprompt.protocol import (
     Accepted,
     Answer,
@@ -276,9 +277,19 @@ class Texts:
     def __init__(self, **texts: str) -> None:
         self.texts = texts
 
-    async def put(self, data: bytes) -> ArtifactRef:
+    async def put(self, workspace_id: WorkspaceId, data: bytes) -> ArtifactRef:
         return ArtifactRef(f"blake3:{'0' * 64}")
 
-    async def get(self, ref: ArtifactRef) -> bytes | None:
+    async def put_chunks(self, workspace_id: WorkspaceId, chunks: Iterable[bytes]) -> ArtifactRef:
+        return await self.put(workspace_id, b"".join(chunks))
+
+    async def get(self, workspace_id: WorkspaceId, ref: ArtifactRef) -> bytes | None:
         found = self.texts.get(ref)
         return None if found is None else found.encode()
+
+    async def open(self, workspace_id: WorkspaceId, ref: ArtifactRef) -> Opened | None:
+        found = await self.get(workspace_id, ref)
+        return None if found is None else Opened(size=len(found), chunks=iter((found,)))
+
+    async def erase(self, workspace_id: WorkspaceId, ref: ArtifactRef) -> None:
+        self.texts.pop(ref, None)

@@ -8,7 +8,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 
@@ -24,7 +24,7 @@ from moduprompt.domain.workspace.commands import CreateWorkspace
 from moduprompt.kernel.judgement import Wanted
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ledger import Ledger
-from moduprompt.kernel.ports import Hand
+from moduprompt.kernel.ports import Hand, Opened
 from moduprompt.protocol import (
     SYSTEM_WORKSPACE,
     Accepted,
@@ -48,20 +48,33 @@ from tests.support.domain import SEEN
 
 
 class MemoryArtifacts:
-    """Bytes by their hash."""
+    """Bytes by their hash, of each workspace for itself."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, bytes] = {}
+        self.kept: dict[tuple[str, str], bytes] = {}
 
-    async def put(self, data: bytes) -> ArtifactRef:
+    async def put(self, workspace_id: WorkspaceId, data: bytes) -> ArtifactRef:
         """Keep them."""
         ref = ArtifactRef(f"blake3:{blake3(data).hexdigest()}")
-        self.kept[ref] = data
+        self.kept[workspace_id, ref] = data
         return ref
 
-    async def get(self, ref: ArtifactRef) -> bytes | None:
+    async def put_chunks(self, workspace_id: WorkspaceId, chunks: Iterable[bytes]) -> ArtifactRef:
+        """Keep all of them."""
+        return await self.put(workspace_id, b"".join(chunks))
+
+    async def get(self, workspace_id: WorkspaceId, ref: ArtifactRef) -> bytes | None:
         """The bytes, or None."""
-        return self.kept.get(ref)
+        return self.kept.get((workspace_id, ref))
+
+    async def open(self, workspace_id: WorkspaceId, ref: ArtifactRef) -> Opened | None:
+        """All in one chunk, or None."""
+        found = self.kept.get((workspace_id, ref))
+        return None if found is None else Opened(size=len(found), chunks=iter((found,)))
+
+    async def erase(self, workspace_id: WorkspaceId, ref: ArtifactRef) -> None:
+        """Forget them."""
+        self.kept.pop((workspace_id, ref), None)
 
 
 class FixedObserver:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from moduprompt.domain.approval.commands import DenyApproval, GrantApproval, RevokeApproval
 from moduprompt.domain.approval.state import ApprovalState
-from moduprompt.domain.decider import Command
+from moduprompt.domain.artifact.commands import EraseArtifact
+from moduprompt.domain.decider import ArtifactFacts, Command
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.gate.commands import RequestApproval, SatisfyGate
 from moduprompt.domain.gate.state import GateState
@@ -74,6 +75,7 @@ from moduprompt.domain.worktree.commands import (
 )
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import SYSTEM_WORKSPACE, UserId
+from moduprompt.storage.hashing import content_hash
 from tests.support.domain import OWNER, SEEN, WORKSPACE, Scene
 from tests.support.stories import AGENT, a_project, a_session, a_waiting_session, stage
 from tests.support.walks import Machine, edges
@@ -310,6 +312,17 @@ def _task(scene: Scene) -> Iterator[Command]:
             yield ReportExited(workspace_id=WORKSPACE, run_id=run.run_id, how="exited", code=1)
 
 
+def _begin_artifact() -> Scene:
+    scene = Scene()
+    (erase,) = _artifact(scene)
+    scene.when(erase, observed=ArtifactFacts())
+    return scene
+
+
+def _artifact(_: Scene) -> Iterator[Command]:
+    yield EraseArtifact(workspace_id=WORKSPACE, ref=content_hash(b"a text"), reason="wrong place")
+
+
 MACHINES: tuple[Machine, ...] = (
     Machine(noun="workspace", begin=_begin_workspace, orders=_workspace, depth=4),
     Machine(noun="user", begin=_begin_user, orders=_nothing, depth=1),
@@ -320,6 +333,7 @@ MACHINES: tuple[Machine, ...] = (
     Machine(noun="approval", begin=_begin_gate, orders=_gate, depth=5),
     Machine(noun="gate", begin=_begin_gate, orders=_gate, depth=5),
     Machine(noun="task", begin=_begin_task, orders=_task, depth=6),
+    Machine(noun="artifact", begin=_begin_artifact, orders=_artifact, depth=2),
 )
 
 

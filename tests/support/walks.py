@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from moduprompt.domain.approval.state import ApprovalState
+from moduprompt.domain.artifact.state import ArtifactState
 from moduprompt.domain.decider import Command, Event, State
 from moduprompt.domain.gate.state import GateState
 from moduprompt.domain.project.state import ProjectState
@@ -56,6 +57,8 @@ def status_of(own: State | None) -> str:
             return own.status
         case ApprovalState():
             return own.status
+        case ArtifactState():
+            return "erased"
         case _:
             return "active"
 

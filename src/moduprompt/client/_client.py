@@ -253,9 +253,11 @@ class Client:
         """Any read of the contract, as its bytes: `read("/v1/board", {"workspace_id": …})`."""
         return ok_body(await self._get(path, query or {}))
 
-    async def artifact(self, ref: ArtifactRef) -> bytes:
-        """The content of an artifact."""
-        return await self.read(f"/v1/artifacts/{ref}")
+    async def artifact(self, ref: ArtifactRef, *, workspace_id: WorkspaceId | None = None) -> bytes:
+        """The content of an artifact. Raises RequestRefused, with the reason `artifact_erased` where it was."""
+        return await self.read(
+            f"/v1/artifacts/{ref}", {} if workspace_id is None else {"workspace_id": workspace_id}
+        )
 
     async def ping(self) -> Ping:
         """Whether a daemon answers there, at once: one try."""

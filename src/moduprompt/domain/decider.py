@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Protocol, TypeAlias, TypeVar, runtime_c
 import msgspec
 
 from moduprompt.policy.rights import Right
-from moduprompt.protocol import Actor, Id, Micros, Rejection, Subject, TextRef, WorkspaceId
+from moduprompt.protocol import Actor, Id, Micros, Rejection, RunId, Subject, TextRef, WorkspaceId
 
 REACTION_DEPTH_MAX: Final = 8  # a chain this long is a loop, not a consequence
 
@@ -33,6 +33,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     internal: ClassVar[bool] = False
     right: ClassVar[Right | None] = None
     text_field: ClassVar[str | None] = None
+    begins: ClassVar[bool] = False  # whether its subject, named by a key, may begin with it
 
     workspace_id: Id[WorkspaceId]
 
@@ -95,7 +96,13 @@ class RepositoryFacts(msgspec.Struct, frozen=True, kw_only=True):
     dirty: bool
 
 
-Observation: TypeAlias = RepositoryFacts | Rejection | None
+class ArtifactFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """An artifact that the workspace's events name. `run_id`: whose recording it is."""
+
+    run_id: RunId | None = None
+
+
+Observation: TypeAlias = RepositoryFacts | ArtifactFacts | Rejection | None
 """What the shell looked at for a command, or why it could not be looked at."""
 
 S = TypeVar("S", bound=State)

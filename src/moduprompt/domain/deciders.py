@@ -7,6 +7,12 @@ from moduprompt.domain.approval import decide as approval_decide
 from moduprompt.domain.approval import events as approval_events
 from moduprompt.domain.approval import state as approval_state
 from moduprompt.domain.approval import view as approval_view
+from moduprompt.domain.artifact import commands as artifact_commands
+from moduprompt.domain.artifact import decide as artifact_decide
+from moduprompt.domain.artifact import events as artifact_events
+from moduprompt.domain.artifact import intents as artifact_intents
+from moduprompt.domain.artifact import state as artifact_state
+from moduprompt.domain.artifact import view as artifact_view
 from moduprompt.domain.decider import Decider
 from moduprompt.domain.gate import commands as gate_commands
 from moduprompt.domain.gate import decide as gate_decide
@@ -137,6 +143,15 @@ DECIDERS: tuple[Decider, ...] = (
         react=task_reactions.react,
         timers=task_timers.timers,
     ),
+    Decider(
+        noun="artifact",
+        state=artifact_state.ArtifactState,
+        commands=(artifact_commands.EraseArtifact,),
+        events=(artifact_events.ArtifactErased,),
+        decide=artifact_decide.decide,
+        evolve=artifact_state.evolve,
+        intents=artifact_intents.intents,
+    ),
 )
 
 VIEWS: tuple[View, ...] = (
@@ -148,4 +163,5 @@ VIEWS: tuple[View, ...] = (
     approval_view.VIEW,
     gate_view.VIEW,
     task_view.VIEW,
+    artifact_view.VIEW,
 )

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from moduprompt.domain.artifact.state import ArtifactState
 from moduprompt.domain.decider import (
     REACTION_DEPTH_MAX,
     Command,
@@ -47,6 +48,7 @@ from moduprompt.protocol import (
     WorkspaceId,
     encode,
     invalid,
+    is_id,
     missing,
     refusal,
     to_timestamp,
@@ -55,6 +57,7 @@ from moduprompt.storage.hashing import content_hash
 from moduprompt.storage.port import StoredEvent
 
 EVENTS_MAX: Final = 1_000  # of one command; more is a batch in disguise
+ARTIFACT_ERASED: Final = "artifact_erased"  # the reason wherever a text or a recording is no more
 REACTING: Final = tuple(each for each in DECIDERS if each.react is not no_reaction)
 WAKING: Final = tuple(each for each in DECIDERS if each.woken_by is not wakes_none)
 
@@ -190,8 +193,10 @@ def wanted_by(noun: str, id_: str, *, world: World) -> Wanted:
     decider = DECIDER_OF[noun]
     own = world.find(decider.state, id_)
     assert own is not None, "BUG: what was touched exists"
+    # What is named by its hash may be in many workspaces, each of which wants for itself.
+    named = id_ if is_id(id_) else f"{world.workspace_id}/{id_}"
     return Wanted(
-        subject=Subject(kind=noun, id=id_),
+        subject=Subject(kind=noun, id=named),
         intents=decider.intents(own, world),
         timers=decider.timers(own, world.workspace_id),
     )
@@ -248,13 +253,21 @@ def _decide(ledger: Ledger, order: Order, *, draft: Draft, context: Context) -> 
             hint="read it again, and decide again",
             details={"expected_version": order.expected_version, "actual_version": actual},
         )
-    if id_ is not None and own is None:
+    if id_ is not None and own is None and not command.begins:
         return missing(command.kind, id_)
     if ledger.is_frozen and not isinstance(command, AdoptWorkspace):
         return invalid(
             "workspace_frozen",
             f"workspace {ledger.workspace_id} was imported and is frozen until somebody adopts it",
             hint=f"mpctl workspace adopt {ledger.workspace_id}",
+        )
+    text = order.text_ref
+    if text is not None and ledger.find(ArtifactState, text.ref) is not None:
+        return invalid(
+            ARTIFACT_ERASED,
+            f"this very text was erased in workspace {ledger.workspace_id} and does not come back",
+            hint="say it in other words",
+            ref=text.ref,
         )
     return decider.decide(command, own, draft, context)
 

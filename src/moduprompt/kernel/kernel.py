@@ -11,7 +11,11 @@ from typing import Final
 
 import msgspec
 
-from moduprompt.domain.decider import Command, Timer
+from moduprompt.domain.artifact.commands import EraseArtifact
+from moduprompt.domain.artifact.state import ArtifactState
+from moduprompt.domain.artifact.view import VIEW as ARTIFACTS_VIEW
+from moduprompt.domain.artifact.view import ArtifactItem, artifact_id
+from moduprompt.domain.decider import ArtifactFacts, Command, Observation, Timer
 from moduprompt.domain.item import View
 from moduprompt.domain.registry import UPCASTERS, UnreadableEvent, Upcasters
 from moduprompt.domain.user.commands import CreateUser
@@ -23,7 +27,7 @@ from moduprompt.kernel.clock import token_sha256
 from moduprompt.kernel.feed import POSITION_S, Feed
 from moduprompt.kernel.gates import GATES, digest_of, key_reused
 from moduprompt.kernel.inbox import Inbox, Pending
-from moduprompt.kernel.judgement import Judged, Order, Outside, Wanted, record
+from moduprompt.kernel.judgement import ARTIFACT_ERASED, Judged, Order, Outside, Wanted, record
 from moduprompt.kernel.keys import Hold, KeysInUse
 from moduprompt.kernel.ledger import ChainBroken, Ledger
 from moduprompt.kernel.meters import Meters
@@ -49,15 +53,18 @@ from moduprompt.protocol import (
     Refused,
     RefusedAnswer,
     Rejection,
+    RunId,
     TextRef,
     UserId,
     WorkspaceId,
     refusal,
 )
+from moduprompt.storage.hashing import content_hash
 from moduprompt.storage.port import Append, EventLog, KeyRow, StorageFailed, StoredEvent, ViewStore
 
 GATE_PASSES_MAX: Final = 3  # while what the policy looked at keeps changing; then the client comes again
 UNWRITTEN: Final = (Refused, StorageFailed, CommandBroke, ChainBroken, UnreadableEvent)
+ARTIFACTS: Final = ARTIFACTS_VIEW.name
 KERNEL: Final = Actor(kind="system", id="kernel", label="mpd")
 
 log = logging.getLogger(__name__)
@@ -262,11 +269,13 @@ class Kernel:
             key=ticket.envelope.idempotency_key,
             digest=ticket.digest,
             expected_version=ticket.envelope.expected_version,
-            text_ref=await self._store_text(command),
-            observed=await self._observer.observe(command),
+            text_ref=await self._store_text(command, ticket.known_ledger()),
+            observed=await self._observe(command),
             relied_on=ticket.relied_on,
         )
         judged = await self._decided(ticket.known_ledger().workspace_id, order, refused=None, hold=hold)
+        if order.text_ref is not None and _is_erased(judged):
+            await self.artifacts.erase(command.workspace_id, order.text_ref.ref)  # it was erased meanwhile
         return _answer(order, judged)
 
     async def _refuse(self, ticket: Ticket, rejection: Rejection, *, hold: Hold) -> RefusedAnswer:
@@ -297,11 +306,26 @@ class Kernel:
     def _count_answer(self, _answer: "asyncio.Future[Judged]") -> None:
         self._answered += 1
 
-    async def _store_text(self, command: Command) -> TextRef | None:
+    async def _store_text(self, command: Command, ledger: Ledger) -> TextRef | None:
         text = command.text()
         if text is None:
             return None
-        return TextRef(ref=await self.artifacts.put(text.encode()), chars=len(text))
+        data = text.encode()
+        ref = content_hash(data)
+        if ledger.find(ArtifactState, ref) is None:  # what was erased is refused, and not stored for that
+            await self.artifacts.put(command.workspace_id, data)
+        return TextRef(ref=ref, chars=len(text))
+
+    async def _observe(self, command: Command) -> Observation:
+        if not isinstance(command, EraseArtifact):
+            return await self._observer.observe(command)
+        home = command.workspace_id
+        await self.projector.wait_for(home, self.feed.head(home))
+        row = await self.view_store.row(ARTIFACTS, artifact_id(home, command.ref))
+        if row is None:
+            return None
+        item = msgspec.json.decode(row[1], type=ArtifactItem)
+        return ArtifactFacts(run_id=RunId(item.from_id) if item.kind == "recording" else None)
 
     def _outside(self) -> Outside:
         return Outside(
@@ -367,6 +391,11 @@ class Kernel:
             events=tuple(fact.stored for fact in judged.facts),
         )
         await self._log.append([part])
+
+
+def _is_erased(judged: Judged) -> bool:
+    why = judged.rejection
+    return why is not None and (why.details or {}).get("reason") == ARTIFACT_ERASED
 
 
 def _answer(order: Order, judged: Judged) -> Answer:

@@ -1,6 +1,7 @@
 """What the kernel needs from outside, each as narrow as it can be."""
 
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -39,15 +40,34 @@ class Mint(Protocol):
         ...
 
 
-class ArtifactStore(Protocol):
-    """Content-addressed bytes, synced before their name is handed out."""
+class Opened(NamedTuple):
+    """An artifact to be read: `chunks` wait for the disk, so they are taken on another thread."""
 
-    async def put(self, data: bytes) -> ArtifactRef:
+    size: int
+    chunks: Iterator[bytes]
+
+
+class ArtifactStore(Protocol):
+    """Content-addressed bytes of each workspace for itself, synced before their name is handed out."""
+
+    async def put(self, workspace_id: WorkspaceId, data: bytes) -> ArtifactRef:
         """Keep the bytes; keeping them twice is fine. Raises StorageFull or StorageFailed."""
         ...
 
-    async def get(self, ref: ArtifactRef) -> bytes | None:
-        """The bytes, or None where there are none of that name."""
+    async def put_chunks(self, workspace_id: WorkspaceId, chunks: Iterable[bytes]) -> ArtifactRef:
+        """As `put`, for what is larger than memory; the chunks are taken on another thread."""
+        ...
+
+    async def get(self, workspace_id: WorkspaceId, ref: ArtifactRef) -> bytes | None:
+        """The bytes at once, or None where there are none of that name: for texts."""
+        ...
+
+    async def open(self, workspace_id: WorkspaceId, ref: ArtifactRef) -> Opened | None:
+        """The bytes in chunks, or None. What is damaged raises StorageFailed before the first of them."""
+        ...
+
+    async def erase(self, workspace_id: WorkspaceId, ref: ArtifactRef) -> None:
+        """The bytes are gone when this returns; erasing what is not there is fine. Raises StorageFailed."""
         ...
 
 

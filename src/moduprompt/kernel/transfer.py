@@ -10,7 +10,10 @@ import asyncio
 from collections.abc import Iterator
 from typing import BinaryIO, Final, NamedTuple
 
+import msgspec
+
 from moduprompt import __version__
+from moduprompt.domain.artifact.state import ArtifactState
 from moduprompt.domain.registry import UPCASTERS, Upcasters
 from moduprompt.domain.workspace.events import WorkspaceCreated
 from moduprompt.domain.workspace.state import WorkspaceState
@@ -74,7 +77,9 @@ class Transfer:
                 refs |= refs_in(envelope)
             await asyncio.to_thread(writer.add_events, [each.data for each in page])
         writer.end_events()
-        missing = [ref for ref in sorted(refs) if not await self._add_artifact(writer, ref)]
+        erased = erased_in(ledger)
+        kept = sorted(refs - erased)
+        missing = [ref for ref in kept if not await self._add_artifact(writer, ref, home=workspace_id)]
         events, artifacts = writer.end()
         own = ledger.find(WorkspaceState, workspace_id)
         assert own is not None, "BUG: a workspace begins with workspace.created"
@@ -88,6 +93,7 @@ class Transfer:
             events=events,
             artifacts=artifacts,
             missing=tuple(missing),
+            erased=tuple(sorted(erased)) or msgspec.UNSET,
         )
         return Bundled(to_head(manifest), manifest)
 
@@ -106,11 +112,11 @@ class Transfer:
                 raise Refused(_exists(manifest))
             return await self._cabinet.admit(manifest.workspace_id)
 
-    async def _add_artifact(self, writer: BundleWriter, ref: ArtifactRef) -> bool:
-        data = await self._artifacts.get(ref)
-        if data is None:
+    async def _add_artifact(self, writer: BundleWriter, ref: ArtifactRef, *, home: WorkspaceId) -> bool:
+        opened = await self._artifacts.open(home, ref)
+        if opened is None:
             return False
-        await asyncio.to_thread(writer.add_artifact, ref, data)
+        await asyncio.to_thread(writer.add_artifact, ref, opened.chunks, size=opened.size)
         return True
 
     async def _head_of(self, workspace_id: WorkspaceId) -> Head | None:
@@ -123,7 +129,7 @@ class Transfer:
             await asyncio.to_thread(check_continues, bundle, begun)
             begun = await self._log.claim(manifest.workspace_id)
         for piece in manifest.artifacts:  # before the events that name them, like every artifact
-            await self._artifacts.put(await asyncio.to_thread(bundle.artifact, piece))
+            await self._artifacts.put_chunks(manifest.workspace_id, bundle.artifact(piece))
         after, epoch = (begun.seq, begun.epoch) if begun is not None else (0, 1)
         pages = _pages(bundle, after=after)
         while page := await asyncio.to_thread(next, pages, None):
@@ -169,11 +175,19 @@ def checked(file: BinaryIO, upcasters: Upcasters = UPCASTERS) -> Bundle:
     own = ledger.find(WorkspaceState, manifest.workspace_id)
     if own is None or own.name != manifest.name:
         raise BundleRefused("its manifest calls the workspace by another name")
-    if refs != {each.ref for each in manifest.artifacts} | set(manifest.missing):
+    erased = erased_in(ledger)
+    if erased != set(manifest.erased or ()):
+        raise BundleRefused("its manifest does not mark as erased what its events erase")
+    if refs != {each.ref for each in manifest.artifacts} | set(manifest.missing) | erased:
         raise BundleRefused("its artifacts are not those that its events name")
     for piece in manifest.artifacts:
         bundle.check_artifact(piece)
     return bundle
+
+
+def erased_in(ledger: Ledger) -> set[ArtifactRef]:
+    """What a workspace has erased: a bundle marks it, and never brings it."""
+    return {each.ref for each in ledger.every(ArtifactState)}
 
 
 def check_continues(bundle: Bundle, begun: Head) -> None:

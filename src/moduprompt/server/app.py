@@ -13,6 +13,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from moduprompt.domain.deciders import VIEWS
 from moduprompt.protocol import Actor, Code, ErrorObject, Refused, misfit, missing, refusal, to_error
+from moduprompt.server.catalogue import ARTIFACTS
 from moduprompt.server.desk import Desk, desk_of
 from moduprompt.server.replies import BodyTooLarge, error_response, to_refusal, trace_of
 from moduprompt.server.routes import (
@@ -76,6 +77,7 @@ def fixed_routes() -> list[Route]:
         Route("/v1/log/import", bundles.import_log, methods=["POST"]),
         Route("/v1/board", _read(board.board)),
         Route("/v1/artifacts/{ref}", _read(artifacts.artifact)),
+        Route("/v1/artifacts/{ref}/about", _read(artifacts.about)),
         Route("/v1/runs/{id}/output", _read(runs.output)),
         Route("/v1/runs/{id}/recording", _read(runs.recording)),
         Route("/v1/schemas", schemas.schemas),
@@ -85,10 +87,10 @@ def fixed_routes() -> list[Route]:
 
 
 def collection_routes() -> list[Route]:
-    """Two for each collection of the aggregates' views."""
+    """Two for each collection of the aggregates' views; an artifact's name leads to its bytes instead."""
     names = [name for view in VIEWS for name, _ in view.collections]
     lists = [Route(f"/v1/{name}", _read(reads.collection)) for name in names]
-    return lists + [Route(f"/v1/{name}/{{id}}", _read(reads.item)) for name in names]
+    return lists + [Route(f"/v1/{name}/{{id}}", _read(reads.item)) for name in names if name != ARTIFACTS]
 
 
 def _read(endpoint: Endpoint) -> Endpoint:

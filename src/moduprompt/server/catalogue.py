@@ -8,6 +8,8 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from moduprompt.domain.artifact.view import VIEW as ARTIFACTS_VIEW
+from moduprompt.domain.artifact.view import ArtifactItem
 from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.registry import COMMANDS, EVENTS
 from moduprompt.protocol import (
@@ -29,6 +31,7 @@ Shape: TypeAlias = Literal["one", "page", "events", "batch"]
 """How an answer holds what it is made of: itself, in a page, as a page of events, as answers to a batch."""
 
 PUBLISHED_EVENTS: Final[dict[tuple[str, int], Kind]] = {**EVENTS, (COMMAND_REJECTED, 1): CommandRejected}
+ARTIFACTS: Final = ARTIFACTS_VIEW.name
 FOLLOWED: Final = ("workspace_id", "from", "types", "project_id", "subject")
 
 
@@ -137,7 +140,17 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         answer=Board,
     ),
     Operation(
-        path="/v1/artifacts/{ref}", summary="An artifact by its hash", media_type="application/octet-stream"
+        path="/v1/artifacts/{ref}",
+        summary="The bytes of an artifact",
+        query=("workspace_id",),
+        media_type="application/octet-stream",
+    ),
+    Operation(
+        path="/v1/artifacts/{ref}/about",
+        summary="What is known of an artifact",
+        query=("workspace_id", "stale", "as_of"),
+        requires=("workspace_id",),
+        answer=ArtifactItem,
     ),
     Operation(
         path="/v1/runs/{id}/output",
@@ -177,8 +190,8 @@ def operations_served() -> tuple[Operation, ...]:
     return (*OPERATIONS, *collections)
 
 
-def _of(name: str, kind: Kind) -> tuple[Operation, Operation]:
-    """The two routes of a collection. A workspace lies in none."""
+def _of(name: str, kind: Kind) -> tuple[Operation, ...]:
+    """The two routes of a collection. A workspace lies in none; an artifact's own name leads to its bytes."""
     home = () if name == "workspaces" else ("workspace_id",)
     many = Operation(
         path=f"/v1/{name}",
@@ -194,7 +207,7 @@ def _of(name: str, kind: Kind) -> tuple[Operation, Operation]:
         query=("workspace_id", "stale", "as_of"),
         answer=kind,
     )
-    return many, one
+    return (many,) if name == ARTIFACTS else (many, one)
 
 
 def _listed(family: str, kinds: Mapping[tuple[str, int], Kind]) -> tuple[Listed, ...]:

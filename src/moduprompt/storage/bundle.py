@@ -10,7 +10,7 @@ very one that the writer would have made, so there are no links, no paths and no
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, BinaryIO, Final, Literal
 
 import msgspec
@@ -27,6 +27,7 @@ from moduprompt.protocol import (
     decode,
     encode,
 )
+from moduprompt.storage.port import StorageFailed
 
 FORMAT_VERSION: Final = 1
 BLOCK: Final = 512  # tar's
@@ -54,6 +55,7 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a bundle holds. `missing` were named by events, and nobody had them when it was written.
 
+    `erased` were destroyed in their workspace, and are in none of its bundles; left out where there are none.
     `state_hash` is what the events fold to in the version of the program that is named here.
     """
 
@@ -68,6 +70,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     events: Piece
     artifacts: tuple[Piece, ...]
     missing: tuple[Ref, ...]
+    erased: tuple[Ref, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -99,12 +102,17 @@ class BundleWriter:
         self._body.write(to_header(EVENTS, self._events_size))
         self._body.seek(0, os.SEEK_END)
 
-    def add_artifact(self, ref: ArtifactRef, data: bytes) -> None:
-        """The next artifact, in the order of their names."""
-        self._artifacts.append(Piece(ref=ref, size=len(data)))
-        self._body.write(to_header(_place_of(ref), len(data)))
-        self._body.write(data)
-        self._body.write(_padding(len(data)))
+    def add_artifact(self, ref: ArtifactRef, chunks: Iterable[bytes], *, size: int) -> None:
+        """The next artifact, in the order of their names. Raises StorageFailed where it is not the one of its name."""
+        self._artifacts.append(Piece(ref=ref, size=size))
+        self._body.write(to_header(_place_of(ref), size))
+        digest, written = blake3(), 0
+        for chunk in chunks:
+            digest.update(chunk)
+            written += self._body.write(chunk)
+        if written != size or f"blake3:{digest.hexdigest()}" != ref:
+            raise StorageFailed(f"artifact {ref} has changed while it was read")
+        self._body.write(_padding(size))
 
     def end(self) -> tuple[Piece, tuple[Piece, ...]]:
         """The archive ends here. Gives what the manifest says of events and artifacts."""
@@ -152,18 +160,19 @@ class Bundle:
 
     def check_artifact(self, piece: Piece) -> None:
         """Its bytes are those of its name. Raises BundleRefused."""
-        digest, left = blake3(), piece.size
-        self._file.seek(self._starts[_place_of(piece.ref)])
-        while left > 0 and (data := self._file.read(min(left, CHUNK))):
+        digest = blake3()
+        for data in self.artifact(piece):
             digest.update(data)
-            left -= len(data)
         if f"blake3:{digest.hexdigest()}" != piece.ref:
             raise BundleRefused(f"artifact {piece.ref} is not the one that was written")
 
-    def artifact(self, piece: Piece) -> bytes:
-        """Its bytes."""
+    def artifact(self, piece: Piece) -> Iterator[bytes]:
+        """Its bytes, in chunks; nothing else is read from the bundle meanwhile."""
+        left = piece.size
         self._file.seek(self._starts[_place_of(piece.ref)])
-        return self._file.read(piece.size)
+        while left > 0 and (data := self._file.read(min(left, CHUNK))):
+            yield data
+            left -= len(data)
 
 
 def to_header(name: str, size: int) -> bytes:
@@ -207,6 +216,13 @@ def _read_manifest(file: BinaryIO) -> Manifest:
     refs = [each.ref for each in manifest.artifacts]
     if refs != sorted(set(refs)) or list(manifest.missing) != sorted(set(manifest.missing) - set(refs)):
         raise BundleRefused("its manifest names artifacts twice or out of order")
+    erased = manifest.erased
+    if erased is not msgspec.UNSET and list(erased) != sorted(
+        set(erased) - set(refs) - set(manifest.missing)
+    ):
+        raise BundleRefused(
+            "its manifest names erased artifacts twice, out of order, or as if they were there"
+        )
     return manifest
 
 

@@ -224,11 +224,11 @@ def forged(
     read, body = Bundle(io.BytesIO(bundle)), io.BytesIO()
     writer = BundleWriter(body)
     lines = list(read.lines()) if lines is None else lines
-    texts = [read.artifact(each) for each in read.manifest.artifacts] if texts is None else texts
+    texts = [b"".join(read.artifact(each)) for each in read.manifest.artifacts] if texts is None else texts
     writer.add_events(lines)
     writer.end_events()
     for ref, text in sorted((content_hash(text), text) for text in texts):
-        writer.add_artifact(ref, text)
+        writer.add_artifact(ref, (text,), size=len(text))
     events, artifacts = writer.end()
     told = {"seq": len(lines), "head_hash": content_hash(lines[-1]), **changes}
     manifest = msgspec.structs.replace(read.manifest, events=events, artifacts=artifacts, **told)
@@ -291,7 +291,7 @@ async def test_hostile_bundles_are_refused_whole(daemon: Served, other: Served) 
         assert (reply.status, reply.code) == (422, "validation_failed"), (what, reply.body)
         assert b"bundle_refused" in reply.body, what
         assert await refuses_to_know(other, workspace), what
-    assert not list((other.socket.parent / "artifacts").glob("*/*"))
+    assert not list((other.socket.parent / "artifacts").rglob("*/*/*"))
 
 
 async def test_only_users_move_workspaces(daemon: Served) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from moduprompt.cli.live.names import Names
 from moduprompt.cli.live.sentences import (
     approval_sentence,
+    artifact_sentence,
     gate_sentence,
     project_sentence,
     user_sentence,
@@ -20,6 +21,7 @@ from moduprompt.cli.live.sentences import (
 from moduprompt.cli.live.text import pad, plain, without_ids
 from moduprompt.cli.live.work_sentences import run_sentence, session_sentence, task_sentence
 from moduprompt.domain.approval.events import ApprovalEvent, ApprovalFact
+from moduprompt.domain.artifact.events import ArtifactErased
 from moduprompt.domain.decider import Event
 from moduprompt.domain.gate.events import GateBlocked, GateFact, GateSatisfied
 from moduprompt.domain.project.events import ProjectEvent, ProjectFact
@@ -45,6 +47,7 @@ Fact: TypeAlias = (
     | ProjectFact
     | WorkspaceFact
     | UserFact
+    | ArtifactErased
 )
 
 
@@ -102,6 +105,8 @@ def to_sentence(event: Event, names: Names) -> str:
             return workspace_sentence(fact)
         case UserCreated():
             return user_sentence(fact)
+        case ArtifactErased():
+            return artifact_sentence(fact)
         case _:
             assert_never(fact)
 

@@ -15,6 +15,7 @@ from moduprompt.domain.approval.events import (
     ApprovalRequested,
     ApprovalRevoked,
 )
+from moduprompt.domain.artifact.events import ArtifactErased
 from moduprompt.domain.gate.events import GateBlocked, GateFact
 from moduprompt.domain.project.events import (
     ProjectArchived,
@@ -70,6 +71,12 @@ def workspace_sentence(event: WorkspaceFact) -> str:
 def user_sentence(event: UserFact) -> str:
     """What happened to a user."""
     return f"{plain(event.name)} is a user now"
+
+
+def artifact_sentence(event: ArtifactErased) -> str:
+    """What happened to an artifact."""
+    what = "text" if event.run_id is None else f"recording of run {short(event.run_id)}"
+    return f"is erased, a {what}: {plain(event.reason)}"
 
 
 def project_sentence(event: ProjectFact) -> str:

@@ -176,7 +176,7 @@ class RunHand:
     async def _place_prompt(self, intent: KeepRun) -> str | None:
         if intent.prompt is None:
             return None
-        text = await self._artifacts.get(intent.prompt.ref)
+        text = await self._artifacts.get(intent.workspace_id, intent.prompt.ref)
         folder = self._backend.run_dir(intent.run_id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / PROMPT_NAME
@@ -237,7 +237,7 @@ class RunHand:
     async def _take(self, intent: KeepRun, entry: port.Entry) -> bool:
         """Report what an entry means; whether it was the last word."""
         said = entry.report
-        recording = await self._keep_recording(intent.run_id) if isinstance(said, port.Exited) else None
+        recording = await self._keep_recording(intent) if isinstance(said, port.Exited) else None
         reported = to_report(intent, entry, recording=recording)
         if reported is not None:
             await report(self._reporter, reported.command, key=reported.key)
@@ -245,9 +245,9 @@ class RunHand:
             self.look_again(intent.run_id)
         return isinstance(said, port.StartFailed | port.Exited)
 
-    async def _keep_recording(self, run_id: str) -> ArtifactRef | None:
-        path = self._backend.run_dir(run_id) / RECORDING_NAME
-        return await self._artifacts.put_file(path) if path.is_file() else None
+    async def _keep_recording(self, intent: KeepRun) -> ArtifactRef | None:
+        path = self._backend.run_dir(intent.run_id) / RECORDING_NAME
+        return await self._artifacts.put_file(intent.workspace_id, path) if path.is_file() else None
 
     async def _look(self, intent: KeepRun, link: port.RunLink) -> None:
         """Observe while it runs: often while things change, seldom while they don't."""

@@ -51,7 +51,7 @@ class Typist:
     async def carry_out(self, intent: Intent) -> bool:
         """Place, type, report."""
         assert isinstance(intent, TypePrompt), f"BUG: {type(intent).__name__} is no prompt"
-        text = await self._artifacts.get(intent.text.ref)
+        text = await self._artifacts.get(intent.workspace_id, intent.text.ref)
         if text is None:
             await self._say(intent, "uncertain", evidence="not typed: its text has been erased")
             return True

@@ -1,20 +1,120 @@
-"""Artifacts by their hash. Only a user may fetch one: a hash does not say whose text it is."""
+"""Artifacts by their hash: their bytes in chunks, and what is known of them. For users only.
+
+An artifact belongs to a workspace. Without `workspace_id` the bytes are looked for in every
+workspace that the actor may enter. What was erased is `not_found` and says by whom and when.
+"""
 
 import re
+from typing import Final
 
-from starlette.requests import Request
-from starlette.responses import Response
+import msgspec
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response, StreamingResponse
 
-from moduprompt.protocol import REF_PATTERN, ArtifactRef, Code, Refused, missing, refusal
+from moduprompt.domain.artifact.state import ArtifactState
+from moduprompt.domain.artifact.view import VIEW, ArtifactItem, artifact_id
+from moduprompt.kernel.judgement import ARTIFACT_ERASED
+from moduprompt.kernel.ledger import Ledger
+from moduprompt.kernel.visibility import may_enter
+from moduprompt.protocol import (
+    REF_PATTERN,
+    Actor,
+    ArtifactRef,
+    Code,
+    Details,
+    Refused,
+    Rejection,
+    missing,
+    refusal,
+)
 from moduprompt.server.desk import actor_of, desk_of
+from moduprompt.server.replies import to_json
+from moduprompt.server.routes.moments import moment_of
+from moduprompt.server.routes.parameters import check_names, entered
+from moduprompt.server.routes.reads import await_view
 
+OCTETS: Final = "application/octet-stream"
 _REF = re.compile(REF_PATTERN)
 
 
 async def artifact(request: Request) -> Response:
-    """`GET /v1/artifacts/{ref}`."""
-    actor = await actor_of(request)
+    """`GET /v1/artifacts/{ref}`: its bytes."""
+    actor, ref = await actor_of(request), _ref(request)
+    _users_only(actor)
+    check_names(request, "workspace_id")
+    homes, store = await _homes(request, actor), desk_of(request).kernel.artifacts
+    for ledger in homes:
+        if ledger.find(ArtifactState, ref) is not None:
+            continue
+        opened = await store.open(ledger.workspace_id, ref)
+        if opened is not None:
+            headers = {
+                "Content-Length": str(opened.size),
+                "X-Content-Type-Options": "nosniff",
+                "Cache-Control": "private, no-store",  # what is erased must not live on in a cache
+            }
+            return StreamingResponse(opened.chunks, media_type=OCTETS, headers=headers)
+    erased_in = next((each for each in homes if each.find(ArtifactState, ref) is not None), None)
+    raise Refused(_absent(ref) if erased_in is None else await gone(request, erased_in, ref))
+
+
+async def about(request: Request) -> Response:
+    """`GET /v1/artifacts/{ref}/about`: its row, now or as of a moment."""
+    actor, ref = await actor_of(request), _ref(request)
+    _users_only(actor)
+    check_names(request, "workspace_id", "stale", "as_of")
+    ledger, kernel = await entered(request, actor), desk_of(request).kernel
+    home, seq = ledger.workspace_id, await moment_of(request, ledger)
+    if seq is not None:
+        found = (await kernel.past.scene(VIEW, home, seq=seq)).row(VIEW.name, artifact_id(home, ref))
+    else:
+        await await_view(request, home)
+        row = await kernel.view_store.row(VIEW.name, artifact_id(home, ref))
+        found = None if row is None else row[1]
+    if found is None:
+        raise Refused(_absent(ref))
+    return to_json(msgspec.Raw(found))
+
+
+async def gone(request: HTTPConnection, ledger: Ledger, ref: ArtifactRef) -> Rejection:
+    """What is said instead of bytes that were erased."""
+    home, store = ledger.workspace_id, desk_of(request).kernel.view_store
+    await await_view(request, home)
+    row = await store.row(VIEW.name, artifact_id(home, ref))
+    details: Details = {"reason": ARTIFACT_ERASED, "ref": ref}
+    if row is None:
+        return refusal(Code.NOT_FOUND, f"artifact {ref} was erased", details=details)
+    item = msgspec.json.decode(row[1], type=ArtifactItem)
+    who: Details = {
+        "erased_by": item.erased_by or "",
+        "erased_at": item.updated_at,
+        "because": item.reason or "",
+    }
+    return refusal(
+        Code.NOT_FOUND,
+        f"artifact {ref} was erased by {item.erased_by} at {item.updated_at}",
+        details={**details, **who},
+    )
+
+
+async def _homes(request: Request, actor: Actor) -> list[Ledger]:
+    if "workspace_id" in request.query_params:
+        return [await entered(request, actor)]
+    return [each for each in await desk_of(request).kernel.cabinet.every() if may_enter(actor, each)]
+
+
+def _ref(request: Request) -> ArtifactRef:
     ref = str(request.path_params["ref"])
+    if not _REF.fullmatch(ref):
+        raise Refused(_absent(ref))
+    return ArtifactRef(ref)
+
+
+def _absent(ref: str) -> Rejection:
+    return missing("artifact", ref[:80])
+
+
+def _users_only(actor: Actor) -> None:
     if actor.kind != "user":
         raise Refused(
             refusal(
@@ -23,8 +123,3 @@ async def artifact(request: Request) -> Response:
                 details={"decided_by": "default_rights"},
             )
         )
-    found = await desk_of(request).kernel.artifacts.get(ArtifactRef(ref)) if _REF.fullmatch(ref) else None
-    if found is None:
-        raise Refused(missing("artifact", ref[:80], hint="events name artifacts: mpctl events list --json"))
-    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, immutable"}
-    return Response(found, media_type="application/octet-stream", headers=headers)

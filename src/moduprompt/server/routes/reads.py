@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from moduprompt.domain.deciders import VIEWS
@@ -180,7 +180,7 @@ async def _workspace_then(desk: Desk, ledger: Ledger, moment: AtTime) -> bytes |
     )
 
 
-async def await_view(request: Request, workspace_id: WorkspaceId) -> int:
+async def await_view(request: HTTPConnection, workspace_id: WorkspaceId) -> int:
     """The head at this moment, which the views have reached; `stale=ok` does not wait."""
     kernel = desk_of(request).kernel
     head = kernel.feed.head(workspace_id)

@@ -9,10 +9,12 @@ from typing import Final
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response, StreamingResponse
 
+from moduprompt.domain.artifact.state import ArtifactState
 from moduprompt.domain.run.state import RunState
 from moduprompt.kernel.visibility import may_enter, may_see
 from moduprompt.protocol import Refused, Subject, is_id, missing
 from moduprompt.server.desk import Caller, Desk, caller_of, desk_of, is_still_known
+from moduprompt.server.routes.artifacts import gone
 from moduprompt.server.routes.parameters import check_names, choice, entered, number
 from moduprompt.server.seats import SeatedResponse
 
@@ -69,6 +71,9 @@ async def visible_run(request: HTTPConnection, caller: Caller) -> RunState:
     for ledger in ledgers if is_id(id_) else []:
         run = ledger.find(RunState, id_) if may_enter(caller.actor, ledger) else None
         if run is not None and may_see(caller.actor, ledger, Subject(kind="run", id=id_)):
+            erased = next(iter(ledger.related(ArtifactState, id_)), None)
+            if erased is not None:
+                raise Refused(await gone(request, ledger, erased.ref))
             return run
     raise Refused(missing("run", id_[:80]))
 

@@ -248,7 +248,7 @@ async def test_a_program_that_cant_be_started_says_its_class(tmp_path: Path) -> 
 
 async def test_the_prompt_lies_in_a_file_that_the_program_is_told(tmp_path: Path) -> None:
     scene = Scene(tmp_path, gone())
-    ref = await scene.artifacts.put(b"do it")
+    ref = await scene.artifacts.put(WORKSPACE, b"do it")
 
     await scene.hand.carry_out(replace(KEEP, prompt=TextRef(ref=ref, chars=5)))
 
@@ -275,7 +275,7 @@ async def test_the_recording_is_kept_with_the_end(tmp_path: Path) -> None:
 
     (ended,) = [each for each in scene.reports.commands if isinstance(each, ReportExited)]
     assert ended.recording is not None
-    assert await scene.artifacts.get(ArtifactRef(ended.recording)) == b"recorded"
+    assert await scene.artifacts.get(WORKSPACE, ArtifactRef(ended.recording)) == b"recorded"
 
 
 async def test_what_a_keeper_knows_of_a_prompt_is_reported_under_the_prompts_own_key(tmp_path: Path) -> None:
