@@ -2,7 +2,7 @@
 
     manifest.json       which version made it, when, where each workspace stood, the hash of everything else
     log.sqlite          the log as of one moment, one file
-    artifacts/ab/ab…    the artifacts that its events name
+    artifacts/ab/ab…    the artifacts that its events name, each once; the daemon gives each workspace its own
     secret              what the tokens of runs derive from
 
 It is made under another name, checked, synced and only then renamed: what has a backup's name is one.
@@ -22,7 +22,7 @@ import msgspec
 from blake3 import blake3
 
 from moduprompt.protocol import ArtifactRef, Id, Ref, Rejection, WorkspaceId, decode, encode
-from moduprompt.storage.files import artifact_path, disk_faults, sync
+from moduprompt.storage.files import artifact_path, artifacts_in, disk_faults, sync
 from moduprompt.storage.port import StorageFailed
 from moduprompt.storage.sqlite.backup import PART, copy_log
 from moduprompt.storage.sqlite.inspection import Examined, Told, examine, untold
@@ -183,9 +183,14 @@ def _keep_artifacts(
 ) -> tuple[list[KeptFile], list[ArtifactRef], list[ArtifactRef]]:
     """Those that events name. They were there before the events, so none that the copy needs comes late."""
     kept, missing, damaged = list[KeptFile](), list[ArtifactRef](), list[ArtifactRef]()
+    lying = artifacts_in(store.artifacts)
     for done, ref in enumerate(sorted(found.refs)):
         told("copying artifacts", done, len(found.refs))
-        source, target = artifact_path(store.artifacts, ref), artifact_path(part / ARTIFACTS, ref)
+        target = artifact_path(part / ARTIFACTS, ref)
+        source = lying.get(target.name)
+        if source is None:
+            missing.append(ref)
+            continue
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             copied = copy_file(source, target, mode=0o400)

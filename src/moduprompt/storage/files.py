@@ -19,6 +19,14 @@ def artifact_path(folder: Path, ref: ArtifactRef) -> Path:
     return folder / digest[:2] / digest
 
 
+def artifacts_in(folder: Path) -> dict[str, Path]:
+    """Where a copy of each artifact lies, by its hash: in a workspace's folder, or where an older version kept it.
+
+    The bytes of one name are the same wherever they lie, so any of them will do.
+    """
+    return {path.name: path for path in folder.glob("**/??/*") if path.is_file()}
+
+
 def sync(path: Path) -> None:
     """A file or a folder, on the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
