@@ -20,10 +20,11 @@ IDLE_MAX: Final = 4  # kept open between requests; one is the rule, some for pro
 BODY_BYTES_MAX: Final = 256 * 1024 * 1024  # a page of the largest events, an artifact; never the whole memory
 FIRST_PAUSE_S: Final = 0.05  # before the second try; doubled each time
 LAST_PAUSE_S: Final = 1.0  # a daemon that starts is found within it
+UNAUTHORIZED: Final = 401
 RETRY_AFTER_MAX_S: Final = 5.0  # longer than any reason of ours to be unavailable
 
-Loss: TypeAlias = Literal["cut", "drained"]
-"""How a daemon went: without a word, or by saying that it ends."""
+Loss: TypeAlias = Literal["cut", "drained", "replaced"]
+"""How a daemon went: without a word, by saying that it ends, or so that another answers who knows no token of ours."""
 Reconnect: TypeAlias = Callable[[Loss], Awaitable[Endpoint | None]]
 """Where the daemon is now; None where that is not known yet. What it raises ends the request."""
 
@@ -93,6 +94,8 @@ class Channel:
                 await patience.pause(lost)
                 await self.move("cut", away_from=asked)
                 continue
+            if reply.status == UNAUTHORIZED and await self._has_successor(asked):
+                continue
             if reply.status != 503 or not await patience.has_waited(_retry_after(reply)):
                 return reply
 
@@ -113,11 +116,9 @@ class Channel:
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncGenerator[tuple[Head, AsyncIterator[bytes]]]:
-        """An answer that is read as it comes, on a connection of its own. One try."""
-        connection = await open_connection(self.endpoint, timeout_s=self.limits.connect_s)
+        """An answer that is read as it comes, on a connection of its own. One try with each daemon."""
+        connection, head = await self._begun(request)
         try:
-            async with _limit(self.limits.answer_s):
-                head = await connection.begin(request, endpoint=self.endpoint)
             yield head, _lively(connection, silence_s=self.limits.silence_s)
         finally:
             connection.close()
@@ -136,6 +137,25 @@ class Channel:
         """Close what is kept."""
         self._let_go()
         await asyncio.sleep(0)  # the transports close in the loop's next turn
+
+    async def _begun(self, request: Request) -> tuple[Connection, Head]:
+        while True:
+            asked = self.endpoint
+            connection = await open_connection(asked, timeout_s=self.limits.connect_s)
+            try:
+                async with _limit(self.limits.answer_s):
+                    head = await connection.begin(request, endpoint=asked)
+                if head.status != UNAUTHORIZED or not await self._has_successor(asked):
+                    return connection, head
+            except BaseException:
+                connection.close()
+                raise
+            connection.close()
+
+    async def _has_successor(self, asked: Endpoint) -> bool:
+        """Whether the daemon that refused our token is another than we knew, and we know its token by now."""
+        await self.move("replaced", away_from=asked)
+        return self.endpoint.token != asked.token
 
     async def _exchange(self, connection: Connection, request: Request) -> Reply:
         is_kept = False

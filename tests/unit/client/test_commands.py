@@ -160,6 +160,33 @@ async def test_after_a_loss_the_hook_says_where_to_go_on(tmp_path: Path) -> None
     assert losses == ["cut", "cut"]
 
 
+@pytest.mark.parametrize("tokens", [["new"], ["old", "new"]])
+async def test_a_daemon_in_the_place_of_another_is_asked_with_its_own_token(
+    tmp_path: Path, tokens: list[str]
+) -> None:
+    losses: list[Loss] = []
+
+    async def serve(peer: Peer) -> None:
+        if "Bearer new" in await peer.head():
+            peer.answer(ACCEPTED)
+        else:
+            peer.answer(refused("unauthorized"), status=401)
+        await peer.gone()
+
+    async def again(loss: Loss) -> Endpoint | None:
+        losses.append(loss)
+        return Endpoint(socket=str(tmp_path / "s"), token=tokens[min(len(losses), len(tokens)) - 1])
+
+    client = Client(socket=str(tmp_path / "s"), token="old", reconnect=again, limits=QUICK)
+    async with serving(tmp_path / "s", serve), client:
+        if tokens == ["new"]:
+            assert (await client.submit(ORDER)).accepted
+        else:  # it is the one we knew, and it refuses us: that is an answer
+            with pytest.raises(CommandRefused):
+                await client.submit(ORDER)
+    assert losses == ["replaced"]
+
+
 async def test_raw_bytes_are_sent_once_and_a_refusal_is_an_answer(tmp_path: Path) -> None:
     bodies: list[bytes] = []
 

@@ -4,14 +4,25 @@ import argparse
 import asyncio
 import os
 import signal
+from pathlib import Path
 from typing import Final
 
 from moduprompt.cli.call import Call
-from moduprompt.cli.daemons import LOOK_S, Found, find, is_gone, log_file, no_daemon, start
+from moduprompt.cli.daemons import (
+    LOOK_S,
+    Found,
+    find,
+    is_gone,
+    log_file,
+    no_daemon,
+    read_daemon_file,
+    start,
+)
 from moduprompt.cli.faults import failed
 from moduprompt.cli.progress import waiting_for
 from moduprompt.cli.tables import to_paragraph
 from moduprompt.cli.verbs import Verb
+from moduprompt.config import DaemonFile
 from moduprompt.protocol import Code, encode
 
 STOP_S: Final = 30.0  # the daemon drains: queued commands are decided, streams are told
@@ -36,6 +47,48 @@ async def _stop(call: Call) -> None:
         return
     pid = await stop(found)
     call.show(encode({"stopped": True, "pid": pid}), f"the daemon has stopped (pid {pid}); agents go on")
+
+
+async def _upgrade(call: Call) -> None:
+    """Replace the daemon that runs by this installation's. Its agents don't notice: their keepers go on."""
+    refuse_in_run(call)
+    found = await find(call.config)
+    if found is not None and _is_supervised(found.ready.pid):
+        raise failed(
+            Code.VALIDATION_FAILED,
+            f"the daemon (pid {found.ready.pid}) belongs to a service manager, which would start the old one again",
+            hint="systemctl --user restart moduprompt (with KillMode=process agents go on)",
+            details={"reason": "supervised"},
+        )
+    listen = call.config.listen or _listened(read_daemon_file(call.config))
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    if found is not None:
+        await stop(found)
+    async with waiting_for("starting the new daemon"):
+        fresh = await start(call.config, listen=listen)
+    gap_ms = round((clock() - began) * 1000)
+    before = found.ready.version if found is not None else None
+    facts = {"from": before, "to": fresh.ready.version, "pid": fresh.ready.pid, "gap_ms": gap_ms}
+    what = f"{before} was replaced by {fresh.ready.version}" if before else "there was none; one runs now"
+    call.show(
+        encode({**facts, "live_runs": fresh.ready.live_runs}),
+        _described(call, fresh, f"{what}; nobody answered for {gap_ms} ms"),
+    )
+
+
+def _listened(written: DaemonFile | None) -> str | None:
+    """Where the daemon listened beside its socket."""
+    return None if written is None or "://" not in written.addr else written.addr.partition("://")[2]
+
+
+def _is_supervised(pid: int) -> bool:
+    """Whether a service manager started it: it says so by these variables (sd_notify(3))."""
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return any(each.startswith((b"NOTIFY_SOCKET=", b"LISTEN_PID=")) for each in variables)
 
 
 async def stop(found: Found) -> int:
@@ -112,5 +165,11 @@ def _listen(parser: argparse.ArgumentParser) -> None:
 VERBS: Final = (
     Verb("start", _start, summary="start the daemon in the background", arguments=_listen),
     Verb("stop", _stop, summary="stop the daemon; agents go on without it"),
+    Verb(
+        "upgrade",
+        _upgrade,
+        summary="replace the daemon that runs by this installation's; agents go on",
+        more="Clients resume by themselves. Under a service manager, restart its unit instead.",
+    ),
     Verb("status", _status, summary="say whether it runs, where, and with how much work"),
 )
