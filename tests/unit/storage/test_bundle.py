@@ -13,6 +13,7 @@ from moduprompt.protocol import encode
 from moduprompt.storage import bundle
 from moduprompt.storage.bundle import Bundle, BundleRefused, to_header
 from moduprompt.storage.hashing import content_hash
+from moduprompt.storage.port import StorageFailed
 from tests.support.bundles import LINES, TEXTS, a_bundle
 
 REFS = tuple(sorted(content_hash(text) for text in TEXTS))
@@ -156,3 +157,44 @@ def test_an_entry_of_more_than_eight_gigabytes_is_refused_when_it_is_a_bundle() 
 
 def test_a_bundle_without_artifacts_is_one() -> None:
     assert Bundle(io.BytesIO(a_bundle(texts=()))).manifest.artifacts == ()
+
+
+class Counting(io.BytesIO):
+    """Notes the largest piece that is read or written at once."""
+
+    largest = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.largest = max(self.largest, len(data))
+        return data
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]  # bytes are what is written here
+        size = super().write(data)
+        self.largest = max(self.largest, size)
+        return size
+
+
+def test_a_large_artifact_goes_in_and_comes_out_in_chunks() -> None:
+    file, size = Counting(), 5 * bundle.CHUNK + 7
+    whole = bytes(size)
+    writer = bundle.BundleWriter(file)
+    writer.end_events()
+    pieces = (whole[start : start + bundle.CHUNK] for start in range(0, size, bundle.CHUNK))
+    writer.add_artifact(content_hash(whole), pieces, size=size)
+    assert file.largest == bundle.CHUNK
+
+    read = Bundle(file_of := Counting(a_bundle(texts=(whole,))))
+    (piece,) = read.manifest.artifacts
+    file_of.largest = 0
+    assert [len(chunk) for chunk in read.artifact(piece)] == [bundle.CHUNK] * 5 + [7]
+    read.check_artifact(piece)
+    assert file_of.largest == bundle.CHUNK
+
+
+def test_an_artifact_that_changes_while_it_is_written_is_no_bundle() -> None:
+    writer = bundle.BundleWriter(io.BytesIO())
+    writer.end_events()
+
+    with pytest.raises(StorageFailed):
+        writer.add_artifact(content_hash(b"text"), (b"tex", b"u"), size=4)
