@@ -9,15 +9,18 @@ from moduprompt.domain.item import View
 from moduprompt.protocol import CommandId, WorkspaceId
 from moduprompt.storage.hashing import content_hash
 from moduprompt.storage.memory.log import MemoryLog
+from moduprompt.storage.memory.snapshots import MemorySnapshots
 from moduprompt.storage.memory.views import MemoryViews
-from moduprompt.storage.port import Append, EventLog, Head, KeyRow, StoredEvent, ViewStore
+from moduprompt.storage.port import Append, EventLog, Head, KeyRow, SnapshotStore, StoredEvent, ViewStore
 from moduprompt.storage.sqlite.log import SqliteLog
+from moduprompt.storage.sqlite.snapshots import SqliteSnapshots
 from moduprompt.storage.sqlite.views import SqliteViews
 from tests.support.domain import an_id
 
 W1, W2, W3 = (WorkspaceId(an_id(number)) for number in (0xC1, 0xC2, 0xC3))
 
 OpenLog = Callable[[], Awaitable[EventLog]]
+OpenSnapshots = Callable[[], Awaitable[SnapshotStore]]
 OpenViews = Callable[[tuple[View, ...]], Awaitable[ViewStore]]
 
 
@@ -36,6 +39,25 @@ def sqlite_log(folder: Path) -> OpenLog:
 
     async def open_it() -> EventLog:
         return await SqliteLog.open(folder / "log.sqlite")
+
+    return open_it
+
+
+def memory_snapshots(_: Path) -> OpenSnapshots:
+    """Every opening gives the same snapshots."""
+    store = MemorySnapshots()
+
+    async def open_it() -> SnapshotStore:
+        return store
+
+    return open_it
+
+
+def sqlite_snapshots(folder: Path) -> OpenSnapshots:
+    """Every opening gives another connection to the same file."""
+
+    async def open_it() -> SnapshotStore:
+        return await SqliteSnapshots.open(folder / "snapshots.sqlite")
 
     return open_it
 

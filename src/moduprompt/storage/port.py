@@ -3,6 +3,7 @@
 `EventLog` is the truth: appends are atomic, durable when they return, gapless per
 workspace and fenced by an epoch. `ViewStore` is a cache of folds: it may be dropped at
 any time, and keeps each view's position in the same transaction as its rows.
+`SnapshotStore` saves folding: it may be dropped at any time too, and what is not whole in it is not there.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import msgspec
 
 from moduprompt.domain.decider import Event
 from moduprompt.domain.item import Item, Stamp, View
-from moduprompt.protocol import CommandId, WorkspaceId
+from moduprompt.protocol import CommandId, Micros, WorkspaceId
 
 READ_MAX = 10_000  # rows of one read; a reader that wants more comes again
 
@@ -131,6 +132,82 @@ class EventLog(Protocol):
 
     async def find_key(self, workspace_id: WorkspaceId, *, actor: str, key: str) -> KeyRow | None:
         """The accepted use of a key, or None."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything; closing twice is fine."""
+        ...
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a snapshot: some states of one kind, or some entries of the index. `data` is the kernel's.
+
+    `version` is that of the state's type; a snapshot with a piece of another version does not fit.
+    """
+
+    number: int
+    kind: str
+    version: str
+    data: bytes
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece as a note names it, so that another one in its place is noticed."""
+
+    number: int
+    digest: bytes
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot of a workspace: as of which event, of which parts, and what nobody will ask for.
+
+    `due_at` is when its first timer is due, `has_work` whether hands are wanted: both hold while the log
+    ends at `seq`, for the program whose timers and intents have `wants_version`.
+    """
+
+    workspace_id: WorkspaceId
+    seq: int
+    head_hash: str
+    last_time: Micros
+    parts: tuple[Part, ...]
+    states: int
+    wants_version: str
+    due_at: Micros | None = None
+    has_work: bool = False
+
+
+class SnapshotStore(Protocol):
+    """Snapshots of workspaces, which may be lost, and are never half there."""
+
+    async def notes(self) -> list[Note]:
+        """The newest snapshot of each workspace. Raises StorageFailed where the file is damaged."""
+        ...
+
+    async def note(self, workspace_id: WorkspaceId) -> Note | None:
+        """Of one workspace."""
+        ...
+
+    async def read(self, note: Note, *, after: int, limit: int) -> list[Piece]:
+        """The note's pieces with `number > after`, in order. Raises StorageFailed where one is not the one it names."""
+        ...
+
+    async def add(self, workspace_id: WorkspaceId, pieces: Sequence[Piece]) -> None:
+        """Keep pieces that belong to no snapshot until a note is published that names them.
+
+        One of the same number takes the place of the one before.
+        """
+        ...
+
+    async def publish(self, note: Note, pieces: Sequence[Piece]) -> None:
+        """Add the last pieces, and from now on this is the workspace's snapshot; the rest is let go.
+
+        In one transaction: before it the note before stands, after it this one. Raises StorageFailed
+        where the store has not every piece that the note names.
+        """
+        ...
+
+    async def drop(self, workspace_id: WorkspaceId) -> None:
+        """Let go of a snapshot that can't be used; dropping none is fine."""
         ...
 
     async def close(self) -> None:

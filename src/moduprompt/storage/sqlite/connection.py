@@ -26,6 +26,7 @@ SQLITE_WITHDRAWN: Final = (3, 52, 0)
 APPLICATION_IDS: Final = {  # so that `file` and we know our own, and one is never taken for the other
     "log": 0x4D50524C,  # "MPRL"
     "views": 0x4D505256,  # "MPRV"
+    "snapshots": 0x4D505253,  # "MPRS"
 }
 BUSY_MS: Final = 5_000  # a backup or an inspector may hold a lock for a moment
 PAGES_BETWEEN_CHECKPOINTS: Final = 1_000  # 4 MB of WAL: short to replay, rare enough not to be felt
