@@ -63,6 +63,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return self.state_dir / "views.sqlite"
 
     @property
+    def snapshots_db(self) -> Path:
+        """State at a sequence, to save folding; may be deleted at any time."""
+        return self.state_dir / "snapshots.sqlite"
+
+    @property
     def secret_file(self) -> Path:
         """What run tokens are derived from; mode 0600."""
         return self.state_dir / "secret"

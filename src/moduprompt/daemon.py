@@ -20,7 +20,7 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +47,7 @@ from moduprompt.effects.runner.hand import (
     RunHand,
     Surroundings,
     free_keepers,
+    runs_with_socket,
 )
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.terminals import LocalTerminals
@@ -55,7 +56,7 @@ from moduprompt.kernel.clock import SystemClock, SystemMint
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ledger import ChainBroken
 from moduprompt.kernel.ports import Hand
-from moduprompt.protocol import EXIT_STATUS, Code, RunId, encode, to_timestamp
+from moduprompt.protocol import EXIT_STATUS, Code, Refused, RunId, encode, to_timestamp
 from moduprompt.server.activation import Handed, take_descriptors, take_sockets
 from moduprompt.server.app import build_app
 from moduprompt.server.connection import Turnstile
@@ -68,6 +69,7 @@ from moduprompt.storage.backup_folder import Store
 from moduprompt.storage.port import StorageFailed, StorageFull, StorageTooNew
 from moduprompt.storage.restoring import finish_restore
 from moduprompt.storage.sqlite.log import SqliteLog
+from moduprompt.storage.sqlite.snapshots import open_snapshots
 from moduprompt.storage.sqlite.views import SqliteViews
 from moduprompt.views.board import VIEW as BOARD
 
@@ -196,7 +198,7 @@ async def _serve(
             await listener.open(tcp, LoopbackGuard(app))
         house.callback(config.daemon_file.unlink, missing_ok=True)
         _write_daemon_file(config, token=token, sockets=sockets)
-        freeing = asyncio.create_task(free_keepers(backend, _ended_runs(kernel)), name="free-keepers")
+        freeing = asyncio.create_task(_free_keepers(config, backend, kernel=kernel), name="free-keepers")
         house.callback(freeing.cancel)
         log.info("daemon.ready", extra={"version": __version__, "socket": str(config.socket)})
         notifier.is_ready()
@@ -245,17 +247,21 @@ def _bind(config: Config, house: AsyncExitStack, *, handed: Handed) -> list[sock
 async def _build_kernel(
     config: Config, house: AsyncExitStack, *, mint: SystemMint, git: GitProgram, path: str
 ) -> Kernel:
-    for file in (config.log_db, config.views_db):  # made by us first, so that no other user can read them
+    for file in (config.log_db, config.views_db, config.snapshots_db):
+        # Made by us first, so that no other user can read them.
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     event_log = await SqliteLog.open(config.log_db)
     house.push_async_callback(event_log.close)
     await give_each_its_own(config.artifacts_dir, event_log)
     view_store = await SqliteViews.open(config.views_db, views=ALL_VIEWS)
     house.push_async_callback(view_store.close)
+    snapshots = await open_snapshots(config.snapshots_db)
+    house.push_async_callback(snapshots.close)
     return Kernel(
         event_log,
         view_store,
         views=ALL_VIEWS,
+        snapshots=snapshots,
         clock=SystemClock(),
         mint=mint,
         artifacts=FolderArtifacts(config.artifacts_dir),
@@ -316,9 +322,21 @@ def _build_hands(
     return runs, typist, GitHand(git, kernel, worktrees_dir=config.worktrees_dir), eraser
 
 
-def _ended_runs(kernel: Kernel) -> list[RunId]:
-    ledgers = kernel.cabinet.ledgers()
-    return [run.run_id for ledger in ledgers for run in ledger.every(RunState) if not run.is_live()]
+async def _free_keepers(config: Config, backend: LocalBackend, *, kernel: Kernel) -> None:
+    """Asks about keepers that may still be there alone, so that no workspace is loaded for the others."""
+    with suppress(StorageFailed):  # the next daemon finds them
+        found = runs_with_socket(config.runs_dir)
+        await free_keepers(backend, [run_id for run_id in found if await _has_ended(kernel, run_id)])
+
+
+async def _has_ended(kernel: Kernel, run_id: RunId) -> bool:
+    """Whether its end is known; where nobody can say, it is not."""
+    row = await kernel.view_store.row("runs", run_id)
+    with suppress(Refused):
+        ledger = await kernel.find(row[0]) if row else None
+        run = ledger.find(RunState, run_id) if ledger else None
+        return run is not None and not run.is_live()
+    return False
 
 
 def _finish_restore(config: Config) -> None:

@@ -18,6 +18,7 @@ ELSEWHERE: Final = {
     "FOLDS_MAX": "how many reads of the past fold at once: the next one waits",
     "KEYS_BYTES_MAX": "a terminal's socket is closed with the code that RFC 6455 has for it",
     "GATE_PASSES_MAX": "the client is asked to come again",
+    "KEPT_MAX": "workspaces in memory: one is let go, and loaded again when it is needed",
     "LEDGERS_MAX": "of the past: the oldest one is forgotten",
     "LEDGER_STATES_MAX": "of the past: what is larger is not kept",
     "LINE_MAX": "of what a client reads",

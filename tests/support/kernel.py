@@ -42,7 +42,15 @@ from moduprompt.protocol import (
 )
 from moduprompt.storage.memory.log import MemoryLog
 from moduprompt.storage.memory.views import MemoryViews
-from moduprompt.storage.port import Append, EventLog, Head, KeyRow, StoredEvent, ViewStore
+from moduprompt.storage.port import (
+    Append,
+    EventLog,
+    Head,
+    KeyRow,
+    SnapshotStore,
+    StoredEvent,
+    ViewStore,
+)
 from tests.support.clocks import CountingMint, FakeClock
 from tests.support.domain import SEEN
 
@@ -298,6 +306,7 @@ async def make_kernel(
     log: EventLog | None = None,
     views_store: ViewStore | None = None,
     views: tuple[View, ...] = VIEWS,
+    snapshots: SnapshotStore | None = None,
     clock: FakeClock | None = None,
     mint: CountingMint | None = None,
     observer: FixedObserver | None = None,
@@ -312,6 +321,7 @@ async def make_kernel(
         gated,
         store,
         views=views,
+        snapshots=snapshots,
         clock=time,
         mint=mint or CountingMint(),
         artifacts=MemoryArtifacts(),

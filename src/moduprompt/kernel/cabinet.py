@@ -1,6 +1,13 @@
-"""The ledgers of all workspaces: loaded from the log, claimed, kept.
+"""The ledgers of workspaces: loaded when they are first needed, claimed, kept, let go, marked when damaged.
 
-Claiming a workspace raises its epoch, so a writer that was overtaken writes nothing.
+    newest snapshot, if it fits  →  the events after it  →  claimed, and heard of by feed, hands and timers
+
+Claiming a workspace raises its epoch, so a writer that was overtaken writes nothing. One that can't be read
+is nobody else's trouble: it answers `unavailable`, and all others work.
+
+A workspace may be let go while nobody looks. It then has its snapshot, nothing of it is on its way
+to the disk (its ledger ends where the log does), and its epoch stays ours, so that a decision without events
+that is still in flight is written as if nothing had happened. Timers stay where they are; what wants hands stays.
 """
 
 import asyncio
@@ -8,64 +15,124 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from moduprompt.domain.registry import UPCASTERS, Upcasters
-from moduprompt.kernel.judgement import Wanted, all_wanted
+import msgspec
+
+from moduprompt.domain.registry import UPCASTERS, UnreadableEvent, Upcasters
+from moduprompt.kernel.judgement import Wanted
 from moduprompt.kernel.ledger import ChainBroken, Ledger
 from moduprompt.kernel.ports import Clock
-from moduprompt.protocol import Refused, WorkspaceId, missing
+from moduprompt.kernel.snapshots import Unfit, restore, wants_of, wants_version
+from moduprompt.protocol import SYSTEM_WORKSPACE, Code, Damage, Refused, WorkspaceId, missing, refusal
 from moduprompt.storage.hashing import first_hash
-from moduprompt.storage.port import READ_MAX, EventLog, Head, StorageFailed
+from moduprompt.storage.memory.snapshots import NoSnapshots
+from moduprompt.storage.port import READ_MAX, EventLog, Head, Note, SnapshotStore, StorageFailed
 
 AGAIN_S: Final = 1.0  # a disk that could not be read a moment ago
+SLICE_EVENTS: Final = 200  # folded at once: some two milliseconds
+KEPT_MAX: Final = 1_000  # workspaces in memory; a small one is some 50 kB
+DAMAGED: Final = "workspace_damaged"
+LOG: Final = "log.sqlite"  # as people know it: the kernel has no paths
+STUMBLES: Final = (  # what a fold can meet in bytes that are not ours: it is that workspace's trouble alone
+    ChainBroken,
+    UnreadableEvent,
+    msgspec.MsgspecError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 log = logging.getLogger(__name__)
 
 
+class Resting(msgspec.Struct, frozen=True, kw_only=True):
+    """A workspace at the start: where its log ends, and the note that is still true of it, if there is one."""
+
+    head: Head
+    note: Note | None
+
+
 class Cabinet:
-    """Workspaces in memory."""
+    """Workspaces in memory, and what is known of the others."""
 
     def __init__(
         self,
         log: EventLog,
         *,
         loaded: Callable[[Ledger, tuple[Wanted, ...]], None],
+        is_idle: Callable[[Ledger], bool] = lambda _: False,
+        snapshots: SnapshotStore | None = None,
         upcasters: Upcasters = UPCASTERS,
     ) -> None:
         self._log = log
         self._loaded = loaded
+        self._is_idle = is_idle
+        self._snapshots = snapshots or NoSnapshots()
         self._upcasters = upcasters
-        self._ledgers: dict[WorkspaceId, Ledger] = {}
+        self._ledgers: dict[WorkspaceId, Ledger] = {}  # the one used longest ago first
+        self._let_go: dict[WorkspaceId, Head] = {}  # in an epoch that is ours
+        self._damaged: dict[WorkspaceId, Damage] = {}
         self._known: set[WorkspaceId] | None = None  # not read, or not to be trusted any more
         self._loading: dict[WorkspaceId, asyncio.Lock] = {}
-        self._forgotten = asyncio.Event()
+        self._forgotten: dict[WorkspaceId, None] = {}
+        self._has_forgotten = asyncio.Event()
 
     async def open(self) -> list[WorkspaceId]:
         """Learn which workspaces there are."""
-        self._known = {each.workspace_id for each in await self._log.heads() if each.is_whole()}
-        self._known |= self._ledgers.keys()
-        return sorted(self._known)
+        await self._learn()
+        return self.known()
+
+    async def survey(self) -> list[Resting]:
+        """All there are, as they lie there; those with a note need not be loaded."""
+        try:
+            notes = {each.workspace_id: each for each in await self._snapshots.notes()}
+        except StorageFailed as fault:
+            log.warning("snapshots.unreadable", extra={"fault": str(fault)})
+            notes = {}
+        heads = await self._learn()
+        return [Resting(head=head, note=_true_note(head, notes)) for head in heads]
+
+    def known(self) -> list[WorkspaceId]:
+        """All there are, as far as was learnt; also the damaged ones."""
+        return sorted((self._known or set()) | self._ledgers.keys())
+
+    async def listed(self) -> list[WorkspaceId]:
+        """As `known`, learnt again where that is not to be trusted. Raises StorageFailed: a part would pass for all."""
+        if self._known is None:
+            await self._learn()
+        return self.known()
+
+    def damaged(self) -> list[Damage]:
+        """Those that were needed and could not be read."""
+        return [self._damaged[each] for each in sorted(self._damaged)]
+
+    def is_damaged(self, workspace_id: WorkspaceId) -> bool:
+        """Whether it was needed and could not be read."""
+        return workspace_id in self._damaged
 
     def ledgers(self) -> list[Ledger]:
         """Those in memory."""
         return list(self._ledgers.values())
 
     async def every(self) -> list[Ledger]:
-        """All there are, also those that must be read first. Raises StorageFailed: a part would pass for all."""
-        known = self._known if self._known is not None else await self.open()
-        found = [await self.find(each) for each in sorted(known)]
-        return [each for each in found if each is not None]
+        """All that can be read, loaded for it: for who must look everywhere. Raises StorageFailed."""
+        return [found for each in await self.listed() if (found := await self._found(each)) is not None]
 
     def get(self, workspace_id: WorkspaceId) -> Ledger | None:
         """One that is in memory."""
         return self._ledgers.get(workspace_id)
 
     async def find(self, workspace_id: WorkspaceId) -> Ledger | None:
-        """The workspace, loaded; None where there is none."""
+        """The workspace, loaded; None where there is none. Raises Refused for a damaged one."""
         ledger = self._ledgers.get(workspace_id)
         if ledger is not None:
+            self._ledgers[workspace_id] = self._ledgers.pop(workspace_id)
             return ledger
-        known = self._known if self._known is not None else await self.open()
-        if workspace_id not in known:
+        if self._known is None:
+            await self._learn()
+        if workspace_id not in (self._known or set()):
             return self._ledgers.get(workspace_id)
         async with self._loading.setdefault(workspace_id, asyncio.Lock()):
             if workspace_id not in self._ledgers:
@@ -91,6 +158,16 @@ class Cabinet:
             self._known.add(workspace_id)
         return await self.load(workspace_id)
 
+    def put_to_rest(self, workspace_id: WorkspaceId) -> None:
+        """Let one go that has its snapshot and wants nothing, when there are too many; it is loaded again when needed."""
+        ledger = self._ledgers.get(workspace_id)
+        if ledger is None or len(self._ledgers) <= KEPT_MAX or workspace_id == SYSTEM_WORKSPACE:
+            return
+        if ledger.captured_seq == ledger.seq and self._is_idle(ledger):
+            # In one step: nobody can decide anything between the look and the letting go.
+            self._let_go[workspace_id] = ledger.head()
+            del self._ledgers[workspace_id]
+
     def forget(self, workspace_ids: Iterable[WorkspaceId]) -> None:
         """What is in memory of these can't be trusted any more: fold them again.
 
@@ -98,8 +175,10 @@ class Cabinet:
         """
         for workspace_id in workspace_ids:
             self._ledgers.pop(workspace_id, None)
+            self._let_go.pop(workspace_id, None)
+            self._forgotten[workspace_id] = None
         self._known = None
-        self._forgotten.set()
+        self._has_forgotten.set()
 
     async def run(self, clock: Clock) -> None:
         """Fold again what was forgotten, needed or not.
@@ -107,32 +186,116 @@ class Cabinet:
         Of a commit whose outcome was unknown, streams, hands and timers must hear if it stands.
         """
         while True:
-            await self._forgotten.wait()
-            self._forgotten.clear()
+            await self._has_forgotten.wait()
+            self._has_forgotten.clear()
             try:
-                for workspace_id in await self.open():
-                    await self.find(workspace_id)
+                for workspace_id in list(self._forgotten):
+                    await self._found(workspace_id)
+                    self._forgotten.pop(workspace_id, None)
             except StorageFailed as fault:
                 log.warning("log.unreadable", extra={"fault": str(fault)})
-                self._forgotten.set()
+                self._has_forgotten.set()
                 await clock.sleep(AGAIN_S)
 
+    async def _learn(self) -> list[Head]:
+        heads = [each for each in await self._log.heads() if each.is_whole()]
+        self._known = {each.workspace_id for each in heads} | self._ledgers.keys()
+        return heads
+
+    async def _found(self, workspace_id: WorkspaceId) -> Ledger | None:
+        """As `find`; None for a damaged one."""
+        try:
+            return await self.find(workspace_id)
+        except Refused:
+            return None
+
     async def _read(self, workspace_id: WorkspaceId) -> Ledger:
-        head = await self._log.claim(workspace_id)
+        if workspace_id in self._damaged:
+            raise _unavailable(self._damaged[workspace_id])
+        head = self._let_go.get(workspace_id) or await self._log.claim(workspace_id)
+        ledger = await self._from_snapshot(head)
+        if ledger is None:
+            ledger = Ledger(head, upcasters=self._upcasters)
+            fault = await self._stumbled(ledger, head)
+            if fault is not None:
+                raise self._marked(ledger, fault) from fault
+        wanted = await wants_of(ledger)
+        self._let_go.pop(workspace_id, None)
+        self._loaded(ledger, wanted)
+        return ledger
+
+    async def _from_snapshot(self, head: Head) -> Ledger | None:
+        """The newest snapshot and the events after it; None where there is none that fits."""
         ledger = Ledger(head, upcasters=self._upcasters)
+        try:
+            note = await self._snapshots.note(head.workspace_id)
+            if note is None or note.seq > head.seq:
+                return None
+            await restore(ledger, note, store=self._snapshots)
+            fault = await self._stumbled(ledger, head)
+        except Unfit as unfit:
+            fault = unfit
+        if fault is None:
+            return ledger
+        # The log is another one, or damaged, or the snapshot is: folding from zero tells.
+        told = {"workspace_id": head.workspace_id, "fault": str(fault)}
+        log.warning("snapshot.unfit", extra=told)
+        return None
+
+    async def _stumbled(self, ledger: Ledger, head: Head) -> Exception | None:
+        """What keeps a ledger from being folded on to its head; None where nothing does."""
+        try:
+            await self._fold(ledger, head)
+        except STUMBLES as fault:
+            return fault
+        return None
+
+    async def _fold(self, ledger: Ledger, head: Head) -> None:
         while ledger.seq < head.seq:
-            found = await self._log.read(workspace_id, after=ledger.seq, limit=READ_MAX)
+            limit = min(READ_MAX, head.seq - ledger.seq)
+            found = await self._log.read(ledger.workspace_id, after=ledger.seq, limit=limit)
             if not found:
                 raise ChainBroken(
-                    f"workspace {workspace_id}: nothing follows {ledger.seq} of {head.seq} events"
+                    f"workspace {ledger.workspace_id}: nothing follows {ledger.seq} of {head.seq} events"
                 )
-            ledger.fold(found)
+            for start in range(0, len(found), SLICE_EVENTS):
+                ledger.fold(found[start : start + SLICE_EVENTS])
+                await asyncio.sleep(0)
         if ledger.head_hash != head.head_hash:
-            raise ChainBroken(f"workspace {workspace_id}: event {head.seq} is not the one that was written")
-        self._loaded(ledger, () if ledger.is_frozen else all_wanted(ledger))
-        return ledger
+            raise ChainBroken(
+                f"workspace {ledger.workspace_id}: event {head.seq} is not the one that was written"
+            )
+
+    def _marked(self, ledger: Ledger, fault: Exception) -> Exception:
+        if ledger.workspace_id == SYSTEM_WORKSPACE:
+            return fault  # without it nobody knows who is asking: the daemon must hear of it
+        seq, error = ledger.seq + 1, str(fault) or type(fault).__name__
+        damage = Damage(path=LOG, workspace_id=ledger.workspace_id, seq=seq, error=error)
+        self._damaged[ledger.workspace_id] = damage
+        told = {"workspace_id": ledger.workspace_id, "seq": seq, "fault": error}
+        log.error("workspace.damaged", extra=told)
+        return _unavailable(damage)
 
 
 def new_ledger(workspace_id: WorkspaceId) -> Ledger:
     """A workspace before its first event; the append that makes it is its first claim."""
     return Ledger(Head(workspace_id=workspace_id, seq=0, head_hash=first_hash(workspace_id), epoch=1))
+
+
+def _true_note(head: Head, notes: dict[WorkspaceId, Note]) -> Note | None:
+    """The note, where it says of this very log, and of this program, what is due and what there is to do."""
+    note = notes.get(head.workspace_id)
+    if note is None or (note.seq, note.head_hash) != (head.seq, head.head_hash):
+        return None
+    return note if note.wants_version == wants_version() else None
+
+
+def _unavailable(damage: Damage) -> Refused:
+    return Refused(
+        refusal(
+            Code.UNAVAILABLE,
+            f"workspace {damage.workspace_id} can't be read from event {damage.seq} on; the others work",
+            hint="mpctl log verify says what is wrong; keep a copy of the data before anything else",
+            details={"reason": DAMAGED, "workspace_id": damage.workspace_id, "seq": damage.seq},
+        )
+    )

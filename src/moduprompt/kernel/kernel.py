@@ -36,6 +36,7 @@ from moduprompt.kernel.ports import ArtifactStore, Clock, Hand, Mint, Observer, 
 from moduprompt.kernel.projector import Projector
 from moduprompt.kernel.quota import Quota
 from moduprompt.kernel.reactor import Reactor
+from moduprompt.kernel.snapshotter import Snapshotter, Wants
 from moduprompt.kernel.tickets import Ticket
 from moduprompt.kernel.timers import Timers
 from moduprompt.kernel.transfer import Transfer
@@ -60,9 +61,19 @@ from moduprompt.protocol import (
     refusal,
 )
 from moduprompt.storage.hashing import content_hash
-from moduprompt.storage.port import Append, EventLog, KeyRow, StorageFailed, StoredEvent, ViewStore
+from moduprompt.storage.memory.snapshots import NoSnapshots
+from moduprompt.storage.port import (
+    Append,
+    EventLog,
+    KeyRow,
+    SnapshotStore,
+    StorageFailed,
+    StoredEvent,
+    ViewStore,
+)
 
 GATE_PASSES_MAX: Final = 3  # while what the policy looked at keeps changing; then the client comes again
+SNAPSHOTTER: Final = "snapshotter"
 UNWRITTEN: Final = (Refused, StorageFailed, CommandBroke, ChainBroken, UnreadableEvent)
 ARTIFACTS: Final = ARTIFACTS_VIEW.name
 KERNEL: Final = Actor(kind="system", id="kernel", label="mpd")
@@ -83,6 +94,7 @@ class Kernel:
         mint: Mint,
         artifacts: ArtifactStore,
         observer: Observer,
+        snapshots: SnapshotStore | None = None,
         position_s: float = POSITION_S,
         upcasters: Upcasters = UPCASTERS,
     ) -> None:
@@ -98,11 +110,17 @@ class Kernel:
         self.projector = Projector(
             event_log, views, store=view_store, feed=self.feed, upcasters=upcasters, meters=self.meters
         )
-        self.cabinet = Cabinet(event_log, loaded=self._loaded, upcasters=upcasters)
         self.past = Past(event_log, upcasters=upcasters)
+        snapshots = snapshots or NoSnapshots()
+        self.cabinet = Cabinet(
+            event_log, loaded=self._loaded, is_idle=self._is_idle, snapshots=snapshots, upcasters=upcasters
+        )
         self.transfer = Transfer(event_log, self.cabinet, artifacts=artifacts, upcasters=upcasters)
-        self._timers = Timers(clock, fire=self._fire)
+        self._timers = Timers(clock, fire=self._fire, load=self._wake_up)
         self._reactor = Reactor(clock=clock)
+        self._snapshotter = Snapshotter(
+            snapshots, self.cabinet, clock=clock, head=self.feed.head, wants=self._wants
+        )
         self._inbox = Inbox(self.meters)
         self._writer = Writer(
             event_log,
@@ -120,19 +138,19 @@ class Kernel:
 
     async def start(self, *, owner_name: str, hands: tuple[Hand, ...]) -> None:
         """Fold what there is, make the system workspace at first boot, begin to act."""
-        known = await self.cabinet.open()
-        if SYSTEM_WORKSPACE not in known:
+        if SYSTEM_WORKSPACE not in await self.cabinet.open():
             await self._first_boot(owner_name)
-        for workspace_id in await self.cabinet.open():
-            await self.cabinet.load(workspace_id)
+            await self.cabinet.open()
         owner = next(iter((await self.cabinet.load(SYSTEM_WORKSPACE)).every(UserState)), None)
         assert owner is not None, "BUG: first boot makes the owner"
         self._owner_id = owner.user_id  # kept: it can't change, and is asked for while the log can't be read
+        await self._survey()
         self._tasks = [
             asyncio.create_task(self._writer.run(), name="writer"),
             asyncio.create_task(self.projector.run(), name="projector"),
             asyncio.create_task(self._timers.run(), name="timers"),
             asyncio.create_task(self.cabinet.run(self._clock), name="cabinet"),
+            asyncio.create_task(self._snapshotter.run(), name=SNAPSHOTTER),
         ]
         for task in self._tasks:
             task.add_done_callback(self._watch)
@@ -148,6 +166,8 @@ class Kernel:
         for task in self._tasks[1:]:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await self._snapshotter.finish()
         self._tasks = []
 
     async def until_broken(self) -> None:
@@ -341,6 +361,8 @@ class Kernel:
         if fault is None:
             return
         log.critical("kernel.task_died", exc_info=fault, extra={"task": task.get_name()})
+        if task.get_name() == SNAPSHOTTER:  # which saves time and nothing else
+            return
         self._inbox.close()  # without all of its parts the kernel takes nothing more
         for pending in self._inbox.take(len(self._inbox)):
             pending.answer.set_exception(Refused(_unavailable(fault)))
@@ -353,6 +375,7 @@ class Kernel:
         for wanted in judged.wanted:
             self._reactor.update(wanted)
             self._timers.update(wanted)
+        self._snapshotter.settled(judged.ledger, judged.seq)
 
     def _loaded(self, ledger: Ledger, wanted: tuple[Wanted, ...]) -> None:
         self.feed.set_head(ledger.workspace_id, ledger.seq)
@@ -361,12 +384,43 @@ class Kernel:
             self._reactor.update(each)
             self._timers.update(each)
 
+    def _wants(self, workspace_id: WorkspaceId) -> Wants:
+        return Wants(
+            due_at=self._timers.first_due(workspace_id), has_work=self._reactor.has_work(workspace_id)
+        )
+
+    def _is_idle(self, ledger: Ledger) -> bool:
+        is_durable = ledger.seq == self.feed.head(ledger.workspace_id)
+        return is_durable and not self._reactor.has_work(ledger.workspace_id)
+
+    async def _survey(self) -> None:
+        """Load what wants hands or is not known well enough; of all others, when their first timer is due."""
+        for resting in await self.cabinet.survey():
+            head, note = resting.head, resting.note
+            self.feed.set_head(head.workspace_id, head.seq)
+            self.projector.wake(head.workspace_id)
+            if note is None or note.has_work:
+                with suppress(Refused):  # a damaged one is marked, and the others go on
+                    await self.cabinet.find(head.workspace_id)
+            elif note.due_at is not None:
+                self._timers.expect(head.workspace_id, note.due_at)
+
+    async def _wake_up(self, workspace_id: WorkspaceId) -> bool:
+        try:
+            await self.cabinet.find(workspace_id)
+        except Refused:
+            return True  # it is damaged, and marked
+        except StorageFailed as fault:
+            log.warning("timer.late", extra={"workspace_id": workspace_id, "why": str(fault)})
+            return False
+        return True
+
     async def _fire(self, timer: Timer) -> bool:
         try:
             await self.execute(timer.command, key=timer.name)
         except UNWRITTEN as fault:  # whatever it was: the timer comes again
             log.warning("timer.refused", extra={"timer": timer.name, "why": str(fault)})
-            return False
+            return self.cabinet.is_damaged(timer.command.workspace_id)
         return True
 
     async def _first_boot(self, owner_name: str) -> None:

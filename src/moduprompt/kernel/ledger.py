@@ -1,11 +1,12 @@
 """One workspace in memory: the fold of its log, and a draft for the decision at hand.
 
 A ledger is changed by events only. A draft lies over it while one command is decided,
-so that a refusal or a fault leaves nothing behind.
+so that a refusal or a fault leaves nothing behind. It knows what has changed since it was last captured
+for a snapshot; what is captured are references to immutable values, so taking them is quick.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 from blake3 import blake3
@@ -15,15 +16,31 @@ from moduprompt.domain.registry import DECIDER_OF, UPCASTERS, UnreadableEvent, U
 from moduprompt.kernel.replay import STRICT, WIRE_END, WIRE_FROM, WIRE_TO, readers
 from moduprompt.protocol import EventEnvelope, Micros, WorkspaceId, decode_event, encode, to_micros
 from moduprompt.storage.hashing import content_hash, first_hash
-from moduprompt.storage.port import Head, StoredEvent
+from moduprompt.storage.port import Head, Note, StoredEvent
 
 TIMESTAMP_CHARS: Final = 27  # of the wire form, which sorts like the time it says
 
 S = TypeVar("S", bound=State)
 
 
+IndexEntry: TypeAlias = tuple[type[State], str, str]
+"""A kind, a value of its index field, and the id that took it."""
+
+
 class ChainBroken(Exception):
     """The log of a workspace is not the one that was written: a gap, or other bytes."""
+
+
+class Capture(msgspec.Struct, frozen=True, kw_only=True):
+    """What a snapshot is made of, as of one event: everything, or what is new since the capture before."""
+
+    seq: int
+    head_hash: str
+    last_time: Micros
+    is_whole: bool
+    states: dict[type[State], dict[str, State]]
+    versions: dict[str, int]
+    indexed: list[IndexEntry]
 
 
 class Ledger:
@@ -41,6 +58,10 @@ class Ledger:
         self._states: dict[type[State], dict[str, State]] = {}
         self._index: dict[tuple[type[State], str], list[str]] = {}
         self._versions: dict[str, int] = {}
+        self._changed: dict[str, None] = {}  # since the last capture, in order
+        self._indexed: list[IndexEntry] = []
+        self.captured_seq = 0
+        self.snapshot: Note | None = None  # the newest one of it that is written
 
     @property
     def is_frozen(self) -> bool:
@@ -78,7 +99,7 @@ class Ledger:
         Raises ChainBroken or UnreadableEvent; the ledger is then worth nothing. One loop, with no
         call of ours that is not needed: a start without a snapshot spends its time here.
         """
-        known, versions, states = self._readers, self._versions, self._states
+        known, versions, states, changed = self._readers, self._versions, self._states, self._changed
         latest = ""
         for stored in page:
             data = stored.data
@@ -106,6 +127,7 @@ class Ledger:
             before = of_kind.get(id_)
             of_kind[id_] = after = reader.evolve(before, lean.payload)
             versions[id_] = lean.seq_stream
+            changed[id_] = None
             if reader.index_by is not None and getattr(after, reader.index_by) is not None:
                 self._note(id_, after, before)
             self.seq += 1
@@ -140,6 +162,7 @@ class Ledger:
         of_kind = self._states.setdefault(type(state), {})
         before = of_kind.get(id_)
         of_kind[id_] = state
+        self._changed[id_] = None
         self._note(id_, state, before)
 
     def set_version(self, id_: str, version: int) -> None:
@@ -150,12 +173,14 @@ class Ledger:
         value = index_value(state)
         if value is not None and (before is None or index_value(before) != value):
             self._index.setdefault((type(state), value), []).append(id_)
+            self._indexed.append((type(state), value, id_))
 
     def advance(self, events: int, *, head_hash: str, at: Micros) -> None:
         """The log is longer by so many events, the last of which has this hash."""
         self.seq += events
         self.head_hash = head_hash
-        self.last_time = max(self.last_time, at)
+        if events:  # a decision without events leaves nothing that a replay could find
+            self.last_time = max(self.last_time, at)
 
     def state_hash(self) -> str:
         """A hash of everything folded: equal logs give equal hashes on every machine."""
@@ -166,10 +191,76 @@ class Ledger:
                 parts.append(encode(self._states[kind][id_]))
         return content_hash(b"\n".join(parts))
 
+    def count(self) -> int:
+        """How many aggregates there are."""
+        return sum(map(len, self._states.values()))
+
+    def changes(self) -> int:
+        """How many of them have changed since the last capture."""
+        return len(self._changed)
+
+    def head(self) -> Head:
+        """Where its log ends, as decided; its owner's epoch."""
+        return Head(
+            workspace_id=self.workspace_id,
+            seq=self.seq,
+            head_hash=self.head_hash,
+            epoch=self.epoch,
+            imported_to=self.imported_to,
+        )
+
+    def capture(self, *, whole: bool) -> Capture:
+        """What is to go into a snapshot; from now on it counts as captured, until it is given back."""
+        states = {
+            kind: dict(found) if whole else self._changes(found) for kind, found in self._states.items()
+        }
+        changed = (each for of_kind in states.values() for each in of_kind)
+        captured = Capture(
+            seq=self.seq,
+            head_hash=self.head_hash,
+            last_time=self.last_time,
+            is_whole=whole,
+            states=states,
+            versions=dict(self._versions) if whole else {id_: self._versions[id_] for id_ in changed},
+            indexed=self._whole_index() if whole else self._indexed,
+        )
+        self._changed, self._indexed, self.captured_seq = {}, [], self.seq
+        return captured
+
+    def give_back(self, captured: Capture, *, before: int) -> None:
+        """A capture that came into no snapshot: what it has is still to be captured, as since `before`."""
+        ids = (id_ for of_kind in captured.states.values() for id_ in of_kind)
+        self._changed = {**dict.fromkeys(ids), **self._changed}
+        self._indexed = [*captured.indexed, *self._indexed]
+        self.captured_seq = before
+
+    def restore(self, states: Iterable[tuple[str, int, State]]) -> None:
+        """States of a snapshot with ids and versions, in order; they are captured already."""
+        for id_, version, state in states:
+            self._states.setdefault(type(state), {})[id_] = state
+            self._versions[id_] = version
+
+    def restore_index(self, entries: Iterable[IndexEntry]) -> None:
+        """Entries of a snapshot's index, in order; they are captured already."""
+        for kind, value, id_ in entries:
+            self._index.setdefault((kind, value), []).append(id_)
+
+    def restore_head(self, seq: int, *, head_hash: str, last_time: Micros) -> None:
+        """The snapshot is as of this event; the chain is checked on from it."""
+        self.seq, self.head_hash, self.last_time, self.captured_seq = seq, head_hash, last_time, seq
+
     def aggregates(self) -> Iterator[tuple[str, State]]:
         """Every aggregate with its id."""
         for of_kind in self._states.values():
             yield from of_kind.items()
+
+    def _whole_index(self) -> list[IndexEntry]:
+        if self.captured_seq == 0:
+            return self._indexed  # nothing was ever captured: it has all of them
+        return [(kind, value, id_) for (kind, value), ids in self._index.items() for id_ in ids]
+
+    def _changes(self, of_kind: dict[str, State]) -> dict[str, State]:
+        return {id_: of_kind[id_] for id_ in self._changed if id_ in of_kind}
 
 
 class Draft:

@@ -13,7 +13,7 @@ from typing import Final
 from moduprompt.domain.decider import Intent
 from moduprompt.kernel.judgement import Wanted
 from moduprompt.kernel.ports import Clock, Hand
-from moduprompt.protocol import Subject
+from moduprompt.protocol import Subject, WorkspaceId
 
 PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # between tries; the last one repeats
 
@@ -52,6 +52,12 @@ class Reactor:
         for subject, intents in list(self._wanted.items()):
             for intent in list(intents.values()):
                 self._begin(subject, intent)
+
+    def has_work(self, workspace_id: WorkspaceId) -> bool:
+        """Whether anything is wanted in a workspace, done or not; it must be in memory as long as that is so."""
+        return any(
+            intent.workspace_id == workspace_id for now in self._wanted.values() for intent in now.values()
+        )
 
     def standing(self) -> int:
         """How many intents are wanted and not known to be done."""

@@ -1,8 +1,9 @@
 """Due times, fired once each.
 
 Timers are not stored: they derive from state, and are derived again when a workspace
-is loaded. A timer's name is the idempotency key of the command it fires, so firing it
-twice, or late, or after its reason went away, decides nothing.
+is loaded. Of one that is not loaded it is only known when its first timer is due: then it is
+loaded, and has its timers. A timer's name is the idempotency key of the command it fires, so
+firing it twice, or late, or after its reason went away, decides nothing.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Final
 from moduprompt.domain.decider import Timer
 from moduprompt.kernel.judgement import Wanted
 from moduprompt.kernel.ports import Clock
-from moduprompt.protocol import SECOND, Subject
+from moduprompt.protocol import SECOND, Micros, Subject, WorkspaceId
 
 SLEEP_S_MAX: Final = 60.0  # look at the clock that often: it may be set while we sleep
 AGAIN_S: Final = 5  # after a firing that could not be written
@@ -22,12 +23,21 @@ AGAIN_S: Final = 5  # after a firing that could not be written
 class Timers:
     """A heap of what is due, and the task that waits for it."""
 
-    def __init__(self, clock: Clock, *, fire: Callable[[Timer], Awaitable[bool]]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        fire: Callable[[Timer], Awaitable[bool]],
+        load: Callable[[WorkspaceId], Awaitable[bool]],
+    ) -> None:
         self._clock = clock
         self._fire = fire
+        self._load = load
         self._due: list[tuple[int, str]] = []
         self._timers: dict[str, Timer] = {}
         self._of: dict[Subject, frozenset[str]] = {}
+        self._first: dict[WorkspaceId, list[tuple[int, str]]] = {}  # as `_due`, of each workspace
+        self._expected: dict[str, WorkspaceId] = {}  # not loaded; by a name that no timer has
         self._changed = asyncio.Event()
 
     def update(self, wanted: Wanted) -> None:
@@ -38,12 +48,28 @@ class Timers:
         for timer in wanted.timers:
             if timer.name not in self._timers:
                 self._timers[timer.name] = timer
-                heapq.heappush(self._due, (timer.due_at, timer.name))
-                self._changed.set()
+                self._push(timer.due_at, timer.name)
+                first = self._first.setdefault(timer.command.workspace_id, [])
+                heapq.heappush(first, (timer.due_at, timer.name))
         if names:
             self._of[wanted.subject] = names
         else:
             self._of.pop(wanted.subject, None)
+
+    def expect(self, workspace_id: WorkspaceId, due_at: Micros) -> None:
+        """Of a workspace that is not loaded the first timer is due then."""
+        self._expected[workspace_id] = workspace_id
+        self._push(due_at, workspace_id)
+
+    def first_due(self, workspace_id: WorkspaceId) -> Micros | None:
+        """When the first timer of a loaded workspace is due; None where there is none."""
+        first = self._first.get(workspace_id, [])
+        while first and first[0][1] not in self._timers:
+            heapq.heappop(first)
+        if first:
+            return Micros(first[0][0])
+        self._first.pop(workspace_id, None)
+        return None
 
     async def run(self) -> None:
         """Fire what is due, for ever."""
@@ -55,13 +81,25 @@ class Timers:
                 continue
             _, name = heapq.heappop(self._due)
             # It stays known while it fires, so that nobody who derives it again makes it fire at once.
-            if await self._fire(self._timers[name]):
+            if await self._act(name):
                 self._timers.pop(name, None)
-            elif name in self._timers:
+                self._expected.pop(name, None)
+            elif self._is_known(name):
                 heapq.heappush(self._due, (self._clock.now() + AGAIN_S * SECOND, name))
 
+    async def _act(self, name: str) -> bool:
+        unloaded = self._expected.get(name)
+        return await self._fire(self._timers[name]) if unloaded is None else await self._load(unloaded)
+
+    def _push(self, due_at: int, name: str) -> None:
+        heapq.heappush(self._due, (due_at, name))
+        self._changed.set()
+
+    def _is_known(self, name: str) -> bool:
+        return name in self._timers or name in self._expected
+
     def _next_wait(self) -> float | None:
-        while self._due and self._due[0][1] not in self._timers:
+        while self._due and not self._is_known(self._due[0][1]):
             heapq.heappop(self._due)
         if not self._due:
             return None

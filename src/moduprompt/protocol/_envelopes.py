@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
+from moduprompt.protocol._damage import Damage
 from moduprompt.protocol._errors import Rejection
 from moduprompt.protocol._ids import CommandId, EventId, ProjectId, Ref, WorkspaceId
 
@@ -150,6 +151,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     workspaces: int
     live_runs: int
     hindered: dict[str, str] = {}
+    damaged: tuple[Damage, ...] = ()
 
 
 class EventPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,8 @@ from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.state import SessionState
 from moduprompt.kernel.clock import token_sha256
 from moduprompt.kernel.kernel import Kernel
-from moduprompt.kernel.visibility import run_of_token
+from moduprompt.kernel.ledger import Ledger
+from moduprompt.kernel.visibility import may_enter, run_of_token
 from moduprompt.protocol import Actor, Code, Refused, RunId, WorkspaceId, is_id, refusal
 from moduprompt.server.connection import Turnstile
 from moduprompt.server.listener import RUN_OF_DOOR
@@ -156,6 +157,21 @@ async def caller_of(request: HTTPConnection) -> Caller:
             )
         )
     return caller
+
+
+def enterable(desk: Desk, actor: Actor) -> list[WorkspaceId]:
+    """Workspaces that exist for this actor; nothing is loaded to tell.
+
+    A session knows of its own alone, which has its live run and so is in memory; all of them are the owner's.
+    """
+    if actor.kind == "user":
+        return desk.kernel.cabinet.known()
+    return [each.workspace_id for each in entered_ledgers(desk, actor)]
+
+
+def entered_ledgers(desk: Desk, actor: Actor) -> list[Ledger]:
+    """Those of them that are in memory."""
+    return [each for each in desk.kernel.cabinet.ledgers() if may_enter(actor, each)]
 
 
 def is_still_known(caller: Caller, desk: Desk) -> bool:

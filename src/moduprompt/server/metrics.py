@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Final, get_args
 
 from moduprompt.domain.run.state import RunState, RunStatus
-from moduprompt.kernel.ledger import Ledger
-from moduprompt.kernel.visibility import may_enter
 from moduprompt.protocol import Actor
-from moduprompt.server.desk import Desk
+from moduprompt.server.desk import Desk, enterable, entered_ledgers
 from moduprompt.server.exposition import Distribution, Family, one
 from moduprompt.server.limits import LIMITS
 
@@ -25,8 +23,7 @@ TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
 def collect(actor: Actor, desk: Desk) -> Iterator[Family | Distribution]:
     """Every family that this actor may see."""
-    ledgers = [each for each in desk.kernel.cabinet.ledgers() if may_enter(actor, each)]
-    yield from _work(ledgers)
+    yield from _work(actor, desk)
     if actor.kind == "user":
         yield Family("mp_build_info", "gauge", "The daemon's version.", {desk.version: 1}, "version")
         yield from _commits(desk)
@@ -36,15 +33,22 @@ def collect(actor: Actor, desk: Desk) -> Iterator[Family | Distribution]:
         yield from _process()
 
 
-def _work(ledgers: list[Ledger]) -> Iterator[Family]:
-    yield Family("mp_workspaces", "gauge", "Workspaces in memory that you may enter.", one(len(ledgers)))
-    yield Family("mp_events_total", "counter", "Events in the log.", one(sum(each.seq for each in ledgers)))
+def _work(actor: Actor, desk: Desk) -> Iterator[Family]:
+    known, ledgers = enterable(desk, actor), entered_ledgers(desk, actor)
+    yield Family("mp_workspaces", "gauge", "Workspaces that you may enter.", one(len(known)))
+    yield Family("mp_workspaces_loaded", "gauge", "Those of them in memory.", one(len(ledgers)))
+    events = sum(map(desk.kernel.feed.head, known))
+    yield Family("mp_events_total", "counter", "Events in the log.", one(events))
     runs: dict[str, float] = dict.fromkeys(get_args(RunStatus), 0)
     for each in ledgers:
         for run in each.every(RunState):
             runs[run.status] += 1
     yield Family(
-        "mp_runs", "gauge", "Runs by status; requested and started may have a process.", runs, "status"
+        "mp_runs",
+        "gauge",
+        "Runs in memory by status; requested and started may have a process.",
+        runs,
+        "status",
     )
 
 

@@ -62,7 +62,12 @@ async def test_a_session_is_told_of_its_own_workspace_only(daemon: Served) -> No
     line = await daemon.make_session(workspace, await daemon.make_project(workspace))
     reply = await daemon.get("/v1/metrics", token=line.token)
 
-    assert set(parse(reply.body.decode())) == {"mp_workspaces", "mp_events_total", "mp_runs"}
+    assert set(parse(reply.body.decode())) == {
+        "mp_workspaces",
+        "mp_workspaces_loaded",
+        "mp_events_total",
+        "mp_runs",
+    }
 
 
 async def test_every_counter_is_named_as_one(daemon: Served) -> None:

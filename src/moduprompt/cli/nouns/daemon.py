@@ -152,6 +152,7 @@ def _described(call: Call, found: Found, title: str) -> str:
             ("workspaces", ready.workspaces),
             ("live runs", ready.live_runs),
             *((f"{part} hindered", why) for part, why in ready.hindered.items()),
+            *(("damaged", str(each)) for each in ready.damaged),
         ],
     )
 

@@ -309,6 +309,11 @@ class RunHand:
         return "asked" if is_settled else "unknown"
 
 
+def runs_with_socket(runs_dir: Path) -> list[RunId]:
+    """Runs that may have a keeper."""
+    return [RunId(found.parent.name) for found in sorted(runs_dir.glob(f"*/{SOCKET_NAME}"))]
+
+
 async def free_keepers(backend: port.Backend, ended: Iterable[RunId]) -> int:
     """Let go of keepers whose runs' ends are known: a daemon that died between knowing and
     acknowledging left them waiting. Gives how many were freed."""

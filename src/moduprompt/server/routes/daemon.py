@@ -4,9 +4,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from moduprompt.domain.run.state import RunState
-from moduprompt.kernel.visibility import may_enter
 from moduprompt.protocol import SYSTEM_WORKSPACE, Ping, Ready, to_timestamp
-from moduprompt.server.desk import actor_of, desk_of
+from moduprompt.server.desk import actor_of, desk_of, enterable, entered_ledgers
 from moduprompt.server.exposition import MEDIA_TYPE, to_text
 from moduprompt.server.metrics import collect
 from moduprompt.server.replies import to_json
@@ -21,7 +20,7 @@ async def ping(request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """`GET /v1/daemon/ready`: it takes commands. What hinders it is told to users."""
     actor, desk = await actor_of(request), desk_of(request)
-    ledgers = [each for each in desk.kernel.cabinet.ledgers() if may_enter(actor, each)]
+    ledgers = entered_ledgers(desk, actor)  # every one with a live run is in memory: it wants hands
     return to_json(
         Ready(
             status="draining" if desk.draining.is_set() else "ready",
@@ -29,9 +28,10 @@ async def ready(request: Request) -> Response:
             owner_id=desk.kernel.owner_id,
             pid=desk.pid,
             data_dir=desk.data_dir,
-            workspaces=sum(each.workspace_id != SYSTEM_WORKSPACE for each in ledgers),
+            workspaces=sum(each != SYSTEM_WORKSPACE for each in enterable(desk, actor)),
             live_runs=sum(run.is_live() for each in ledgers for run in each.every(RunState)),
             hindered=desk.kernel.hindrances() if actor.kind == "user" else {},
+            damaged=tuple(desk.kernel.cabinet.damaged()) if actor.kind == "user" else (),
         )
     )
 

@@ -6,6 +6,7 @@ the log, not from the store. What the actor may not see is passed over.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, TypeAlias
 
 import msgspec
@@ -103,7 +104,7 @@ async def _fresh_row(
         return await desk.kernel.view_store.row(collection, id_)
     found = await desk.kernel.view_store.row(collection, id_)
     # An id alone does not say in which workspace to wait, unless the row is there already.
-    homes = [found[0]] if found else [each.workspace_id for each in await desk.kernel.cabinet.every()]
+    homes = [found[0]] if found else await desk.kernel.cabinet.listed()
     for workspace_id in homes:
         await await_view(request, workspace_id)
     return await desk.kernel.view_store.row(collection, id_)
@@ -140,6 +141,20 @@ async def _rows(
             return tuple(items), None
 
 
+async def _entered_after(desk: Desk, actor: Actor, *, after: str, most: int) -> list[Ledger]:
+    """Workspaces in the order of ids, loaded one by one and no more than are asked for; damaged ones are passed over."""
+    found: list[Ledger] = []
+    for workspace_id in await desk.kernel.cabinet.listed():
+        if workspace_id <= after or desk.kernel.cabinet.is_damaged(workspace_id):
+            continue
+        with suppress(Refused):
+            ledger = await desk.kernel.find(workspace_id)
+            found += [ledger] if ledger is not None and may_enter(actor, ledger) else []
+        if len(found) == most:
+            break
+    return found
+
+
 async def _workspaces(request: Request, actor: Actor, *, limit: int) -> Page:
     desk, moment = desk_of(request), as_of(request)
     if isinstance(moment, AtSeq):
@@ -148,11 +163,7 @@ async def _workspaces(request: Request, actor: Actor, *, limit: int) -> Page:
         )
     place = WORKSPACES if moment is None else f"{WORKSPACES}@{to_timestamp(moment.at)}"
     after = _after(request, place)
-    ledgers = [
-        ledger
-        for ledger in await desk.kernel.cabinet.every()
-        if may_enter(actor, ledger) and ledger.workspace_id > after
-    ]
+    ledgers = await _entered_after(desk, actor, after=after, most=limit + 1)
     items: list[msgspec.Raw] = []
     for ledger in ledgers[:limit]:
         if moment is not None:

@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from moduprompt.domain.artifact.state import ArtifactState
 from moduprompt.domain.run.state import RunState
+from moduprompt.kernel.ledger import Ledger
 from moduprompt.kernel.visibility import may_enter, may_see
 from moduprompt.protocol import Refused, Subject, is_id, missing
 from moduprompt.server.desk import Caller, Desk, caller_of, desk_of, is_still_known
@@ -20,6 +21,7 @@ from moduprompt.server.seats import SeatedResponse
 
 OCTETS: Final = "application/octet-stream"
 NOT_SNIFFED: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"}
+RUNS: Final = "runs"
 CHUNK: Final = 256 * 1024  # of a recording on its way out
 
 
@@ -67,7 +69,7 @@ async def visible_run(request: HTTPConnection, caller: Caller) -> RunState:
     if "workspace_id" in request.query_params:
         ledgers = [await entered(request, caller.actor)]
     else:
-        ledgers = await desk.kernel.cabinet.every()
+        ledgers = await _homes(desk, id_) if is_id(id_) else []
     for ledger in ledgers if is_id(id_) else []:
         run = ledger.find(RunState, id_) if may_enter(caller.actor, ledger) else None
         if run is not None and may_see(caller.actor, ledger, Subject(kind="run", id=id_)):
@@ -76,6 +78,13 @@ async def visible_run(request: HTTPConnection, caller: Caller) -> RunState:
                 raise Refused(await gone(request, ledger, erased.ref))
             return run
     raise Refused(missing("run", id_[:80]))
+
+
+async def _homes(desk: Desk, run_id: str) -> list[Ledger]:
+    """Where a run can be: where its row says, or in memory, where every live one is."""
+    row = await desk.kernel.view_store.row(RUNS, run_id)
+    home = await desk.kernel.find(row[0]) if row else None
+    return [home] if home else desk.kernel.cabinet.ledgers()
 
 
 def _recording(desk: Desk, run: RunState) -> Path:
