@@ -6,28 +6,42 @@ Each is a context manager that swaps one function for a broken one; product code
 nothing of them. `PLANTED` is the one list.
 """
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any, Final
 
 import msgspec
 
-from moduprompt.domain.decider import Event, Timer
+from moduprompt.domain.decider import Event, State, Timer
 from moduprompt.domain.item import View
 from moduprompt.kernel import judgement, projector, writer
 from moduprompt.kernel.cabinet import Cabinet
 from moduprompt.kernel.feed import Feed
 from moduprompt.kernel.judgement import Judged, Order, Outside
 from moduprompt.kernel.kernel import Kernel
-from moduprompt.kernel.ledger import Draft, Ledger
-from moduprompt.protocol import Accepted, Code, EventEnvelope, WorkspaceId, refusal, to_micros, to_timestamp
-from moduprompt.storage.port import Append, KeyRow, Step, StorageFailed, StoredEvent
+from moduprompt.kernel.ledger import Capture, Draft, Ledger
+from moduprompt.kernel.reactor import Reactor
+from moduprompt.kernel.timers import Timers
+from moduprompt.protocol import (
+    Accepted,
+    Code,
+    EventEnvelope,
+    Micros,
+    WorkspaceId,
+    refusal,
+    to_micros,
+    to_timestamp,
+)
+from moduprompt.storage.hashing import piece_digest
+from moduprompt.storage.port import Append, KeyRow, Part, Piece, Step, StorageFailed, StoredEvent
 from moduprompt.storage.sqlite import connection
 from moduprompt.storage.sqlite import log as sqlite_log
 from moduprompt.storage.sqlite.connection import Database
 from moduprompt.storage.sqlite.log import SqliteLog
+from moduprompt.storage.sqlite.snapshots import SqliteSnapshots
 from moduprompt.storage.sqlite.views import SqliteViews
+from tests.support.simulation.swapping import swapped
 
 Plant = Callable[[], AbstractContextManager[None]]
 
@@ -38,17 +52,6 @@ class Planted(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     what: str
     plant: Plant
-
-
-@contextmanager
-def swapped(place: Any, name: str, broken: object) -> Generator[None]:
-    """The broken thing in its place while the block lasts."""
-    whole = getattr(place, name)
-    setattr(place, name, broken)
-    try:
-        yield
-    finally:
-        setattr(place, name, whole)
 
 
 def one_in(number: int) -> Callable[[], bool]:
@@ -318,6 +321,57 @@ def command_answered_and_not_written() -> AbstractContextManager[None]:
     return swapped(writer, "to_appends", broken)
 
 
+def snapshot_not_atomic() -> AbstractContextManager[None]:
+    whole = SqliteSnapshots.add
+
+    async def broken(self: SqliteSnapshots, workspace_id: WorkspaceId, pieces: Sequence[Piece]) -> None:
+        await whole(self, workspace_id, pieces)
+        note = await self.note(workspace_id)
+        if note is not None:
+            told = {part.number: part for part in note.parts} | {
+                piece.number: Part(number=piece.number, digest=piece_digest(piece.data)) for piece in pieces
+            }
+            await self.publish(msgspec.structs.replace(note, parts=tuple(told.values())), ())
+
+    return swapped(SqliteSnapshots, "add", broken)
+
+
+def snapshot_forgets_versions() -> AbstractContextManager[None]:
+    whole = Ledger.restore
+
+    def broken(self: Ledger, states: Iterable[tuple[str, int, State]]) -> None:
+        whole(self, ((id_, 1, state) for id_, _, state in states))
+
+    return swapped(Ledger, "restore", broken)
+
+
+def snapshot_forgets_what_changed_meanwhile() -> AbstractContextManager[None]:
+    whole = Ledger.capture
+
+    def broken(self: Ledger, **how: Any) -> Capture:
+        captured = whole(self, **how)
+        return captured if captured.is_whole else msgspec.structs.replace(captured, states={})
+
+    return swapped(Ledger, "capture", broken)
+
+
+def due_index_misses_a_timer() -> AbstractContextManager[None]:
+    whole, now = Timers.first_due, one_in(2)
+
+    def broken(self: Timers, workspace_id: WorkspaceId) -> Micros | None:
+        due_at = whole(self, workspace_id)
+        return None if now() else due_at
+
+    return swapped(Timers, "first_due", broken)
+
+
+def work_index_misses_an_intent() -> AbstractContextManager[None]:
+    def broken(self: Reactor, workspace_id: WorkspaceId) -> bool:
+        return False
+
+    return swapped(Reactor, "has_work", broken)
+
+
 PLANTED: Final[tuple[Planted, ...]] = (
     Planted(
         name="answer_before_sync", what="a command is answered before it is written", plant=answer_before_sync
@@ -409,6 +463,31 @@ PLANTED: Final[tuple[Planted, ...]] = (
         name="repeat_carried_out_again",
         what="the look-up of an idempotency key finds nothing",
         plant=repeat_carried_out_again,
+    ),
+    Planted(
+        name="snapshot_not_atomic",
+        what="a snapshot counts before all of it is written",
+        plant=snapshot_not_atomic,
+    ),
+    Planted(
+        name="snapshot_forgets_versions",
+        what="a snapshot has the states and not their versions",
+        plant=snapshot_forgets_versions,
+    ),
+    Planted(
+        name="snapshot_forgets_changes",
+        what="a snapshot leaves out what has changed since the one before",
+        plant=snapshot_forgets_what_changed_meanwhile,
+    ),
+    Planted(
+        name="due_index_misses_a_timer",
+        what="a timer of a workspace that is not loaded is not known",
+        plant=due_index_misses_a_timer,
+    ),
+    Planted(
+        name="work_index_misses_an_intent",
+        what="a workspace that wants hands is not known to",
+        plant=work_index_misses_an_intent,
     ),
 )
 """All of them."""

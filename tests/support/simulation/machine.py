@@ -21,7 +21,9 @@ from moduprompt.domain.deciders import VIEWS
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ports import Hand
 from moduprompt.protocol import Actor, Answer
+from moduprompt.storage.port import SnapshotStore
 from moduprompt.storage.sqlite.log import SqliteLog
+from moduprompt.storage.sqlite.snapshots import COMPANIONS, open_snapshots
 from moduprompt.storage.sqlite.views import SqliteViews
 from tests.support.clocks import CountingMint
 from tests.support.kernel import FixedObserver, MemoryArtifacts
@@ -34,6 +36,7 @@ from tests.support.simulation.workers import WorkersOf
 
 LOG_DB: Final = "log.sqlite"
 VIEWS_DB: Final = "views.sqlite"
+SNAPSHOTS_DB: Final = "snapshots.sqlite"
 Hands = Callable[[Kernel], tuple[Hand, ...]]
 
 
@@ -65,6 +68,7 @@ class Machine:
         self._before = asyncio.all_tasks()
         self._log: SqliteLog | None = None
         self._views: SqliteViews | None = None
+        self._snapshots: SnapshotStore | None = None
         self._kernel: Kernel | None = None
 
     @classmethod
@@ -86,10 +90,14 @@ class Machine:
         self._views = await SqliteViews.open(
             disk.path(VIEWS_DB), views=VIEWS, vfs=disk.name, workers=self._workers
         )
+        self._snapshots = await open_snapshots(
+            disk.path(SNAPSHOTS_DB), vfs=disk.name, workers=self._workers, remove=self._remove
+        )
         self._kernel = Kernel(
             self._log,
             self._views,
             views=VIEWS,
+            snapshots=self._snapshots,
             clock=world.clock,
             mint=world.mint,
             artifacts=world.artifacts,
@@ -108,6 +116,12 @@ class Machine:
         """Of a machine that was started."""
         assert self._log is not None, "BUG: the machine was not started"
         return self._log
+
+    @property
+    def snapshots(self) -> SnapshotStore:
+        """Of a machine that was started."""
+        assert self._snapshots is not None, "BUG: the machine was not started"
+        return self._snapshots
 
     @property
     def owner(self) -> Actor:
@@ -140,7 +154,7 @@ class Machine:
         for task in mine:
             task.cancel()
         await asyncio.gather(*mine, return_exceptions=True)
-        for store in (self._views, self._log):
+        for store in (self._snapshots, self._views, self._log):
             if store is not None:
                 await store.close()
         self.disk.unregister()
@@ -150,12 +164,17 @@ class Machine:
     async def shut_down(self) -> Directory:
         """In order: drain, close, and the disk as a clean end leaves it."""
         await self.kernel.stop()
-        for store in (self._views, self._log):
+        for store in (self._snapshots, self._views, self._log):
             if store is not None:
                 await store.close()
         self.left = self.disk.directory.after_crash()
         self.disk.unregister()
         return self.left
+
+    def _remove(self, path: Path) -> None:
+        for ending in COMPANIONS:
+            if path.name + ending in self.disk.directory.shown:
+                self.disk.xDelete(str(path) + ending, syncdir=False)
 
     def _tell(self) -> None:
         with suppress(asyncio.InvalidStateError):

@@ -29,7 +29,9 @@ from tests.support.simulation.living import (
 )
 from tests.support.simulation.machine import Machine, World
 from tests.support.simulation.medium import Directory
+from tests.support.simulation.often import snapshots_often
 from tests.support.simulation.orders import Orders
+from tests.support.simulation.remembering import snapshots_equal_replay
 from tests.support.simulation.submitting import Promise
 from tests.support.simulation.virtual_time import run_virtually
 
@@ -82,7 +84,8 @@ def live(seed: int, *, images: int) -> Life:
     """One life of at least so many images. Raises Violation."""
     with tempfile.TemporaryDirectory() as folder, ordered_failures():
         world = World(seed, folder=Path(folder))
-        return run_virtually(lambda _: _live(world, images=images))
+        with snapshots_often():
+            return run_virtually(lambda _: _live(world, images=images))
 
 
 async def _live(world: World, *, images: int) -> Life:
@@ -141,6 +144,7 @@ async def judge(world: World, cut: Cut, *, promises: list[Promise]) -> str:
         image = await at_rest(machine)
         keeps(image, promises)
         replay_equals_state(machine, image)
+        await snapshots_equal_replay(machine, image)
         if world.rng.random() < VIEWED:
             await views_equal_rebuild(machine)
         await answers_again(machine, world.rng.sample(promises, min(AGAIN, len(promises))))

@@ -6,6 +6,7 @@ hold is looked at after every answer, and all of it whenever the kernel comes to
 """
 
 import asyncio
+import random
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -31,15 +32,18 @@ from tests.support.simulation.living import (
     replay_equals_state,
     views_equal_rebuild,
 )
-from tests.support.simulation.machine import Machine, World
+from tests.support.simulation.machine import SNAPSHOTS_DB, Machine, World
 from tests.support.simulation.medium import Directory
+from tests.support.simulation.often import snapshots_often
 from tests.support.simulation.orders import Orders
+from tests.support.simulation.remembering import snapshots_equal_replay, timers_have_fired
 from tests.support.simulation.virtual_time import Stuck, VirtualLoop, run_virtually
 
 MACHINES: Final = 6
 CLIENTS: Final = 5
 COMMANDS: Final = 12  # of one client on one machine
 TWICE: Final = 0.1  # of the commands
+SPOILT: Final = 0.2  # of the machines find their file of snapshots lost or damaged
 LOOK_EVERY: Final = 8  # answers between two looks at everything
 PATIENCE_S: Final = 300.0  # of made-up time: longer than any storm, backoff or retry
 STREAM_S: Final = 5.0  # within which a stream shows what is durable; a position comes every 15
@@ -59,7 +63,8 @@ def simulate(seed: int) -> Run:
     with tempfile.TemporaryDirectory() as folder, ordered_failures():
         world = World(seed, folder=Path(folder))
         try:
-            return run_virtually(lambda loop: Simulation(world, loop=loop).run())
+            with snapshots_often():
+                return run_virtually(lambda loop: Simulation(world, loop=loop).run())
         except Stuck as stuck:
             raise Violation("alive", str(stuck)) from stuck
 
@@ -73,13 +78,15 @@ class Simulation:
         self._orders = Orders(world.seed)
         self._doing: list[Asked | None] = [None] * CLIENTS
         self._streamed: dict[WorkspaceId, list[bytes]] = {}
-        self._epochs: dict[WorkspaceId, int] = {}
+        self._epochs: dict[WorkspaceId, tuple[int, Machine]] = {}
         self._answers = 0
 
     async def run(self) -> Run:
         """All machines; then a last one in peace."""
         holds, ends = Directory(), list[str]()
         for number in range(MACHINES):
+            if self._world.rng.random() < SPOILT:
+                spoil_snapshots(holds, self._world.branch())
             holds, end = await self._one_machine(holds, storms=number % 2 == 1)
             ends.append(end)
         machine = Machine.assemble(self._world, holds=holds)
@@ -112,16 +119,21 @@ class Simulation:
 
     async def _work(self, machine: Machine, fate: Fate) -> None:
         await machine.start(self._hands)
-        for ledger in machine.kernel.cabinet.ledgers():
-            before = self._epochs.get(ledger.workspace_id, 0)
-            hold("epoch", ledger.epoch > before, f"{ledger.workspace_id}: two machines in epoch {before}")
-            self._epochs[ledger.workspace_id] = ledger.epoch
+        self._owns(machine)
         following: set[WorkspaceId] = set()
         self._follow(machine, following)
         await asyncio.gather(*(self._client(machine, number, following) for number in range(CLIENTS)))
         fate.calm()
         await self._look_at_everything(machine)
         await self._streams_reach_the_head(machine)
+
+    def _owns(self, machine: Machine) -> None:
+        """A workspace is in an epoch of this machine, and stays in one of it."""
+        for ledger in machine.kernel.cabinet.ledgers():
+            epoch, owner = self._epochs.get(ledger.workspace_id, (0, None))
+            is_ours = ledger.epoch >= epoch if owner is machine else ledger.epoch > epoch
+            hold("epoch", is_ours, f"{ledger.workspace_id}: two machines in epoch {epoch}")
+            self._epochs[ledger.workspace_id] = (ledger.epoch, machine)
 
     def _hands(self, kernel: Kernel) -> tuple[Hand, ...]:
         return (SimHand(kernel, rng=self._world.branch(), clock=self._world.clock),)
@@ -177,12 +189,15 @@ class Simulation:
 
     async def _look_at_everything(self, machine: Machine) -> None:
         image = await at_rest(machine)
+        self._owns(machine)
         replay_equals_state(machine, image)
+        await snapshots_equal_replay(machine, image)
         keeps(image, self._orders.promises)
         for workspace_id, streamed in self._streamed.items():
             stored = image.workspaces[workspace_id].stored[: len(streamed)]
             hold("stream", list(stored) == streamed, f"{workspace_id}: what was shown is not what is stored")
         await views_equal_rebuild(machine)
+        await timers_have_fired(machine, await at_rest(machine))
         count = min(len(self._orders.promises), LOOK_EVERY)
         await answers_again(machine, self._world.rng.sample(self._orders.promises, count))
 
@@ -208,6 +223,20 @@ class Simulation:
         ]:
             hold("stream", self._loop.time() < end, f"{behind[0]}: what is durable is not shown")
             await self._world.clock.pass_by(0.1)
+
+
+def spoil_snapshots(holds: Directory, rng: random.Random) -> None:
+    """Somebody deletes the file of snapshots, with what belongs to it or without, or the medium forgets some of it."""
+    names = [name for name in sorted(holds.shown) if name.startswith(SNAPSHOTS_DB)]
+    for name in names if rng.random() < 0.3 else []:
+        holds.remove(name)
+    if SNAPSHOTS_DB in holds.shown and rng.random() < 0.3:
+        holds.remove(SNAPSHOTS_DB)
+    for name in names:
+        file = holds.shown.get(name)
+        if file is not None and file.content:
+            file.write(rng.randrange(len(file.content)), rng.randbytes(rng.choice((1, 16, 4_096))))
+    holds.sync()
 
 
 async def _stands(machine: Machine, answer: Accepted) -> None:
