@@ -38,10 +38,10 @@ class FakeClock:
 
 
 class CountingMint:
-    """Ids in order, from 0x10000 on."""
+    """Ids in order, after 0x10000 unless told otherwise: another machine's ids are others."""
 
-    def __init__(self) -> None:
-        self._next = 0x1_0000
+    def __init__(self, *, after: int = 0x1_0000) -> None:
+        self._next = after
 
     def new_id(self) -> str:
         """The next one."""

@@ -15,6 +15,7 @@ from moduprompt.kernel.transfer import checked
 from moduprompt.protocol import WorkspaceId
 from moduprompt.storage.bundle import BundleRefused
 from moduprompt.storage.port import StorageFailed
+from tests.support.clocks import CountingMint
 from tests.support.kernel import House, accepted, make_kernel, reason
 
 
@@ -90,7 +91,7 @@ async def test_two_imports_at_once_are_one_import() -> None:
 
 
 async def test_an_adoption_that_was_not_written_leaves_the_workspace_frozen() -> None:
-    async with make_kernel() as house:
+    async with make_kernel(mint=CountingMint(after=0x2_0000)) as house:
         ledger = await house.kernel.transfer.take_in(io.BytesIO(a_bundle()))
         workspace = ledger.workspace_id
         house.log.fail_next(StorageFailed("the disk is gone"))
