@@ -23,7 +23,7 @@ BROAD = {"", "Exception", "BaseException"}
 PROCESS_EDGES: tuple[str, ...] = (
     "src/moduprompt/cli/ending.py",  # a person gets one line and an exit status, never a traceback
     "src/moduprompt/keeper/keeper.py",  # a fault in serving one peer must not cost the run its terminal
-    "src/moduprompt/kernel/projector.py",  # a view that skips an event is worse than one that stands still
+    "src/moduprompt/storage/folding.py",  # whatever broke in a view, it stands still and says at which event
     "src/moduprompt/kernel/reactor.py",  # whatever broke in a hand, its intent still stands
     "src/moduprompt/kernel/transfer.py",  # a hostile event may break any assumption: it is refused, whatever it broke
     "src/moduprompt/kernel/writer.py",  # one broken command must not end the writer for all

@@ -10,7 +10,7 @@ import pytest
 from moduprompt.domain.decider import Event
 from moduprompt.domain.item import Item, Rows, Stamp, View
 from moduprompt.protocol import Actor, WorkspaceId
-from moduprompt.storage.port import Step, ViewStore
+from moduprompt.storage.port import Step, ViewBroke, ViewStore
 from tests.support.stores import W1, W2, OpenViews, memory_views, sqlite_views
 
 MAKERS = (memory_views, sqlite_views)
@@ -133,8 +133,9 @@ async def test_workspaces_have_positions_of_their_own(store: ViewStore) -> None:
 async def test_a_fold_that_breaks_leaves_nothing_behind(store: ViewStore) -> None:
     await store.apply((THINGS, OTHERS), [a_step(1)])
 
-    with pytest.raises(ValueError, match="more than"):
+    with pytest.raises(ViewBroke, match="view others can't take event 4 ") as broke:
         await store.apply((OTHERS, THINGS), [a_step(2), a_step(3, "b", by=-1), a_step(4, "c", by=1_000)])
+    assert (broke.value.view, broke.value.step.stamp.seq) == (OTHERS, 4)
 
     assert [await store.position(view, W1) for view in (THINGS, OTHERS)] == [1, 1]
     assert [await times(store, "a", name) for name in ("things", "others")] == [1, 1]

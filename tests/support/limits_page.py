@@ -66,7 +66,7 @@ WAITS: Final = (
     Waits(
         bounds="seconds that a read waits for its view",
         happens="`unavailable`; `stale=ok` does not wait",
-        constants=("kernel.projector:WAIT_S",),
+        constants=("kernel.tracks:WAIT_S",),
     ),
     Waits(
         bounds="connections that are accepted and not looked at yet",

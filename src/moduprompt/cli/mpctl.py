@@ -37,6 +37,7 @@ NOUNS: Final = (
     Noun("board", "moduprompt.cli.nouns.board", "sessions, tasks and what waits, as one picture"),
     Noun("events", "moduprompt.cli.nouns.events", "what happened, as it happens or page by page"),
     Noun("log", "moduprompt.cli.nouns.log", "the stored bytes of the log, and whether they hold"),
+    Noun("views", "moduprompt.cli.nouns.views", "the read models, and making them again"),
     Noun("demo", "moduprompt.cli.nouns.demo", "the main job, end to end, on a real repository"),
 )
 

@@ -37,6 +37,12 @@ class Words:
         assert value is None or isinstance(value, str), f"BUG: {name} is no text"
         return value
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Words of which there may be any number."""
+        value = self._given[name]
+        assert isinstance(value, list), f"BUG: {name} is no list"
+        return tuple(map(str, value))  # pyright: ignore[reportUnknownArgumentType] - argparse says no more
+
     def number(self, name: str) -> int:
         """A whole number that was given or has a default."""
         value = self._given[name]

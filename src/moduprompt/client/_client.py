@@ -43,6 +43,8 @@ from moduprompt.protocol import (
     Ready,
     RunId,
     Subject,
+    ViewReport,
+    ViewReports,
     WorkspaceId,
     decode_event,
     encode,
@@ -191,6 +193,15 @@ class Client:
         """Have a bundle imported, which is frozen then. Doing it twice is fine. Raises RequestRefused."""
         request = Request(method="POST", target="/v1/log/import", body=bundle, headers=OCTETS)
         return to_value(await self._channel.ask_afresh(request), LogHead)
+
+    async def views(self) -> ViewReports:
+        """How the daemon's read models stand."""
+        return to_value(await self._get("/v1/views", {}), ViewReports)
+
+    async def rebuild_view(self, name: str) -> ViewReport:
+        """Have one folded again from the first event; `views` tells how it goes. Twice is once."""
+        request = Request(method="POST", target=f"/v1/views/{quote(name, safe='')}/rebuild")
+        return to_value(await self._channel.ask(request), ViewReport)
 
     async def list(
         self, kind: type[I], *, workspace_id: WorkspaceId | None = None, as_of: AsOf | None = None

@@ -54,12 +54,16 @@ class Rows(Protocol):
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """One read model. `version` changes whenever the fold would give other rows."""
+    """One read model. `version` changes whenever the fold would give other rows.
+
+    `takes` are the kinds of events that its fold is called with, each with all that derive from it.
+    """
 
     name: str
     version: int
     collections: tuple[tuple[str, type[Item]], ...]
     fold: Callable[[Rows, Event, Stamp], None]
+    takes: tuple[type[Event], ...] = (Event,)
 
 
 def revised(row: I, stamp: Stamp, **changes: object) -> I:

@@ -340,7 +340,7 @@ class Kernel:
         if not isinstance(command, EraseArtifact):
             return await self._observer.observe(command)
         home = command.workspace_id
-        await self.projector.wait_for(home, self.feed.head(home))
+        await self.projector.wait_for(home, self.feed.head(home), of=(ARTIFACTS,))
         row = await self.view_store.row(ARTIFACTS, artifact_id(home, command.ref))
         if row is None:
             return None

@@ -111,6 +111,7 @@ from moduprompt.protocol._times import (
     to_micros,
     to_timestamp,
 )
+from moduprompt.protocol._views import ViewReport, ViewReports, ViewStop
 
 __all__ = [
     "BATCH_MAX",
@@ -182,6 +183,9 @@ __all__ = [
     "TraceId",
     "UserId",
     "Version",
+    "ViewReport",
+    "ViewReports",
+    "ViewStop",
     "Whole",
     "WorkspaceId",
     "WorktreeId",

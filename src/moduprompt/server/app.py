@@ -28,6 +28,7 @@ from moduprompt.server.routes import (
     schemas,
     sockets,
     terminals,
+    views,
 )
 from moduprompt.storage.port import StorageFailed
 
@@ -76,6 +77,8 @@ def fixed_routes() -> list[Route]:
         Route("/v1/log/export", bundles.export_log),
         Route("/v1/log/import", bundles.import_log, methods=["POST"]),
         Route("/v1/board", _read(board.board)),
+        Route("/v1/views", _read(views.views)),
+        Route("/v1/views/{name}/rebuild", views.rebuild, methods=["POST"]),
         Route("/v1/artifacts/{ref}", _read(artifacts.artifact)),
         Route("/v1/artifacts/{ref}/about", _read(artifacts.about)),
         Route("/v1/runs/{id}/output", _read(runs.output)),

@@ -21,6 +21,8 @@ from moduprompt.protocol import (
     Ping,
     Ready,
     Schema,
+    ViewReport,
+    ViewReports,
     to_schema,
 )
 from moduprompt.server.replies import LogHead
@@ -138,6 +140,13 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         query=("workspace_id", "stale", "as_of"),
         requires=("workspace_id",),
         answer=Board,
+    ),
+    Operation(path="/v1/views", summary="The read models and how far each has come", answer=ViewReports),
+    Operation(
+        method="post",
+        path="/v1/views/{name}/rebuild",
+        summary="Fold a read model from the first event again, while the old rows serve",
+        answer=ViewReport,
     ),
     Operation(
         path="/v1/artifacts/{ref}",

@@ -53,6 +53,7 @@ PARAMETERS: Final[dict[str, tuple[str, Schema]]] = {
     "follow": ("`1`: go on until the run ends", {"enum": ["0", "1"]}),
     "ref": ("`blake3:` and 64 hexadecimal digits", {"type": "string", "pattern": REF_PATTERN}),
     "id": ("Its id", _ID),
+    "name": ("The name of a read model, as `/v1/views` lists it", _TEXT),
     "family": ("Which of the two", {"enum": ["commands", "events"]}),
     "type": ("The name on the wire", _TEXT),
     "version": ("The schema version", {"type": "integer", "minimum": 1, "maximum": 999}),

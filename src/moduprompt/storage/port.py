@@ -220,17 +220,31 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     event: Event | None
     stamp: Stamp
+    event_id: str = ""
 
 
-class ViewStore(Protocol):
-    """Rows of read models, and how far each view has come in each workspace."""
+class ViewBroke(Exception):
+    """A view can't take an event. Nothing of the batch was kept."""
 
-    async def apply(self, views: Sequence[View], steps: Sequence[Step]) -> None:
-        """Fold steps into the views' rows and move their positions, in one transaction.
+    def __init__(self, view: View, step: Step, fault: BaseException) -> None:
+        super().__init__(
+            f"view {view.name} can't take event {step.stamp.seq} ({step.event_id}) "
+            f"of workspace {step.stamp.workspace_id}: {type(fault).__name__}"
+        )
+        self.view = view
+        self.step = step
 
-        Steps at or before a view's position are passed over, so applying twice is harmless.
-        """
-        ...
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a view has come in one workspace: the sequence and the id of the last event it took."""
+
+    workspace_id: WorkspaceId
+    seq: int
+    event_id: str = ""
+
+
+class ViewRows(Protocol):
+    """Read models as their readers see them: always those of the edition that serves."""
 
     async def position(self, view: View, workspace_id: WorkspaceId) -> int:
         """The last sequence that the view holds; 0 for a view of another version."""
@@ -246,6 +260,57 @@ class ViewStore(Protocol):
         """One row and its workspace, or None."""
         ...
 
+
+class Shadow(Protocol):
+    """A second edition of a view, folded beside the one that serves, which nobody reads yet."""
+
+    async def apply(self, steps: Sequence[Step]) -> None:
+        """As `ViewStore.apply`, into this edition alone."""
+        ...
+
+    async def position(self, workspace_id: WorkspaceId) -> int:
+        """The last sequence it holds."""
+        ...
+
+    async def take_over(self) -> None:
+        """Serve from now on, in one transaction; the edition that served is gone."""
+        ...
+
+    async def discard(self) -> None:
+        """Throw it away; doing so twice, or after it took over, changes nothing."""
+        ...
+
+
+class ViewStore(ViewRows, Protocol):
+    """Rows of read models, and how far each view has come in each workspace.
+
+    Readers use `ViewRows`; what stands here beside it is for the projector alone.
+    """
+
+    async def apply(self, views: Sequence[View], steps: Sequence[Step]) -> None:
+        """Fold steps into the views' rows and move their positions, in one transaction.
+
+        Steps at or before a view's position are passed over, so applying twice is harmless. A view
+        of another version than the one that serves starts from nothing. Raises ViewBroke.
+        """
+        ...
+
+    async def standings(self, view: View) -> list[Standing]:
+        """Of every workspace that the view has taken an event of; none for a view of another version."""
+        ...
+
+    async def count(self, view: View) -> int:
+        """How many rows the edition that serves has."""
+        ...
+
+    async def forget(self, workspace_id: WorkspaceId) -> None:
+        """Drop all rows and positions of a workspace, in every view: it is folded from its first event."""
+        ...
+
+    async def shadow(self, view: View) -> Shadow:
+        """An empty edition beside the one that serves. A former one that nobody finished is gone."""
+        ...
+
     async def close(self) -> None:
-        """Let go of everything; closing twice is fine."""
+        """Let go of everything; closing twice is fine. Shadows are thrown away."""
         ...

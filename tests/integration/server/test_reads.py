@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import apsw
@@ -11,7 +12,7 @@ import pytest
 
 from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.workspace.commands import RenameWorkspace
-from moduprompt.kernel import projector
+from moduprompt.kernel import tracks
 from moduprompt.protocol import SYSTEM_WORKSPACE, ArtifactRef, WorkspaceId
 from tests.support.failing_disk import failing_disk
 from tests.support.served import QuietTerminals, Served, serve_in
@@ -162,9 +163,9 @@ class SlowViews:
             await self.gate.wait()
             await apply(*args, **kwargs)  # pyright: ignore[reportArgumentType] - handed on as they came
 
-        async def waited(workspace_id: WorkspaceId, seq: int) -> None:
+        async def waited(workspace_id: WorkspaceId, seq: int, *, of: Sequence[str] = ()) -> None:
             self.asked.set()
-            await wait_for(workspace_id, seq)
+            await wait_for(workspace_id, seq, of=of)
 
         monkeypatch.setattr(store, "apply", applied)
         monkeypatch.setattr(daemon.kernel.projector, "wait_for", waited)
@@ -206,7 +207,7 @@ async def test_a_view_that_stays_behind_makes_reads_unavailable(
 ) -> None:
     workspace = await daemon.make_workspace()
     await daemon.get("/v1/workspaces")
-    monkeypatch.setattr(projector, "WAIT_S", 0.05)
+    monkeypatch.setattr(tracks, "WAIT_S", 0.05)
     views = SlowViews(daemon, monkeypatch)
     await daemon.accepted(RenameWorkspace(workspace_id=workspace, name="after"))
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from moduprompt.domain.decider import Event, State, Timer
-from moduprompt.domain.item import View
+from moduprompt.domain.item import Item, View
 from moduprompt.kernel import judgement, projector, writer
 from moduprompt.kernel.cabinet import Cabinet
 from moduprompt.kernel.feed import Feed
@@ -33,14 +33,16 @@ from moduprompt.protocol import (
     to_micros,
     to_timestamp,
 )
+from moduprompt.storage.folding import Batch
 from moduprompt.storage.hashing import piece_digest
 from moduprompt.storage.port import Append, KeyRow, Part, Piece, Step, StorageFailed, StoredEvent
 from moduprompt.storage.sqlite import connection
 from moduprompt.storage.sqlite import log as sqlite_log
 from moduprompt.storage.sqlite.connection import Database
+from moduprompt.storage.sqlite.editions import Editions
 from moduprompt.storage.sqlite.log import SqliteLog
 from moduprompt.storage.sqlite.snapshots import SqliteSnapshots
-from moduprompt.storage.sqlite.views import SqliteViews
+from moduprompt.storage.sqlite.views import SqliteShadow
 from tests.support.simulation.swapping import swapped
 
 Plant = Callable[[], AbstractContextManager[None]]
@@ -253,17 +255,40 @@ def event_skipped_in_a_view() -> AbstractContextManager[None]:
 
 
 def view_position_ahead_of_its_rows() -> AbstractContextManager[None]:
-    whole = SqliteViews._apply
+    whole = Editions.apply
 
-    def broken(self: SqliteViews, views: Sequence[View], steps: Sequence[Step]) -> None:
-        with self._write.transaction():
-            for view in views:
-                for step in steps:
-                    at = (view.name, view.version, step.stamp.workspace_id)
-                    self._write.write(self._sql["move_position"], (*at, max(step.stamp.seq - 1, 0)))
+    def broken(self: Editions, views: Sequence[View], steps: Sequence[Step]) -> None:
+        whole(self, views, [msgspec.structs.replace(step, event=None) for step in steps[:-1]])
         whole(self, views, steps)
 
-    return swapped(SqliteViews, "_apply", broken)
+    return swapped(Editions, "apply", broken)
+
+
+def row_lost_in_a_batch() -> AbstractContextManager[None]:
+    whole, now = Batch.changed, one_in(9)
+
+    def broken(self: Batch) -> list[tuple[str, str, Item | None]]:
+        changed = list(whole(self))
+        return changed[:-1] if len(changed) > 1 and now() else changed
+
+    return swapped(Batch, "changed", broken)
+
+
+def rows_kept_after_a_failed_write() -> AbstractContextManager[None]:
+    def broken(self: Editions) -> None:
+        return
+
+    return swapped(Editions, "_trust_nothing", broken)
+
+
+def rebuild_takes_over_too_early() -> AbstractContextManager[None]:
+    whole = SqliteShadow.apply
+
+    async def broken(self: SqliteShadow, steps: Sequence[Step]) -> None:
+        late = [*steps[:-1], msgspec.structs.replace(steps[-1], event=None)]
+        await whole(self, late)
+
+    return swapped(SqliteShadow, "apply", broken)
 
 
 def wake_up_lost() -> AbstractContextManager[None]:
@@ -444,6 +469,21 @@ PLANTED: Final[tuple[Planted, ...]] = (
         name="view_position_ahead_of_its_rows",
         what="a view moves its position before its rows",
         plant=view_position_ahead_of_its_rows,
+    ),
+    Planted(
+        name="row_lost_in_a_batch",
+        what="a batch of views loses a row it has changed",
+        plant=row_lost_in_a_batch,
+    ),
+    Planted(
+        name="rebuild_takes_over_too_early",
+        what="a rebuilt view serves without the last event of each page",
+        plant=rebuild_takes_over_too_early,
+    ),
+    Planted(
+        name="rows_kept_after_a_failed_write",
+        what="after a storage error the views trust their memory",
+        plant=rows_kept_after_a_failed_write,
     ),
     Planted(name="wake_up_lost", what="a commit does not wake those who follow it", plant=wake_up_lost),
     Planted(

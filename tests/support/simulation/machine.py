@@ -104,6 +104,10 @@ class Machine:
             observer=FixedObserver(),
         )
         await self._kernel.start(owner_name="owner", hands=hands(self._kernel))
+        projector = (
+            self._kernel.projector
+        )  # every machine rebuilds while it works, and some die of something else in it
+        projector.rebuilds.ask_for(projector.tracks.all)
 
     @property
     def kernel(self) -> Kernel:

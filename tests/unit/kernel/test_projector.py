@@ -12,7 +12,7 @@ from moduprompt.domain.item import Rows, Stamp, View
 from moduprompt.domain.project.commands import RenameProject
 from moduprompt.domain.workspace.commands import RenameWorkspace
 from moduprompt.domain.workspace.events import WorkspaceRenamed
-from moduprompt.kernel import projector as projector_module
+from moduprompt.kernel import tracks
 from moduprompt.protocol import Code, Refused
 from moduprompt.storage.memory.views import MemoryViews
 from moduprompt.storage.port import Step, StorageFailed, ViewStore
@@ -112,7 +112,7 @@ async def test_a_disk_that_fails_for_a_while_is_tried_again() -> None:
 
 
 async def test_a_read_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projector_module, "WAIT_S", 0.01)
+    monkeypatch.setattr(tracks, "WAIT_S", 0.01)
     async with make_kernel() as house:
         ws = await house.workspace()
 

@@ -51,4 +51,6 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
         rows.put(revised(row, stamp, status=status, decided_by=event.user_id, decision_reason=event.reason))
 
 
-VIEW = View(name="approvals", version=1, collections=(("approvals", ApprovalItem),), fold=fold)
+VIEW = View(
+    name="approvals", version=1, collections=(("approvals", ApprovalItem),), fold=fold, takes=(ApprovalEvent,)
+)

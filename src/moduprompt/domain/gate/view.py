@@ -41,4 +41,6 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
             rows.put(revised(row, stamp, status="satisfied", evidence=event.evidence))
 
 
-VIEW = View(name="gates", version=1, collections=(("gates", GateItem),), fold=fold)
+VIEW = View(
+    name="gates", version=1, collections=(("gates", GateItem),), fold=fold, takes=(GateBlocked, GateSatisfied)
+)

@@ -61,4 +61,6 @@ def _changes(row: ProjectItem, event: Event) -> dict[str, object]:
     return {"status": "archived"} if isinstance(event, ProjectArchived) else {}
 
 
-VIEW = View(name="projects", version=1, collections=(("projects", ProjectItem),), fold=fold)
+VIEW = View(
+    name="projects", version=1, collections=(("projects", ProjectItem),), fold=fold, takes=(ProjectEvent,)
+)

@@ -108,4 +108,4 @@ def _changes(event: Event) -> dict[str, object]:
             return {}
 
 
-VIEW = View(name="runs", version=2, collections=(("runs", RunItem),), fold=fold)
+VIEW = View(name="runs", version=2, collections=(("runs", RunItem),), fold=fold, takes=(RunEvent,))

@@ -113,4 +113,6 @@ def _changes(row: SessionItem, event: Event) -> dict[str, object]:
     return {"status": "closed"} if isinstance(event, SessionClosed) else {}
 
 
-VIEW = View(name="sessions", version=1, collections=(("sessions", SessionItem),), fold=fold)
+VIEW = View(
+    name="sessions", version=1, collections=(("sessions", SessionItem),), fold=fold, takes=(SessionEvent,)
+)

@@ -98,4 +98,4 @@ def _changes(event: Event) -> dict[str, object]:
             return {}
 
 
-VIEW = View(name="tasks", version=1, collections=(("tasks", TaskItem),), fold=fold)
+VIEW = View(name="tasks", version=1, collections=(("tasks", TaskItem),), fold=fold, takes=(TaskEvent,))

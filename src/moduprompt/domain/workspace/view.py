@@ -6,6 +6,7 @@ from moduprompt.domain.workspace.events import (
     WorkspaceAdopted,
     WorkspaceArchived,
     WorkspaceCreated,
+    WorkspaceEvent,
     WorkspaceRenamed,
 )
 
@@ -44,4 +45,10 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
         rows.put(revised(row, stamp, owner_id=event.owner_id))
 
 
-VIEW = View(name="workspaces", version=1, collections=(("workspaces", WorkspaceItem),), fold=fold)
+VIEW = View(
+    name="workspaces",
+    version=1,
+    collections=(("workspaces", WorkspaceItem),),
+    fold=fold,
+    takes=(WorkspaceEvent,),
+)

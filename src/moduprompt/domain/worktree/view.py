@@ -100,4 +100,6 @@ def _changes(row: WorktreeItem, event: Event) -> dict[str, object]:
             return {}
 
 
-VIEW = View(name="worktrees", version=1, collections=(("worktrees", WorktreeItem),), fold=fold)
+VIEW = View(
+    name="worktrees", version=1, collections=(("worktrees", WorktreeItem),), fold=fold, takes=(WorktreeEvent,)
+)

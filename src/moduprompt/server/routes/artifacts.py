@@ -68,7 +68,7 @@ async def about(request: Request) -> Response:
     if seq is not None:
         found = (await kernel.past.scene(VIEW, home, seq=seq)).row(VIEW.name, artifact_id(home, ref))
     else:
-        await await_view(request, home)
+        await await_view(request, home, of=(VIEW.name,))
         row = await kernel.view_store.row(VIEW.name, artifact_id(home, ref))
         found = None if row is None else row[1]
     if found is None:
@@ -79,7 +79,7 @@ async def about(request: Request) -> Response:
 async def gone(request: HTTPConnection, ledger: Ledger, ref: ArtifactRef) -> Rejection:
     """What is said instead of bytes that were erased."""
     home, store = ledger.workspace_id, desk_of(request).kernel.view_store
-    await await_view(request, home)
+    await await_view(request, home, of=(VIEW.name,))
     row = await store.row(VIEW.name, artifact_id(home, ref))
     details: Details = {"reason": ARTIFACT_ERASED, "ref": ref}
     if row is None:

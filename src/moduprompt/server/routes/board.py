@@ -33,7 +33,7 @@ async def board(request: Request) -> Response:
         scene = await desk_of(request).kernel.past.scene(VIEW, home, seq=then)
         counts = scene.every(BoardCount)
         return to_json(to_board(scene.every(BoardNode), scene.every(BoardEdge), counts=counts, seq=then))
-    await await_view(request, home)
+    await await_view(request, home, of=[name for name, _ in VIEW.collections])
     store = desk_of(request).kernel.view_store
     for _ in range(SNAPSHOT_TRIES):
         seq = await store.position(VIEW, home)

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from moduprompt.kernel.feed import Glance
 from moduprompt.kernel.ledger import Ledger
-from moduprompt.kernel.projector import WAIT_S
+from moduprompt.kernel.tracks import WAIT_S
 from moduprompt.kernel.visibility import sees_event
 from moduprompt.protocol import Code, EventPage, Refused, refusal
 from moduprompt.server.desk import Desk, actor_of, caller_of, desk_of, is_still_known

@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 
 from moduprompt.kernel.ledger import Ledger
-from moduprompt.kernel.projector import WAIT_S
+from moduprompt.kernel.tracks import WAIT_S
 from moduprompt.kernel.visibility import may_see
 from moduprompt.protocol import (
     SEQ_MAX,

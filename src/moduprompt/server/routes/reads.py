@@ -5,7 +5,7 @@ A read waits until its view has reached the head that stood when it arrived, unl
 the log, not from the store. What the actor may not see is passed over.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, TypeAlias
 
@@ -63,7 +63,7 @@ async def collection(request: Request) -> Response:
     seq = await moment_of(request, ledger)
     place = name if seq is None else f"{name}@{seq}"  # a cursor of one moment is none of another
     after = _after(request, place)
-    head = await await_view(request, ledger.workspace_id) if seq is None else seq
+    head = await await_view(request, ledger.workspace_id, of=(name,)) if seq is None else seq
     sight = await sight_of(desk, actor, ledger=ledger, seq=seq)
     fetch = await _source(desk, name, ledger=ledger, seq=seq)
     items, last = await _rows(fetch, sight, kind=kind_of(name), after=after, limit=limit)
@@ -100,13 +100,13 @@ async def _fresh_row(
     """The row as it is after everything that was durable when the request came."""
     desk = desk_of(request)
     if home is not None:
-        await await_view(request, home.workspace_id)
+        await await_view(request, home.workspace_id, of=(collection,))
         return await desk.kernel.view_store.row(collection, id_)
     found = await desk.kernel.view_store.row(collection, id_)
     # An id alone does not say in which workspace to wait, unless the row is there already.
     homes = [found[0]] if found else await desk.kernel.cabinet.listed()
     for workspace_id in homes:
-        await await_view(request, workspace_id)
+        await await_view(request, workspace_id, of=(collection,))
     return await desk.kernel.view_store.row(collection, id_)
 
 
@@ -169,7 +169,7 @@ async def _workspaces(request: Request, actor: Actor, *, limit: int) -> Page:
         if moment is not None:
             found = await _workspace_then(desk, ledger, moment)
         else:
-            await await_view(request, ledger.workspace_id)
+            await await_view(request, ledger.workspace_id, of=(WORKSPACES,))
             stored = await desk.kernel.view_store.row(WORKSPACES, ledger.workspace_id)
             found = stored[1] if stored is not None else None
         if found is not None:
@@ -191,12 +191,12 @@ async def _workspace_then(desk: Desk, ledger: Ledger, moment: AtTime) -> bytes |
     )
 
 
-async def await_view(request: HTTPConnection, workspace_id: WorkspaceId) -> int:
-    """The head at this moment, which the views have reached; `stale=ok` does not wait."""
+async def await_view(request: HTTPConnection, workspace_id: WorkspaceId, *, of: Sequence[str]) -> int:
+    """The head at this moment, which the views of these collections have reached; `stale=ok` does not wait."""
     kernel = desk_of(request).kernel
     head = kernel.feed.head(workspace_id)
     if choice(request, "stale", "ok") is None:
-        await kernel.projector.wait_for(workspace_id, head)
+        await kernel.projector.wait_for(workspace_id, head, of=of)
     return head
 
 

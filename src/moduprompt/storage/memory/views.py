@@ -1,84 +1,150 @@
 """Read models in a dictionary."""
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 from moduprompt.domain.item import Item, View
 from moduprompt.protocol import WorkspaceId, encode
-from moduprompt.storage.port import Step
+from moduprompt.storage.folding import Batch, fold_into, sort_out
+from moduprompt.storage.port import Standing, Step
 
-I = TypeVar("I", bound=Item)  # noqa: E741 - the row's type
+
+class Edition:
+    """The rows of one version of one view."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.rows: dict[str, dict[str, Item]] = {name: {} for name, _ in view.collections}
+        self.standings: dict[WorkspaceId, Standing] = {}
+
+    def position(self, workspace_id: WorkspaceId) -> int:
+        """How far it has come."""
+        standing = self.standings.get(workspace_id)
+        return 0 if standing is None else standing.seq
+
+    def load(self, collection: str, kind: type[Item], id_: str) -> Item | None:
+        """A row as it stands."""
+        row = self.rows[collection].get(id_)
+        return row if isinstance(row, kind) else None
+
+    def keep(self, batch: Batch, reached: Sequence[Standing]) -> None:
+        """What a batch has changed, and how far it came."""
+        for collection, id_, row in batch.changed():
+            if row is None:
+                self.rows[collection].pop(id_, None)
+            else:
+                self.rows[collection][id_] = row
+        for standing in reached:
+            if standing.seq > self.position(standing.workspace_id):
+                self.standings[standing.workspace_id] = standing
+
+    def forget(self, workspace_id: WorkspaceId) -> None:
+        """Nothing of this workspace any more."""
+        self.standings.pop(workspace_id, None)
+        for rows in self.rows.values():
+            for id_ in [id_ for id_, row in rows.items() if row.workspace_id == workspace_id]:
+                del rows[id_]
 
 
 class MemoryViews:
     """A `ViewStore` without a disk."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, dict[str, Item]] = {}
-        self._positions: dict[tuple[str, int, WorkspaceId], int] = {}
+        self._serving: dict[str, Edition] = {}
+        self._shadows: dict[str, MemoryShadow] = {}
 
     async def apply(self, views: Sequence[View], steps: Sequence[Step]) -> None:
-        """Fold into copies; they take the place of the rows when every view is through."""
-        rows = {name: dict(found) for name, found in self._rows.items()}
-        positions = dict(self._positions)
-        for view in views:
-            if any((view.name, view.version) == known[:2] for known in positions):
-                continue
-            for name, _ in view.collections:
-                rows.pop(name, None)  # what another version of this view has left
-        for view in views:
-            _fold(view, steps, rows=rows, positions=positions)
-        self._rows, self._positions = rows, positions
+        """Fold in batches beside the rows; they are kept when every view is through."""
+        _apply([self._edition(view) for view in views], steps)
 
     async def position(self, view: View, workspace_id: WorkspaceId) -> int:
         """How far it has come."""
-        return self._positions.get((view.name, view.version, workspace_id), 0)
+        found = self._found(view)
+        return 0 if found is None else found.position(workspace_id)
 
     async def rows(
         self, collection: str, *, workspace_id: WorkspaceId | None, after: str, limit: int
     ) -> list[tuple[str, bytes]]:
         """In the order of ids."""
-        found = self._rows.get(collection, {})
+        found = self._collection(collection)
         ids = sorted(id_ for id_, row in found.items() if workspace_id in (None, row.workspace_id))
         return [(id_, encode(found[id_])) for id_ in ids if id_ > after][:limit]
 
     async def row(self, collection: str, id_: str) -> tuple[WorkspaceId, bytes] | None:
         """One of them."""
-        row = self._rows.get(collection, {}).get(id_)
+        row = self._collection(collection).get(id_)
         return None if row is None else (row.workspace_id, encode(row))
 
+    async def standings(self, view: View) -> list[Standing]:
+        """Of every workspace."""
+        found = self._found(view)
+        return [] if found is None else list(found.standings.values())
+
+    async def count(self, view: View) -> int:
+        """Of the edition that serves."""
+        found = self._serving.get(view.name)
+        return 0 if found is None else sum(map(len, found.rows.values()))
+
+    async def forget(self, workspace_id: WorkspaceId) -> None:
+        """Nothing of it any more."""
+        for edition in (*self._serving.values(), *(each.edition for each in self._shadows.values())):
+            edition.forget(workspace_id)
+
+    async def shadow(self, view: View) -> "MemoryShadow":
+        """An empty edition."""
+        self._shadows[view.name] = MemoryShadow(view, serving=self._serving)
+        return self._shadows[view.name]
+
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to let go of but shadows."""
+        self._shadows.clear()
+
+    def _found(self, view: View) -> Edition | None:
+        found = self._serving.get(view.name)
+        return found if found is not None and found.view.version == view.version else None
+
+    def _edition(self, view: View) -> Edition:
+        found = self._found(view)
+        if found is None:
+            found = self._serving[view.name] = Edition(view)
+        found.view = view  # of the same version; its fold may have been mended
+        return found
+
+    def _collection(self, name: str) -> dict[str, Item]:
+        for edition in self._serving.values():
+            if name in edition.rows:
+                return edition.rows[name]
+        return {}
 
 
-def _fold(
-    view: View,
-    steps: Sequence[Step],
-    *,
-    rows: dict[str, dict[str, Item]],
-    positions: dict[tuple[str, int, WorkspaceId], int],
-) -> None:
-    kept = _Rows(rows, {kind: name for name, kind in view.collections})
-    for step in steps:
-        at = (view.name, view.version, step.stamp.workspace_id)
-        if step.stamp.seq <= positions.get(at, 0):
-            continue
-        if step.event is not None:
-            view.fold(kept, step.event, step.stamp)
-        positions[at] = step.stamp.seq
+class MemoryShadow:
+    """A `Shadow` without a disk."""
+
+    def __init__(self, view: View, *, serving: dict[str, Edition]) -> None:
+        self.edition = Edition(view)
+        self._serving = serving
+
+    async def apply(self, steps: Sequence[Step]) -> None:
+        """Into this edition alone."""
+        _apply([self.edition], steps)
+
+    async def position(self, workspace_id: WorkspaceId) -> int:
+        """How far it has come."""
+        return self.edition.position(workspace_id)
+
+    async def take_over(self) -> None:
+        """Serve."""
+        self._serving[self.edition.view.name] = self.edition
+
+    async def discard(self) -> None:
+        """Nobody knows of it."""
 
 
-class _Rows:
-    def __init__(self, rows: dict[str, dict[str, Item]], names: dict[type[Item], str]) -> None:
-        self._rows = rows
-        self._names = names
-
-    def get(self, kind: type[I], id_: str) -> I | None:
-        row = self._rows.get(self._names[kind], {}).get(id_)
-        return row if isinstance(row, kind) else None
-
-    def put(self, row: Item) -> None:
-        self._rows.setdefault(self._names[type(row)], {})[row.id] = row
-
-    def drop(self, kind: type[Item], id_: str) -> None:
-        self._rows.get(self._names[kind], {}).pop(id_, None)
+def _apply(editions: Sequence[Edition], steps: Sequence[Step]) -> None:
+    sorted_out = sort_out([each.view for each in editions], steps)
+    done: list[tuple[Edition, Batch, Sequence[Standing]]] = []
+    for edition, (view, its) in zip(editions, sorted_out, strict=True):
+        batch = Batch(view, edition.load)
+        fold_into(batch, view, its, after={ws: edition.position(ws) for ws in its.reached})
+        done.append((edition, batch, list(its.reached.values())))
+    for edition, batch, reached in done:
+        edition.keep(batch, reached)

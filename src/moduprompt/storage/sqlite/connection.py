@@ -171,10 +171,7 @@ class Database:
 
     def close(self) -> None:
         """Let go, whatever the disk says: what was committed is in the WAL. Closing twice is fine."""
-        try:
-            self._raw.close()
-        except apsw.Error as fault:
-            log.warning("close.failed", extra={"path": str(self._path), "fault": str(fault)})
+        _let_go(self._raw, self._path)
 
     def _count_pages(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self.wal_pages = pages
@@ -210,7 +207,7 @@ def open_writer(
             if synchronous == "FULL":
                 _write_afresh(raw, path)
         except BaseException:
-            raw.close()
+            _let_go(raw, path)
             raise
 
     def connect() -> apsw.Connection:
@@ -222,7 +219,7 @@ def open_writer(
             if synchronous == "FULL":
                 _write_afresh(again, path)
         except BaseException:
-            again.close()
+            _let_go(again, path)
             raise
         return again
 
@@ -234,8 +231,12 @@ def open_reader(path: Path, *, vfs: str | None = None) -> Database:
 
     def connect() -> apsw.Connection:
         raw = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
-        raw.set_busy_timeout(BUSY_MS)
-        raw.execute("PRAGMA query_only = ON")
+        try:
+            raw.set_busy_timeout(BUSY_MS)
+            raw.execute("PRAGMA query_only = ON")
+        except BaseException:
+            _let_go(raw, path)
+            raise
         return raw
 
     with translated(path):
@@ -268,6 +269,15 @@ def open_plain(path: Path) -> Database:
 
     with translated(path):
         return Database(connect(), path, connect=connect, on_disk=True)
+
+
+def _let_go(raw: apsw.Connection, path: Path) -> None:
+    """Close it for good: one that is left half open fails once more when it is collected, where nobody hears it."""
+    try:
+        raw.close()
+    except apsw.Error as fault:
+        log.warning("close.failed", extra={"path": str(path), "fault": str(fault)})
+        raw.close(force=True)
 
 
 def _set_up_writer(connection: apsw.Connection, *, synchronous: Literal["FULL", "NORMAL"]) -> None:

@@ -16,7 +16,6 @@ from moduprompt.storage.port import (
     Head,
     HeadMoved,
     KeyRow,
-    StorageFailed,
     StoredEvent,
     assert_follows,
 )
@@ -65,7 +64,7 @@ class SqliteLog:
             )
             try:
                 reader = await opening.run(lambda: open_reader(path, vfs=vfs))
-            except StorageFailed:
+            except BaseException:  # a start that is given up in the middle leaves nothing open either
                 writer.close()
                 raise
         finally:

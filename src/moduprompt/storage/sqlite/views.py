@@ -1,18 +1,20 @@
 """Read models in a SQLite file of their own: one writing thread, one reading thread.
 
 `synchronous=NORMAL` does here: what a power cut takes is folded again, and the position
-stands in the same transaction as the rows, so it can never run ahead of them.
+stands in the same transaction as the rows, so it can never run ahead of them. A file that
+is damaged is set aside and made again: nothing is lost with it but time.
 """
 
+import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeAlias, TypeVar
 
-import msgspec
+import apsw
 
-from moduprompt.domain.item import Item, View
-from moduprompt.protocol import WorkspaceId, encode
-from moduprompt.storage.port import READ_MAX, Step, StorageFailed
+from moduprompt.domain.item import View
+from moduprompt.protocol import WorkspaceId
+from moduprompt.storage.port import READ_MAX, Standing, Step, StorageFailed, StorageTooNew
 from moduprompt.storage.sqlite.connection import (
     PAGES_BETWEEN_CHECKPOINTS,
     Database,
@@ -20,12 +22,10 @@ from moduprompt.storage.sqlite.connection import (
     open_reader,
     open_writer,
 )
+from moduprompt.storage.sqlite.editions import Edition, Editions
 from moduprompt.storage.sqlite.worker import Worker
 
-Place: TypeAlias = tuple[str, int, str]
-"""A view, its version, and the workspace in which it has come somewhere."""
-
-I = TypeVar("I", bound=Item)  # noqa: E741 - the row's type
+log = logging.getLogger(__name__)
 
 
 class SqliteViews:
@@ -36,16 +36,15 @@ class SqliteViews:
         *,
         writer: Database,
         reader: Database,
-        views: tuple[View, ...],
+        editions: Editions,
         workers: Callable[[str], Worker] = Worker,
     ) -> None:
         self._write = writer
         self._read = reader
+        self._editions = editions
         self._writing = workers("views-writer")
         self._reading = workers("views-reader")
         self._sql = load_queries("views.sql")
-        self._versions = {name: view.version for view in views for name, _ in view.collections}
-        self._places: dict[Place, int] = {}
         self._closed = False
 
     @classmethod
@@ -57,22 +56,21 @@ class SqliteViews:
         vfs: str | None = None,
         workers: Callable[[str], Worker] = Worker,
     ) -> "SqliteViews":
-        """Open or make the file, and drop the rows of views that have another version now."""
+        """Open or make the file. What nobody finished is dropped, and what is damaged is made again."""
         opening = workers("views-open")
         try:
-            writer = await opening.run(
-                lambda: open_writer(path, migrations="views", synchronous="NORMAL", vfs=vfs)
-            )
             try:
-                reader = await opening.run(lambda: open_reader(path, vfs=vfs))
-            except StorageFailed:
-                writer.close()
-                raise
+                opened = await opening.run(lambda: _open(path, views, vfs=vfs))
+            except (StorageFailed, StorageTooNew) as fault:
+                if vfs is not None or not _is_beyond_repair(fault):
+                    raise
+                log.warning("views.made_again", extra={"path": str(path), "fault": str(fault)})
+                await opening.run(lambda: _set_aside(path))
+                opened = await opening.run(lambda: _open(path, views, vfs=vfs))
         finally:
             opening.stop()
-        store = cls(writer=writer, reader=reader, views=views, workers=workers)
-        await store._writing.run(lambda: store._drop_old(views))
-        return store
+        writer, reader, editions = opened
+        return cls(writer=writer, reader=reader, editions=editions, workers=workers)
 
     async def apply(self, views: Sequence[View], steps: Sequence[Step]) -> None:
         """One transaction for all of them."""
@@ -80,26 +78,53 @@ class SqliteViews:
 
     async def position(self, view: View, workspace_id: WorkspaceId) -> int:
         """How far it has come."""
-        place = (view.name, view.version, workspace_id)
-        return await self._writing.run(lambda: self._position(place))
+
+        def position() -> int:
+            edition = self._editions.current(view)
+            return 0 if edition is None else self._editions.position(edition, workspace_id)
+
+        return await self._writing.run(position)
 
     async def rows(
         self, collection: str, *, workspace_id: WorkspaceId | None, after: str, limit: int
     ) -> list[tuple[str, bytes]]:
         """In the order of ids."""
-        version = self._versions.get(collection, 0)
         bounded = min(limit, READ_MAX)
         if workspace_id is None:
-            bindings: tuple[str | int, ...] = (collection, version, after, bounded)
-            return await self._reading.run(lambda: self._list(self._sql["list_all"], bindings))
-        narrow = (collection, version, workspace_id, after, bounded)
-        return await self._reading.run(lambda: self._list(self._sql["list_of_workspace"], narrow))
+            return await self._select("list_all", (collection, after, bounded))
+        return await self._select("list_of_home", (collection, workspace_id, after, bounded))
 
     async def row(self, collection: str, id_: str) -> tuple[WorkspaceId, bytes] | None:
         """One of them."""
-        bindings = (collection, self._versions.get(collection, 0), id_)
-        found = await self._reading.run(lambda: self._list(self._sql["one"], bindings))
+        found = await self._select("one", (collection, id_))
         return (WorkspaceId(found[0][0]), found[0][1]) if found else None
+
+    async def standings(self, view: View) -> list[Standing]:
+        """Of every workspace."""
+
+        def standings() -> list[Standing]:
+            edition = self._editions.current(view)
+            return [] if edition is None else self._editions.standings(edition)
+
+        return await self._writing.run(standings)
+
+    async def count(self, view: View) -> int:
+        """Of the edition that serves."""
+
+        def count() -> int:
+            edition = self._editions.serving(view)
+            return 0 if edition is None else self._editions.count(edition)
+
+        return await self._writing.run(count)
+
+    async def forget(self, workspace_id: WorkspaceId) -> None:
+        """Nothing of it any more."""
+        await self._writing.run(lambda: self._editions.forget(workspace_id))
+
+    async def shadow(self, view: View) -> "SqliteShadow":
+        """An empty edition."""
+        edition = await self._writing.run(lambda: self._editions.begin(view))
+        return SqliteShadow(edition, editions=self._editions, writing=self._writing)
 
     async def close(self) -> None:
         """Checkpoint and let go."""
@@ -113,89 +138,66 @@ class SqliteViews:
             self._reading.stop()
             self._writing.stop()
 
-    def _list(self, sql: str, bindings: tuple[str | int, ...]) -> list[tuple[str, bytes]]:
-        return self._read.select(sql, bindings, row=tuple[str, bytes])
-
-    def _position(self, place: Place) -> int:
-        known = self._places.get(place)
-        if known is not None:
-            return known
-        rows = self._write.select(self._sql["position"], place, row=tuple[int])
-        return rows[0][0] if rows else 0
+    async def _select(self, name: str, bindings: tuple[str | int, ...]) -> list[tuple[str, bytes]]:
+        sql = self._sql[name]
+        return await self._reading.run(lambda: self._read.select(sql, bindings, row=tuple[str, bytes]))
 
     def _apply(self, views: Sequence[View], steps: Sequence[Step]) -> None:
-        moved: dict[Place, int] = {}
-        with self._write.transaction():
-            for view in views:
-                moved.update(self._fold(view, steps))
-            self._write.write_many(
-                self._sql["move_position"], ((*place, seq) for place, seq in moved.items())
-            )
-        self._places.update(moved)  # this is the only writer, so what it wrote is how things stand
+        self._editions.apply(views, steps)
         if self._write.wal_pages >= PAGES_BETWEEN_CHECKPOINTS:
             self._write.checkpoint()
-
-    def _fold(self, view: View, steps: Sequence[Step]) -> dict[Place, int]:
-        rows = _Rows(self._write, self._sql, view)
-        reached: dict[Place, int] = {}
-        for step in steps:
-            place = (view.name, view.version, step.stamp.workspace_id)
-            if place not in reached:
-                reached[place] = self._position(place)
-            if step.stamp.seq <= reached[place]:
-                continue
-            if step.event is not None:
-                view.fold(rows, step.event, step.stamp)
-            reached[place] = step.stamp.seq
-        rows.flush()
-        return reached
-
-    def _drop_old(self, views: tuple[View, ...]) -> None:
-        with self._write.transaction():
-            for view in views:
-                self._write.write(self._sql["drop_old_positions"], (view.name, view.version))
-                for collection, _ in view.collections:
-                    self._write.write(self._sql["drop_old_rows"], (collection, view.version))
 
     def _close_writer(self) -> None:
         self._write.checkpoint()
         self._write.close()
 
 
-class _Rows:
-    """The rows of one transaction: read once, written once at its end."""
+class SqliteShadow:
+    """A `Shadow` in the file of the edition that serves."""
 
-    def __init__(self, database: Database, sql: dict[str, str], view: View) -> None:
-        self._database = database
-        self._sql = sql
-        self._version = view.version
-        self._names = {kind: name for name, kind in view.collections}
-        self._seen: dict[tuple[str, str], Item | None] = {}
-        self._changed: set[tuple[str, str]] = set()
+    def __init__(self, edition: Edition, *, editions: Editions, writing: Worker) -> None:
+        self._edition = edition
+        self._editions = editions
+        self._writing = writing
 
-    def get(self, kind: type[I], id_: str) -> I | None:
-        at = (self._names[kind], id_)
-        if at not in self._seen:
-            found = self._database.select(self._sql["get"], (at[0], self._version, id_), row=tuple[bytes])
-            self._seen[at] = msgspec.json.decode(found[0][0], type=kind) if found else None
-        row = self._seen[at]
-        return row if isinstance(row, kind) else None
+    async def apply(self, steps: Sequence[Step]) -> None:
+        """Into this edition alone."""
+        await self._writing.run(lambda: self._editions.apply_to(self._edition, steps))
 
-    def put(self, row: Item) -> None:
-        at = (self._names[type(row)], row.id)
-        self._seen[at] = row
-        self._changed.add(at)
+    async def position(self, workspace_id: WorkspaceId) -> int:
+        """How far it has come."""
+        return await self._writing.run(lambda: self._editions.position(self._edition, workspace_id))
 
-    def drop(self, kind: type[Item], id_: str) -> None:
-        at = (self._names[kind], id_)
-        self._seen[at] = None
-        self._changed.add(at)
+    async def take_over(self) -> None:
+        """Serve."""
+        await self._writing.run(lambda: self._editions.hand_over(self._edition))
 
-    def flush(self) -> None:
-        for collection, id_ in sorted(self._changed):
-            row = self._seen[collection, id_]
-            if row is None:
-                self._database.write(self._sql["drop"], (collection, self._version, id_))
-            else:
-                values = (collection, self._version, id_, row.workspace_id, encode(row))
-                self._database.write(self._sql["put"], values)
+    async def discard(self) -> None:
+        """Its rows are gone."""
+        await self._writing.run(lambda: self._editions.drop(self._edition))
+
+
+def _open(path: Path, views: tuple[View, ...], *, vfs: str | None) -> tuple[Database, Database, Editions]:
+    with ExitStack() as opened:
+        writer = open_writer(path, migrations="views", synchronous="NORMAL", vfs=vfs)
+        opened.callback(writer.close)
+        reader = open_reader(path, vfs=vfs)
+        opened.callback(reader.close)
+        editions = Editions(writer, views)
+        editions.open()
+        opened.pop_all()
+    return writer, reader, editions
+
+
+def _is_beyond_repair(fault: Exception) -> bool:
+    """Whether nothing can be read from the file: damage, or a layout of the future."""
+    return isinstance(fault, StorageTooNew) or isinstance(
+        fault.__cause__, apsw.CorruptError | apsw.NotADBError
+    )
+
+
+def _set_aside(path: Path) -> None:
+    path.rename(path.with_name(f"{path.name}.damaged"))
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    path.touch(mode=0o600)  # made by us first, so that no other user can read it

@@ -1,31 +1,77 @@
+-- name: editions
+SELECT edition, view, version, serves FROM editions;
+
+-- name: add_edition
+INSERT INTO editions (view, version, serves) VALUES (?, ?, ?) RETURNING edition;
+
+-- name: serve
+UPDATE editions SET serves = 1 WHERE edition = ?;
+
+-- name: drop_edition
+DELETE FROM editions WHERE edition = ?;
+
+-- name: shelves
+SELECT collection, shelf FROM shelves WHERE edition = ?;
+
+-- name: add_shelf
+INSERT INTO shelves (edition, collection) VALUES (?, ?) RETURNING shelf;
+
+-- name: drop_shelves
+DELETE FROM shelves WHERE edition = ?;
+
+-- name: drop_rows
+DELETE FROM rows WHERE shelf IN (SELECT shelf FROM shelves WHERE edition = ?);
+
+-- name: drop_positions
+DELETE FROM positions WHERE edition = ?;
+
+-- name: home
+SELECT home FROM homes WHERE workspace_id = ?;
+
+-- name: add_home
+INSERT INTO homes (workspace_id) VALUES (?) RETURNING home;
+
+-- name: forget_rows
+DELETE FROM rows WHERE home = (SELECT home FROM homes WHERE workspace_id = ?);
+
+-- name: forget_positions
+DELETE FROM positions WHERE home = (SELECT home FROM homes WHERE workspace_id = ?);
+
 -- name: position
-SELECT seq FROM positions WHERE view = ? AND version = ? AND workspace_id = ?;
+SELECT positions.seq FROM positions JOIN homes USING (home) WHERE edition = ? AND workspace_id = ?;
+
+-- name: standings
+SELECT workspace_id, seq, event_id FROM positions JOIN homes USING (home) WHERE edition = ?;
 
 -- name: move_position
-INSERT INTO positions (view, version, workspace_id, seq) VALUES (?, ?, ?, ?)
-ON CONFLICT (view, version, workspace_id) DO UPDATE SET seq = excluded.seq;
+INSERT INTO positions (edition, home, seq, event_id) VALUES (?, ?, ?, ?)
+ON CONFLICT (edition, home) DO UPDATE SET seq = excluded.seq, event_id = excluded.event_id;
+
+-- name: count
+SELECT count(*) FROM rows WHERE shelf IN (SELECT shelf FROM shelves WHERE edition = ?);
 
 -- name: get
-SELECT data FROM rows WHERE collection = ? AND version = ? AND id = ?;
+SELECT data FROM rows WHERE shelf = ? AND id = ?;
 
 -- name: put
-INSERT INTO rows (collection, version, id, workspace_id, data) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (collection, version, id) DO UPDATE SET workspace_id = excluded.workspace_id, data = excluded.data;
+INSERT INTO rows (shelf, id, home, data) VALUES (?, ?, ?, ?)
+ON CONFLICT (shelf, id) DO UPDATE SET home = excluded.home, data = excluded.data;
 
 -- name: drop
-DELETE FROM rows WHERE collection = ? AND version = ? AND id = ?;
-
--- name: drop_old_rows
-DELETE FROM rows WHERE collection = ? AND version <> ?;
-
--- name: drop_old_positions
-DELETE FROM positions WHERE view = ? AND version <> ?;
+DELETE FROM rows WHERE shelf = ? AND id = ?;
 
 -- name: list_all
-SELECT id, data FROM rows WHERE collection = ? AND version = ? AND id > ? ORDER BY id LIMIT ?;
+SELECT id, data FROM rows
+WHERE shelf = (SELECT shelf FROM shelves JOIN editions USING (edition) WHERE serves = 1 AND collection = ?)
+  AND id > ? ORDER BY id LIMIT ?;
 
--- name: list_of_workspace
-SELECT id, data FROM rows WHERE collection = ? AND version = ? AND workspace_id = ? AND id > ? ORDER BY id LIMIT ?;
+-- name: list_of_home
+SELECT id, data FROM rows
+WHERE shelf = (SELECT shelf FROM shelves JOIN editions USING (edition) WHERE serves = 1 AND collection = ?)
+  AND home = (SELECT home FROM homes WHERE workspace_id = ?)
+  AND id > ? ORDER BY id LIMIT ?;
 
 -- name: one
-SELECT workspace_id, data FROM rows WHERE collection = ? AND version = ? AND id = ?;
+SELECT workspace_id, data FROM rows JOIN homes USING (home)
+WHERE shelf = (SELECT shelf FROM shelves JOIN editions USING (edition) WHERE serves = 1 AND collection = ?)
+  AND id = ?;

@@ -1,0 +1,110 @@
+"""How steps are folded into a view's rows, the same in every store.
+
+Rows are changed in memory and come out of a batch once each, however often events touched
+them. Each event goes to the views that take its type. A fold that breaks names the event.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+from moduprompt.domain.decider import Event
+from moduprompt.domain.item import Item, View
+from moduprompt.protocol import WorkspaceId
+from moduprompt.storage.port import Standing, Step, StorageFailed, ViewBroke
+
+Load: TypeAlias = Callable[[str, type[Item], str], Item | None]
+"""The row of a collection as the store has it."""
+
+I = TypeVar("I", bound=Item)  # noqa: E741 - the row's type
+
+
+class Batch:
+    """The rows of one view in one transaction: read once, written once at its end."""
+
+    def __init__(self, view: View, load: Load) -> None:
+        self._names = {kind: name for name, kind in view.collections}
+        self._load = load
+        self._seen: dict[tuple[str, str], Item | None] = {}
+        self._changed: dict[tuple[str, str], None] = {}
+
+    def get(self, kind: type[I], id_: str) -> I | None:
+        """The row as it stands, or None."""
+        at = (self._names[kind], id_)
+        try:
+            row = self._seen[at]
+        except KeyError:
+            row = self._seen[at] = self._load(at[0], kind, id_)
+        return row if isinstance(row, kind) else None
+
+    def put(self, row: Item) -> None:
+        """Write the row whole."""
+        at = (self._names[type(row)], row.id)
+        self._seen[at] = row
+        self._changed[at] = None
+
+    def drop(self, kind: type[Item], id_: str) -> None:
+        """Remove the row; removing none is fine."""
+        at = (self._names[kind], id_)
+        self._seen[at] = None
+        self._changed[at] = None
+
+    def changed(self) -> Iterator[tuple[str, str, Item | None]]:
+        """Collection, id and row of what was changed; None for a row that is gone."""
+        for at in self._changed:
+            yield *at, self._seen[at]
+
+
+class Sorted(msgspec.Struct, frozen=True, kw_only=True):
+    """Steps as one view gets them, where they begin, and where it stands when it has them all."""
+
+    steps: list[Step]
+    first: Mapping[WorkspaceId, int]
+    reached: Mapping[WorkspaceId, Standing]
+
+
+def sort_out(views: Sequence[View], steps: Sequence[Step]) -> list[tuple[View, Sorted]]:
+    """For each view the steps whose events it takes; all come as far as the last step."""
+    reached = {
+        step.stamp.workspace_id: Standing(
+            workspace_id=step.stamp.workspace_id, seq=step.stamp.seq, event_id=step.event_id
+        )
+        for step in steps
+    }
+    first = {step.stamp.workspace_id: step.stamp.seq for step in reversed(steps)}
+    of_view: list[list[Step]] = [[] for _ in views]
+    takers: dict[type[Event], list[list[Step]]] = {}
+    for step in steps:
+        if step.event is None:
+            continue
+        kind = type(step.event)
+        found = takers.get(kind)
+        if found is None:
+            found = [mine for view, mine in zip(views, of_view, strict=True) if issubclass(kind, view.takes)]
+            takers[kind] = found
+        for mine in found:
+            mine.append(step)
+    return [
+        (view, Sorted(steps=mine, first=first, reached=reached))
+        for view, mine in zip(views, of_view, strict=True)
+    ]
+
+
+def fold_into(batch: Batch, view: View, sorted_out: Sorted, *, after: Mapping[WorkspaceId, int]) -> None:
+    """Fold what lies after the view's positions. Raises ViewBroke or StorageFailed."""
+    for workspace_id, seq in sorted_out.first.items():
+        assert seq <= after[workspace_id] + 1, (
+            f"BUG: view {view.name} is at {after[workspace_id]}, not before {seq}"
+        )
+    fold = view.fold
+    for step in sorted_out.steps:
+        stamp = step.stamp
+        if step.event is None or stamp.seq <= after[stamp.workspace_id]:
+            continue
+        try:
+            fold(batch, step.event, stamp)
+        except StorageFailed:
+            raise
+        except Exception as fault:
+            raise ViewBroke(view, step, fault) from fault
