@@ -98,6 +98,11 @@ class QuietTerminals:
         path = self.folder / run_id
         return path if path.is_file() else None
 
+    async def raw(self, path: Path) -> AsyncGenerator[bytes]:
+        with path.open("rb") as file:
+            while piece := await asyncio.to_thread(file.read, 65_536):
+                yield piece
+
     async def recorded(self, path: Path, start: int) -> AsyncIterator[bytes]:
         yield (await asyncio.to_thread(path.read_bytes))[start:]
 

@@ -7,6 +7,7 @@
     input    u8 author · u8 length of id · id · raw bytes written to the terminal
     resize   u16 rows · u16 columns; the first frame of every recording
     mark     UTF-8 text: something happened here
+    gap      u64: so many bytes of output came here that are not kept, since a limit was reached
 
 The crc covers the frame's head before it and the payload. A frame that is cut short or does not match
 ends the recording: readers stop there, and `repair` cuts it off.
@@ -18,14 +19,14 @@ import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see moduprompt.keeper
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Literal
 
     AuthorKind = Literal["user", "session", "kernel"]
 
 RECORDING_NAME = "recording.mprec"
 VERSION = 1
-OUTPUT, INPUT, RESIZE, MARK = 1, 2, 3, 4
+OUTPUT, INPUT, RESIZE, MARK, GAP = 1, 2, 3, 4, 5
 AUTHORS: "tuple[AuthorKind, ...]" = (
     "user",
     "session",
@@ -37,6 +38,7 @@ _MAGIC = b"MPREC\0"
 _FILE_HEAD = struct.Struct(">6sHQ")
 _FRAME_HEAD = struct.Struct(">BQI")
 _CRC = struct.Struct(">I")
+_GAP = struct.Struct(">Q")
 _SIZE = struct.Struct(">HH")
 _HEAD_BYTES = _FRAME_HEAD.size + _CRC.size
 
@@ -65,7 +67,7 @@ class Recording:
 
     def __init__(self, path: str, *, started_us: int) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        os.write(self._fd, _FILE_HEAD.pack(_MAGIC, VERSION, started_us))
+        os.write(self._fd, file_head(started_us))
         self._end = _FILE_HEAD.size
         self._index = [(0, self._end)]  # (output offset, position of the frame that holds it)
         self._stride = INDEX_STRIDE_BYTES
@@ -73,9 +75,7 @@ class Recording:
 
     def append(self, kind: int, time_us: int, payload: bytes) -> None:
         """Write one whole frame or, when the disk refuses, none: the OSError comes through."""
-        head = _FRAME_HEAD.pack(kind, time_us, len(payload))
-        crc = _CRC.pack(binascii.crc32(payload, binascii.crc32(head)))
-        frame = head + crc + payload
+        frame = pack_frame(kind, time_us, payload)
         written = os.pwrite(self._fd, frame, self._end)
         while written < len(frame):
             written += os.pwrite(self._fd, frame[written:], self._end + written)
@@ -152,6 +152,17 @@ class OutputCursor:
         return b""
 
 
+def file_head(started_us: int) -> bytes:
+    """How a recording's file begins."""
+    return _FILE_HEAD.pack(_MAGIC, VERSION, started_us)
+
+
+def pack_frame(kind: int, time_us: int, payload: bytes) -> bytes:
+    """A whole frame as it stands in the file."""
+    head = _FRAME_HEAD.pack(kind, time_us, len(payload))
+    return head + _CRC.pack(binascii.crc32(payload, binascii.crc32(head))) + payload
+
+
 def author_kind(name: str) -> "AuthorKind | None":
     """The author this name stands for, if any."""
     return next((author for author in AUTHORS if author == name), None)
@@ -176,6 +187,19 @@ def pack_size(rows: int, cols: int) -> bytes:
     return _SIZE.pack(rows, cols)
 
 
+def pack_gap(missing_bytes: int) -> bytes:
+    """The payload of a gap frame."""
+    return _GAP.pack(missing_bytes)
+
+
+def unpack_gap(payload: bytes) -> int:
+    """How many bytes a gap frame stands for. Raises RecordingError."""
+    if len(payload) != _GAP.size:
+        raise RecordingError("a gap frame without its size")
+    (missing_bytes,) = _GAP.unpack(payload)
+    return missing_bytes
+
+
 def unpack_size(payload: bytes) -> tuple[int, int]:
     """(rows, columns) of a resize frame. Raises RecordingError."""
     if len(payload) != _SIZE.size:
@@ -197,15 +221,23 @@ def read_start(fd: int) -> int:
 
 def scan_frames(fd: int) -> "Iterator[Frame]":
     """Every whole frame from the start. Ends quietly at the first that is torn."""
-    position = _FILE_HEAD.size
+    return _scan(lambda length, position: os.pread(fd, length, position), _FILE_HEAD.size)
+
+
+def frames_in(block: bytes) -> "Iterator[Frame]":
+    """Every whole frame of these bytes. Ends quietly at the first that is torn."""
+    return _scan(lambda length, position: block[position : position + length], 0)
+
+
+def _scan(read: "Callable[[int, int], bytes]", position: int) -> "Iterator[Frame]":
     while True:
-        head = os.pread(fd, _HEAD_BYTES, position)
+        head = read(_HEAD_BYTES, position)
         if len(head) < _HEAD_BYTES:
             return
         kind, time_us, length = _FRAME_HEAD.unpack_from(head)
         if length > PAYLOAD_BYTES_MAX:
             return
-        payload = os.pread(fd, length, position + _HEAD_BYTES)
+        payload = read(length, position + _HEAD_BYTES)
         (crc,) = _CRC.unpack_from(head, _FRAME_HEAD.size)
         expected = binascii.crc32(payload, binascii.crc32(head[: _FRAME_HEAD.size]))
         if len(payload) < length or crc != expected:

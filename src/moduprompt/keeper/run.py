@@ -71,8 +71,8 @@ class Run:
     def start(self) -> None:
         """Start the program. Returns once the outcome is reported."""
         keeper = {"keeper_pid": self.keeper.pid, "keeper_start_time": self.keeper.start_time}
-        self._report("launching", {**keeper, "boot_id": processes.boot_id()})
         self._record(recording.RESIZE, recording.pack_size(self.spec.rows, self.spec.cols))
+        self._report("launching", {**keeper, "boot_id": processes.boot_id()})
         try:
             pid = launch(self.spec, self.terminal.path, cgroup=self._cgroup)
         except LaunchError as error:
@@ -271,6 +271,8 @@ class Run:
             pass
         self._output_dropped += len(self._unrecorded)
         self._unrecorded = b""
+        if self._output_dropped:
+            self._record(recording.GAP, recording.pack_gap(self._output_dropped))
         self._close_terminal()
         self._inputs.fail_all()
         if self._cgroup.was_short_of_memory() and not self._limit:
@@ -280,6 +282,7 @@ class Run:
         self._report_exit(os.waitstatus_to_exitcode(wait_status), left[:REPORTED_PROCESSES_MAX])
 
     def _report_exit(self, code: int, survivors: list[processes.Process]) -> None:
+        self._mark(EXITED)
         self.recording.sync()
         exited: dict[str, object] = {
             "how": self._how(code),
@@ -363,7 +366,13 @@ class Run:
             return False
         return True
 
+    def _mark(self, kind: str) -> None:
+        """Tie this moment to the report that comes now: its number names the event it leads to."""
+        self._record(recording.MARK, f"journal {self.journal.last + 1} {kind}".encode())
+
     def _report(self, kind: str, data: "Mapping[str, object]") -> bool:
+        if kind != EXITED:  # whose mark was synced with the rest before
+            self._mark(kind)
         return self.journal.append(kind, data, at_us=time.time_ns() // 1000)
 
     def _close_terminal(self) -> None:

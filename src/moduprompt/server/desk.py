@@ -73,6 +73,10 @@ class Terminals(Protocol):
         """Where the recording lies, if there is one."""
         ...
 
+    def raw(self, path: Path) -> AsyncGenerator[bytes]:
+        """The recording's bytes as they were written, whatever form they lie in."""
+        ...
+
     def recorded(self, path: Path, start: int) -> AsyncIterator[bytes]:
         """Output from byte `start` on, as far as it is recorded."""
         ...

@@ -11,6 +11,8 @@ DECODERS: Final[tuple[Decoder, ...]] = (*ON_THE_WIRE, *OF_KEEPERS, *ON_DISK)
 
 OUR_OWN: Final[dict[str, str]] = {
     "storage.sqlite.views:_Rows.get": "a row that this program wrote, in a file that may be deleted",
+    "server.routes.artifacts:gone": "a row that this program wrote, in a file that may be deleted",
+    "kernel.kernel:Kernel._observe": "a row that this program wrote, in a file that may be deleted",
     "keeper.launcher:launch": "what a child of the keeper's own wrote into its pipe",
 }
 """Readers of what nobody else can have written, each with the reason."""

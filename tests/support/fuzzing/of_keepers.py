@@ -10,6 +10,7 @@ from typing import Final
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.journal import decode_entry, read_journal
 from moduprompt.effects.runner.link import decode_body
+from moduprompt.effects.runner.packing import packed_beside
 from moduprompt.effects.runner.recording import RecordingReader
 from moduprompt.keeper import recording, wire
 from moduprompt.keeper.journal import JOURNAL_NAME, scan_journal
@@ -106,6 +107,12 @@ def read_recording(data: bytes) -> object:
         return list(reader.frames())
 
 
+def packed(data: bytes) -> bytes:
+    """The recording as it lies when its run is over."""
+    with a_file(data, "r.mprec") as path:
+        return packed_beside(path).read_bytes()
+
+
 def write_journal(entries: list[dict[str, object]]) -> bytes:
     """A line each."""
     return b"".join(encode(entry) + b"\n" for entry in entries)
@@ -155,6 +162,18 @@ OF_KEEPERS: Final[tuple[Decoder, ...]] = (
         covers=("keeper.recording:scan_frames",),
         samples=(RECORDING,),
         read=read_recording,
+        refuses=(RecordingError,),
+    ),
+    Decoder(
+        covers=("effects.runner.packing:Packed", "keeper.recording:frames_in"),
+        samples=(packed(RECORDING),),
+        read=read_recording,
+        refuses=(RecordingError,),
+    ),
+    Decoder(
+        covers=("keeper.recording:unpack_gap",),
+        samples=(recording.pack_gap(5),),
+        read=recording.unpack_gap,
         refuses=(RecordingError,),
     ),
     Decoder(

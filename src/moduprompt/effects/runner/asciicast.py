@@ -9,7 +9,15 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from moduprompt.effects.runner.recording import Input, Mark, Output, RecordingFrame, RecordingReader, Resize
+from moduprompt.effects.runner.recording import (
+    Gap,
+    Input,
+    Mark,
+    Output,
+    RecordingFrame,
+    RecordingReader,
+    Resize,
+)
 from moduprompt.protocol import SECOND
 
 VERSION: Final = 2
@@ -48,6 +56,8 @@ def _event(
             return "r", f"{frame.cols}x{frame.rows}"
         case Mark():
             return "m", frame.text
+        case Gap():
+            return "m", f"{frame.missing_bytes} bytes of output are not kept"
 
 
 def _json_line(value: object) -> str:

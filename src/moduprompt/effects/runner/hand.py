@@ -8,6 +8,7 @@ any point hears the same entries again and reports nothing twice.
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -23,9 +24,11 @@ from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.adapters import AgentRefused, adapter_named, run_environment, to_request
+from moduprompt.effects.runner.packing import packed_beside
 from moduprompt.effects.runner.reports import to_report
 from moduprompt.effects.runner.status import Seen, observe
 from moduprompt.keeper.keeper import SOCKET_NAME
+from moduprompt.keeper.recording import RecordingError
 from moduprompt.kernel.ports import Clock
 from moduprompt.protocol import REASON_MAX, ArtifactRef, Refused, RunId, WorkspaceId
 from moduprompt.storage.port import StorageFailed
@@ -247,7 +250,16 @@ class RunHand:
 
     async def _keep_recording(self, intent: KeepRun) -> ArtifactRef | None:
         path = self._backend.run_dir(intent.run_id) / RECORDING_NAME
-        return await self._artifacts.put_file(intent.workspace_id, path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            packed = await asyncio.to_thread(packed_beside, path)
+        except RecordingError as fault:  # whatever it is, it is what there is
+            log.warning("recording.unreadable", extra={"run_id": intent.run_id, "fault": str(fault)})
+            return await self._artifacts.put_file(intent.workspace_id, path)
+        ref = await self._artifacts.put_file(intent.workspace_id, packed)
+        await asyncio.to_thread(os.replace, packed, path)  # only now: until here the raw one is all there is
+        return ref
 
     async def _look(self, intent: KeepRun, link: port.RunLink) -> None:
         """Observe while it runs: often while things change, seldom while they don't."""

@@ -11,8 +11,11 @@ from typing import Self
 
 import msgspec
 
+from moduprompt.effects.runner.packing import Packed, is_packed
 from moduprompt.effects.runner.port import Author
 from moduprompt.keeper import recording as format_
+
+RAW_BYTES = 256 * 1024  # of one piece of an unpacked recording
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,16 +49,25 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-RecordingFrame = Output | Input | Resize | Mark
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """So many bytes of output came here that are not kept, since a limit was reached."""
+
+    time_us: int
+    missing_bytes: int
+
+
+RecordingFrame = Output | Input | Resize | Mark | Gap
 
 
 class RecordingReader:
-    """One recording, open for reading. Raises `RecordingError` for a file that is none. A context manager."""
+    """One recording, packed or as it was written. Raises `RecordingError` for what is none. A context manager."""
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self.started_us = format_.read_start(self._fd)  # Unix time
+            self._packed = Packed(self._fd) if is_packed(self._fd) else None
+            packed = self._packed
+            self.started_us = packed.started_us if packed else format_.read_start(self._fd)  # Unix time
         except format_.RecordingError:
             os.close(self._fd)
             raise
@@ -68,8 +80,42 @@ class RecordingReader:
 
     def frames(self) -> Iterator[RecordingFrame]:
         """Every whole frame from the start, in order; kinds we don't know are left out."""
+        return self._typed(0)
+
+    def frames_before(self, time_us: int, *, output_bytes: int) -> Iterator[RecordingFrame]:
+        """Frames that lead to a moment: at least this much output before it, where there is that much.
+
+        Begins with the window's size at that place, and goes on to the end: stop where you want. Of a packed
+        recording only what is needed is unpacked; of one that is still written, all is read.
+        """
+        if self._packed is None or not self._packed.entries:
+            return self._typed(0)
+        entries = self._packed.entries
+        last = self._packed.at_time(time_us)
+        first = min(last, self._packed.at_offset(max(entries[last].output_offset - output_bytes, 0)))
+        return self._typed(first)
+
+    def frames_from(self, offset: int) -> Iterator[RecordingFrame]:
+        """Frames from one on that comes at or before this byte of output."""
+        return self._typed(self._packed.at_offset(offset) if self._packed and self._packed.entries else 0)
+
+    def raw(self) -> Iterator[bytes]:
+        """The recording's bytes as they were written, piece by piece, up to what there is now."""
+        if self._packed is not None:
+            yield from self._packed.raw()
+            return
+        position = 0
+        while piece := os.pread(self._fd, RAW_BYTES, position):
+            yield piece
+            position += len(piece)
+
+    def _typed(self, first_block: int) -> Iterator[RecordingFrame]:
         offset = 0
-        for frame in format_.scan_frames(self._fd):
+        if self._packed is not None and first_block:
+            entry = self._packed.entries[first_block]
+            offset = entry.output_offset
+            yield Resize(time_us=entry.time_us, rows=entry.rows, cols=entry.cols)
+        for frame in self._scanned(first_block):
             match frame.kind:
                 case format_.OUTPUT:
                     yield Output(time_us=frame.time_us, offset=offset, data=frame.payload)
@@ -81,8 +127,17 @@ class RecordingReader:
                     yield Resize(time_us=frame.time_us, rows=rows, cols=cols)
                 case format_.MARK:
                     yield Mark(time_us=frame.time_us, text=frame.payload.decode("utf-8", "replace"))
+                case format_.GAP:
+                    yield Gap(time_us=frame.time_us, missing_bytes=format_.unpack_gap(frame.payload))
                 case _:
                     continue
+
+    def _scanned(self, first_block: int) -> Iterator[format_.Frame]:
+        if self._packed is None:
+            yield from format_.scan_frames(self._fd)
+            return
+        for number in range(first_block, len(self._packed.entries)):
+            yield from format_.frames_in(self._packed.unpacked(number))
 
     def output_bytes(self, start: int = 0, end: int | None = None) -> bytes:
         """The output from byte `start` to before byte `end`, as far as it is there."""
@@ -99,7 +154,7 @@ class RecordingReader:
     def duration_us(self) -> int:
         """When the last whole frame was written, counted from the start."""
         last = 0
-        for frame in format_.scan_frames(self._fd):
+        for frame in self._scanned(0):
             last = frame.time_us
         return last
 

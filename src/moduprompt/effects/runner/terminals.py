@@ -28,6 +28,10 @@ class LocalTerminals:
         path = self._backend.run_dir(run_id) / RECORDING_NAME
         return path if path.is_file() else None
 
+    def raw(self, path: Path) -> AsyncGenerator[bytes]:
+        """The recording's bytes as its keeper wrote them, packed or not."""
+        return _raw(path)
+
     def recorded(self, path: Path, start: int) -> AsyncGenerator[bytes]:
         """Output from byte `start` on, as far as it is recorded."""
         return _recorded(path, start)
@@ -56,6 +60,13 @@ class LocalTerminals:
         return Attachment(watching, control, author=author, composers=self._composers)
 
 
+async def _raw(path: Path) -> AsyncGenerator[bytes]:
+    with suppress(RecordingError, FileNotFoundError), RecordingReader(path) as reader:
+        pieces = reader.raw()
+        while piece := await asyncio.to_thread(next, pieces, b""):
+            yield piece
+
+
 async def _recorded(path: Path, start: int) -> AsyncGenerator[bytes]:
     """Read in another thread: a recording is as long as its program was talkative."""
     with suppress(RecordingError, FileNotFoundError), RecordingReader(path) as reader:
@@ -66,7 +77,7 @@ async def _recorded(path: Path, start: int) -> AsyncGenerator[bytes]:
 
 def _pieces(reader: RecordingReader, start: int) -> Iterator[bytes]:
     piece = bytearray()
-    for frame in reader.frames():
+    for frame in reader.frames_from(start):
         if isinstance(frame, Output) and frame.offset + len(frame.data) > start:
             piece += frame.data[max(0, start - frame.offset) :]
         if len(piece) >= PIECE_BYTES:

@@ -22,7 +22,6 @@ from moduprompt.server.seats import SeatedResponse
 OCTETS: Final = "application/octet-stream"
 NOT_SNIFFED: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"}
 RUNS: Final = "runs"
-CHUNK: Final = 256 * 1024  # of a recording on its way out
 
 
 async def output(request: Request) -> Response:
@@ -53,10 +52,13 @@ async def _watched(caller: Caller, run: RunState, *, desk: Desk, start: int) -> 
 
 
 async def recording(request: Request) -> Response:
-    """`GET /v1/runs/{id}/recording`: the recording as it lies there, as far as it has come."""
+    """`GET /v1/runs/{id}/recording`: the recording as it was written, as far as it has come.
+
+    Without a length in the header: it may grow while it is sent.
+    """
     caller, desk = await caller_of(request), desk_of(request)
     check_names(request, "workspace_id")
-    return _octets(_file(_recording(desk, await visible_run(request, caller))))
+    return _octets(desk.terminals.raw(_recording(desk, await visible_run(request, caller))))
 
 
 def _octets(body: AsyncIterator[bytes]) -> Response:
@@ -92,13 +94,6 @@ def _recording(desk: Desk, run: RunState) -> Path:
     if path is None:
         raise Refused(missing("recording", run.run_id, hint="its program has printed nothing yet"))
     return path
-
-
-async def _file(path: Path) -> AsyncGenerator[bytes]:
-    """Without a length in the header: it may grow while it is sent."""
-    with path.open("rb") as file:
-        while chunk := await asyncio.to_thread(file.read, CHUNK):
-            yield chunk
 
 
 async def _while_known(live: AsyncGenerator[bytes], caller: Caller, *, desk: Desk) -> AsyncGenerator[bytes]:
