@@ -20,7 +20,7 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -39,16 +39,12 @@ from moduprompt.effects.git.hand import GitHand
 from moduprompt.effects.git.program import GitProgram
 from moduprompt.effects.notifier import Notifier
 from moduprompt.effects.observer import LocalObserver
+from moduprompt.effects.recovery.books import KernelBooks
+from moduprompt.effects.recovery.comparing import Grounds, compare
+from moduprompt.effects.recovery.memory import StartMemory
 from moduprompt.effects.runner.adapters import SYSTEM_PATH, install_commands
 from moduprompt.effects.runner.composers import Composers
-from moduprompt.effects.runner.hand import (
-    PROMPT_NAME,
-    RECORDING_NAME,
-    RunHand,
-    Surroundings,
-    free_keepers,
-    runs_with_socket,
-)
+from moduprompt.effects.runner.hand import PROMPT_NAME, RECORDING_NAME, RunHand, Surroundings
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.terminals import LocalTerminals
 from moduprompt.effects.runner.typist import Typist
@@ -56,7 +52,7 @@ from moduprompt.kernel.clock import SystemClock, SystemMint
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ledger import ChainBroken
 from moduprompt.kernel.ports import Hand
-from moduprompt.protocol import EXIT_STATUS, Code, Refused, RunId, encode, to_timestamp
+from moduprompt.protocol import EXIT_STATUS, Code, RunId, WorkspaceId, encode, to_timestamp
 from moduprompt.server.activation import Handed, take_descriptors, take_sockets
 from moduprompt.server.app import build_app
 from moduprompt.server.connection import Turnstile
@@ -170,13 +166,19 @@ async def _serve(
         backend = LocalBackend(config.runs_dir)
         token = secrets.token_urlsafe(TOKEN_BYTES)
         composers = Composers()
+        memory = StartMemory(version=__version__, clock=SystemClock())
         terminals, listener = LocalTerminals(backend, composers), Listener(kernel.meters)
         desk = _build_desk(
-            config, kernel, terminals=terminals, token=token, draining=stopping, turnstile=listener.turnstile
+            config,
+            kernel,
+            terminals=terminals,
+            memory=memory,
+            token=token,
+            draining=stopping,
+            turnstile=listener.turnstile,
         )
         app = build_app(desk)
         doors = RunDoors(config.run_sockets_dir, listener=listener, app=app)
-        doors.clear()
         hands = _build_hands(
             config,
             environ,
@@ -186,6 +188,7 @@ async def _serve(
             backend=backend,
             doors=doors,
             composers=composers,
+            memory=memory,
         )
         house.push_async_callback(kernel.stop)
         house.push_async_callback(listener.stop)
@@ -193,13 +196,13 @@ async def _serve(
         house.callback(watchdog.cancel)
         if not await _before(kernel.start(owner_name=_owner_name(), hands=hands), stopping):
             return
+        memory.expect(_live_runs(kernel))
         await listener.open(sockets[0], app)
         for tcp in sockets[1:]:
             await listener.open(tcp, LoopbackGuard(app))
         house.callback(config.daemon_file.unlink, missing_ok=True)
         _write_daemon_file(config, token=token, sockets=sockets)
-        freeing = asyncio.create_task(_free_keepers(config, backend, kernel=kernel), name="free-keepers")
-        house.callback(freeing.cancel)
+        _begin_comparing(config, house, kernel=kernel, backend=backend, memory=memory)
         log.info("daemon.ready", extra={"version": __version__, "socket": str(config.socket)})
         notifier.is_ready()
         house.callback(log.info, "daemon.stopping")
@@ -274,6 +277,7 @@ def _build_desk(
     kernel: Kernel,
     *,
     terminals: LocalTerminals,
+    memory: StartMemory,
     token: str,
     draining: asyncio.Event,
     turnstile: Turnstile,
@@ -281,6 +285,7 @@ def _build_desk(
     return Desk(
         kernel=kernel,
         terminals=terminals,
+        start_report=memory,
         owner_token=token,
         version=__version__,
         data_dir=str(config.data_dir),
@@ -300,9 +305,11 @@ def _build_hands(
     backend: LocalBackend,
     doors: RunDoors,
     composers: Composers,
+    memory: StartMemory,
 ) -> tuple[Hand, ...]:
     artifacts = FolderArtifacts(config.artifacts_dir)
     artifacts.sweep()
+    doors.clear()
     surroundings = Surroundings(
         home=environ.get("HOME") or "/",
         path=_path(environ),
@@ -316,27 +323,30 @@ def _build_hands(
         doors=doors,
         surroundings=surroundings,
         clock=SystemClock(),
+        witness=memory,
     )
     typist = Typist(backend, kernel, artifacts=artifacts, typed=runs.look_again, composers=composers)
     eraser = EraseHand(artifacts, run_dir=backend.run_dir, recording=RECORDING_NAME, prompt=PROMPT_NAME)
     return runs, typist, GitHand(git, kernel, worktrees_dir=config.worktrees_dir), eraser
 
 
-async def _free_keepers(config: Config, backend: LocalBackend, *, kernel: Kernel) -> None:
-    """Asks about keepers that may still be there alone, so that no workspace is loaded for the others."""
-    with suppress(StorageFailed):  # the next daemon finds them
-        found = runs_with_socket(config.runs_dir)
-        await free_keepers(backend, [run_id for run_id in found if await _has_ended(kernel, run_id)])
+def _live_runs(kernel: Kernel) -> list[tuple[WorkspaceId, RunId]]:
+    ledgers = kernel.cabinet.ledgers()
+    return [
+        (each.workspace_id, run.run_id) for each in ledgers for run in each.every(RunState) if run.is_live()
+    ]
 
 
-async def _has_ended(kernel: Kernel, run_id: RunId) -> bool:
-    """Whether its end is known; where nobody can say, it is not."""
-    row = await kernel.view_store.row("runs", run_id)
-    with suppress(Refused):
-        ledger = await kernel.find(row[0]) if row else None
-        run = ledger.find(RunState, run_id) if ledger else None
-        return run is not None and not run.is_live()
-    return False
+def _begin_comparing(
+    config: Config, house: AsyncExitStack, *, kernel: Kernel, backend: LocalBackend, memory: StartMemory
+) -> None:
+    grounds = Grounds(
+        runs_dir=config.runs_dir,
+        worktrees_dir=config.worktrees_dir,
+        run_sockets_dir=config.run_sockets_dir,
+    )
+    work = compare(memory, KernelBooks(kernel), backend=backend, grounds=grounds)
+    house.callback(asyncio.create_task(work, name="compare").cancel)
 
 
 def _finish_restore(config: Config) -> None:

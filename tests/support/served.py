@@ -32,6 +32,7 @@ from moduprompt.domain.session.commands import AgentSpec, SpawnSession
 from moduprompt.domain.session.events import SessionSpawned
 from moduprompt.domain.workspace.commands import CreateWorkspace
 from moduprompt.effects.artifacts.folder import FolderArtifacts
+from moduprompt.effects.recovery.memory import StartMemory
 from moduprompt.effects.runner.attachment import Picture, draw
 from moduprompt.kernel.clock import SystemClock, SystemMint
 from moduprompt.kernel.feed import POSITION_S
@@ -278,6 +279,7 @@ async def serve_in(
         desk = Desk(
             kernel=kernel,
             terminals=QuietTerminals(folder),
+            start_report=StartMemory(version="1.2.3", clock=SystemClock()),
             owner_token=TOKEN,
             version="1.2.3",
             data_dir=str(folder),

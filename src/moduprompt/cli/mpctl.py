@@ -38,6 +38,7 @@ NOUNS: Final = (
     Noun("events", "moduprompt.cli.nouns.events", "what happened, as it happens or page by page"),
     Noun("log", "moduprompt.cli.nouns.log", "the stored bytes of the log, and whether they hold"),
     Noun("views", "moduprompt.cli.nouns.views", "the read models, and making them again"),
+    Noun("recovery", "moduprompt.cli.nouns.recovery", "what the daemon found when it started"),
     Noun("demo", "moduprompt.cli.nouns.demo", "the main job, end to end, on a real repository"),
 )
 

@@ -41,6 +41,7 @@ from moduprompt.protocol import (
     Page,
     Ping,
     Ready,
+    Recovery,
     RunId,
     Subject,
     ViewReport,
@@ -277,6 +278,10 @@ class Client:
     async def ready(self) -> Ready:
         """Whether a daemon works there, at once: one try."""
         return to_value(await self._channel.ask_once(Request(target="/v1/daemon/ready")), Ready)
+
+    async def recovery(self) -> Recovery:
+        """What the daemon found when it started, and what it did about it."""
+        return to_value(await self._get("/v1/recovery", {}), Recovery)
 
     async def run_output(
         self, run_id: RunId, *, from_: int = 0, workspace_id: WorkspaceId | None = None

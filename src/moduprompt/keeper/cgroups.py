@@ -129,6 +129,14 @@ def left_in(run_id: str) -> list[int]:
     return sorted(set(found))
 
 
+def groups() -> list[str]:
+    """The runs that have a control group below our own, whoever's they are."""
+    found: set[str] = set()
+    for parent in _parents().values():
+        found |= {name[len(PREFIX) :] for name in _list(parent) if name.startswith(PREFIX)}
+    return sorted(found)
+
+
 def _parents() -> "dict[str, str]":
     """The own group's folder in each hierarchy, by controller; where there is none, nothing."""
     own: dict[str, str] = {}
@@ -158,6 +166,13 @@ def _v2_value(name: str, wanted: float) -> str:
 
 def _pids(folder: str) -> list[int]:
     return [int(pid) for pid in _read(f"{folder}/cgroup.procs").split()] if folder else []
+
+
+def _list(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - memory
+    except OSError:
+        return []
 
 
 def _remove(folder: str) -> bool:

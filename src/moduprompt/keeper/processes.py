@@ -72,13 +72,17 @@ def descendants(ancestor: int) -> list[Process]:
 def marked(marker: str) -> list[Process]:
     """Every living process whose environment holds this `NAME=value`: a run's, whoever adopted them."""
     needle = b"\0" + marker.encode() + b"\0"
-    found: list[Process] = []
+    return [process for process, _ in environments(needle)]
+
+
+def environments(needle: bytes) -> "Iterator[tuple[Process, bytes]]":
+    """Every living process whose environment holds these bytes, with it: `NAME=value`s between zero bytes."""
     for pid in _all_pids():
-        if needle in b"\0" + _read(f"/proc/{pid}/environ"):
+        environment = b"\0" + _read(f"/proc/{pid}/environ")
+        if needle in environment:
             process = inspect(pid)
             if process is not None and process.is_alive:
-                found.append(process)
-    return found
+                yield process, environment
 
 
 def terminal_reader(group: list[Process], terminal: str) -> str:

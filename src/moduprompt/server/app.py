@@ -67,6 +67,7 @@ def fixed_routes() -> list[Route]:
     return [
         Route("/v1/daemon/ping", daemon.ping),
         Route("/v1/daemon/ready", daemon.ready),
+        Route("/v1/recovery", _read(daemon.recovery)),
         Route("/v1/metrics", daemon.metrics),
         Route("/v1/commands/submit", commands.submit, methods=["POST"]),
         Route("/v1/commands/batch", commands.batch, methods=["POST"]),

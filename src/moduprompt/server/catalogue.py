@@ -20,6 +20,7 @@ from moduprompt.protocol import (
     EventEnvelope,
     Ping,
     Ready,
+    Recovery,
     Schema,
     ViewReport,
     ViewReports,
@@ -75,6 +76,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(path="/v1/daemon/ping", summary="Liveness and version", answer=Ping, is_open=True),
     Operation(path="/v1/daemon/ready", summary="Readiness", answer=Ready),
+    Operation(path="/v1/recovery", summary="What the daemon found when it started", answer=Recovery),
     Operation(path="/v1/metrics", summary="Metrics", media_type="text/plain"),
     Operation(
         method="post",

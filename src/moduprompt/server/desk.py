@@ -20,7 +20,7 @@ from moduprompt.kernel.clock import token_sha256
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ledger import Ledger
 from moduprompt.kernel.visibility import may_enter, run_of_token
-from moduprompt.protocol import Actor, Code, Refused, RunId, WorkspaceId, is_id, refusal
+from moduprompt.protocol import Actor, Code, Recovery, Refused, RunId, WorkspaceId, is_id, refusal
 from moduprompt.server.connection import Turnstile
 from moduprompt.server.listener import RUN_OF_DOOR
 from moduprompt.server.seats import Seats, read_seats, stream_seats, transfer_seats
@@ -94,11 +94,20 @@ class Terminals(Protocol):
         ...
 
 
+class StartReport(Protocol):
+    """What this daemon found when it started."""
+
+    def told(self) -> Recovery:
+        """All of it, as far as it has come."""
+        ...
+
+
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
     """What the routes share."""
 
     kernel: Kernel
     terminals: Terminals
+    start_report: StartReport
     owner_token: str
     version: str
     data_dir: str

@@ -20,6 +20,7 @@ from moduprompt.cli.daemons import (
 )
 from moduprompt.cli.faults import failed
 from moduprompt.cli.progress import waiting_for
+from moduprompt.cli.recovered import unexpected
 from moduprompt.cli.tables import to_paragraph
 from moduprompt.cli.verbs import Verb
 from moduprompt.config import DaemonFile
@@ -73,7 +74,12 @@ async def _upgrade(call: Call) -> None:
     what = f"{before} was replaced by {fresh.ready.version}" if before else "there was none; one runs now"
     call.show(
         encode({**facts, "live_runs": fresh.ready.live_runs}),
-        _described(call, fresh, f"{what}; nobody answered for {gap_ms} ms"),
+        _described(
+            call,
+            fresh,
+            f"{what}; nobody answered for {gap_ms} ms",
+            found_at_start=await unexpected(fresh.endpoint),
+        ),
     )
 
 
@@ -113,7 +119,11 @@ async def _status(call: Call) -> None:
     found = await find(call.config)
     if found is None:
         raise no_daemon(call.config)
-    call.show(encode(found.ready), _described(call, found, f"the daemon is {found.ready.status}"))
+    told = None if call.is_json else await unexpected(found.endpoint)
+    call.show(
+        encode(found.ready),
+        _described(call, found, f"the daemon is {found.ready.status}", found_at_start=told),
+    )
 
 
 def refuse_in_run(call: Call) -> None:
@@ -139,7 +149,7 @@ async def _until_gone(pid: int) -> None:
         await asyncio.sleep(LOOK_S)
 
 
-def _described(call: Call, found: Found, title: str) -> str:
+def _described(call: Call, found: Found, title: str, *, found_at_start: str | None = None) -> str:
     ready = found.ready
     return to_paragraph(
         title,
@@ -151,6 +161,7 @@ def _described(call: Call, found: Found, title: str) -> str:
             ("log", str(log_file(call.config))),
             ("workspaces", ready.workspaces),
             ("live runs", ready.live_runs),
+            ("at its start", found_at_start),
             *((f"{part} hindered", why) for part, why in ready.hindered.items()),
             *(("damaged", str(each)) for each in ready.damaged),
         ],

@@ -30,7 +30,7 @@ from moduprompt.effects.runner.status import Seen, observe
 from moduprompt.keeper.keeper import SOCKET_NAME
 from moduprompt.keeper.recording import RecordingError
 from moduprompt.kernel.ports import Clock
-from moduprompt.protocol import REASON_MAX, ArtifactRef, Refused, RunId, WorkspaceId
+from moduprompt.protocol import REASON_MAX, ArtifactRef, Fate, RecoveredRun, Refused, RunId, WorkspaceId
 from moduprompt.storage.port import StorageFailed
 
 RECORDING_NAME: Final = "recording.mprec"
@@ -63,6 +63,14 @@ class Doors(Protocol):
         ...
 
 
+class Witness(Protocol):
+    """Who is told what became of the runs that this daemon did not start."""
+
+    def saw(self, found: RecoveredRun) -> None:
+        """What the first look at a run found."""
+        ...
+
+
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What every run of this daemon gets: declared here, and nothing else of the daemon's."""
 
@@ -86,6 +94,7 @@ class RunHand:
         doors: Doors,
         surroundings: Surroundings,
         clock: Clock,
+        witness: Witness,
     ) -> None:
         self._backend = backend
         self._reporter = reporter
@@ -94,7 +103,9 @@ class RunHand:
         self._doors = doors
         self._surroundings = surroundings
         self._clock = clock
+        self._witness = witness
         self._answered: set[str] = set()
+        self._met: set[RunId] = set()  # whose first look has been told of
 
     def look_again(self, run_id: str) -> None:
         """Something was typed: what was seen before says nothing about what is now."""
@@ -118,22 +129,61 @@ class RunHand:
         is_over = await self._kept(intent, door=door)
         if is_over:
             await self._doors.close(intent.run_id)
+            self._met.discard(intent.run_id)
         return is_over
 
     async def _kept(self, intent: KeepRun, *, door: str) -> bool:
         found = await self._backend.dial(intent.run_id)
         if isinstance(found, port.Gone) and not found.entries and not intent.is_started:
+            self._tell(intent, "begun")
             refused = await self._start(intent, door=door)
             if refused is not None:
                 return await self._not_started(intent, refused)
             found = await self._backend.dial(intent.run_id)
         if isinstance(found, port.Unreachable):
             log.warning("keeper.unreachable", extra={"run_id": intent.run_id, "evidence": found.evidence})
+            self._tell(intent, "unanswering", evidence=found.evidence)
             return False
         if isinstance(found, port.Gone):
             return await self._bury(intent, found)
         async with found as link:
+            self._tell_of(intent, link.welcome)
             return await self._listen(intent, link)
+
+    def _tell_of(self, intent: KeepRun, welcome: port.Welcome) -> None:
+        self._tell(
+            intent,
+            "ended" if welcome.state in ("exited", "start_failed") else "reattached",
+            keeper_pid=welcome.keeper_pid,
+            entries=welcome.journal_last - welcome.journal_acknowledged,
+        )
+
+    def _tell(
+        self,
+        intent: KeepRun,
+        fate: Fate,
+        *,
+        keeper_pid: int | None = None,
+        entries: int = 0,
+        evidence: str | None = None,
+        swept: tuple[str, ...] = (),
+    ) -> None:
+        """The first look at a run that leaves nothing open; what follows is the log's to tell."""
+        if intent.run_id in self._met:
+            return
+        if fate not in ("unanswering", "waiting"):
+            self._met.add(intent.run_id)
+        self._witness.saw(
+            RecoveredRun(
+                run_id=intent.run_id,
+                workspace_id=intent.workspace_id,
+                fate=fate,
+                keeper_pid=keeper_pid,
+                entries=entries,
+                evidence=evidence,
+                swept=swept,
+            )
+        )
 
     async def _start(self, intent: KeepRun, *, door: str) -> port.StartRefused | None:
         launch = await self._to_launch(intent, door=door)
@@ -208,9 +258,11 @@ class RunHand:
         """No keeper is left: what its journal says is what is known."""
         for entry in gone.entries:
             await self._take(intent, entry)
-        swept = await self._backend.sweep(intent.run_id)
+        swept = tuple(f"{each.name} ({each.pid})" for each in await self._backend.sweep(intent.run_id))
+        fate: Fate = "ended" if gone.last_word is not None else "lost"
+        self._tell(intent, fate, entries=len(gone.entries), evidence=gone.evidence, swept=swept)
         if gone.last_word is None:
-            names = ", ".join(f"{each.name} ({each.pid})" for each in swept)
+            names = ", ".join(swept)
             evidence = f"{gone.evidence}; ended what was left: {names}" if swept else gone.evidence
             lost = ReportLost(
                 workspace_id=intent.workspace_id, run_id=intent.run_id, evidence=evidence[:REASON_MAX]
@@ -321,15 +373,10 @@ class RunHand:
         return "asked" if is_settled else "unknown"
 
 
-def runs_with_socket(runs_dir: Path) -> list[RunId]:
-    """Runs that may have a keeper."""
-    return [RunId(found.parent.name) for found in sorted(runs_dir.glob(f"*/{SOCKET_NAME}"))]
-
-
-async def free_keepers(backend: port.Backend, ended: Iterable[RunId]) -> int:
+async def free_keepers(backend: port.Backend, ended: Iterable[RunId]) -> tuple[RunId, ...]:
     """Let go of keepers whose runs' ends are known: a daemon that died between knowing and
-    acknowledging left them waiting. Gives how many were freed."""
-    freed = 0
+    acknowledging left them waiting. Gives whose were freed."""
+    freed: list[RunId] = []
     for run_id in ended:
         if not (backend.run_dir(run_id) / SOCKET_NAME).is_socket():
             continue
@@ -340,5 +387,5 @@ async def free_keepers(backend: port.Backend, ended: Iterable[RunId]) -> int:
             with contextlib.suppress(port.LinkClosedError):
                 if link.welcome.state in ("exited", "start_failed"):
                     await link.ack(link.welcome.journal_last)
-                    freed += 1
-    return freed
+                    freed.append(run_id)
+    return tuple(freed)

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from moduprompt.domain.run.state import RunState
-from moduprompt.protocol import SYSTEM_WORKSPACE, Ping, Ready, to_timestamp
+from moduprompt.protocol import SYSTEM_WORKSPACE, Code, Ping, Ready, Refused, refusal, to_timestamp
 from moduprompt.server.desk import actor_of, desk_of, enterable, entered_ledgers
 from moduprompt.server.exposition import MEDIA_TYPE, to_text
 from moduprompt.server.metrics import collect
@@ -34,6 +34,21 @@ async def ready(request: Request) -> Response:
             damaged=tuple(desk.kernel.cabinet.damaged()) if actor.kind == "user" else (),
         )
     )
+
+
+async def recovery(request: Request) -> Response:
+    """`GET /v1/recovery`: what this daemon found when it started. For users: it names processes and paths."""
+    actor, desk = await actor_of(request), desk_of(request)
+    if actor.kind != "user":
+        raise Refused(
+            refusal(
+                Code.POLICY_DENIED,
+                "what a daemon found when it started is for users",
+                hint="ask the workspace's owner: mpctl recovery show",
+                details={"decided_by": "default_rights"},
+            )
+        )
+    return to_json(desk.start_report.told())
 
 
 async def metrics(request: Request) -> Response:

@@ -20,9 +20,9 @@ async def test_a_keeper_whose_runs_end_is_known_goes(tmp_path: Path) -> None:
             return link.welcome.state == "exited"
 
     await eventually_async(has_ended)
-    assert await free_keepers(backend, [RunId(spec.run_id)]) == 1
+    assert await free_keepers(backend, [RunId(spec.run_id)]) == (spec.run_id,)
     assert (await gone(backend, spec.run_id)).last_word is not None
-    assert await free_keepers(backend, [RunId(spec.run_id)]) == 0
+    assert await free_keepers(backend, [RunId(spec.run_id)]) == ()
 
 
 async def test_a_keeper_whose_program_runs_is_left_alone(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ async def test_a_keeper_whose_program_runs_is_left_alone(tmp_path: Path) -> None
     spec = a_run(*shell("read line"))
     await backend.start(spec)
     try:
-        assert await free_keepers(backend, [RunId(spec.run_id)]) == 0
+        assert await free_keepers(backend, [RunId(spec.run_id)]) == ()
         async with await dialled(backend, spec.run_id) as link:
             assert link.welcome.state == "running"
     finally:

@@ -13,6 +13,7 @@ from moduprompt.domain.run.commands import ReportExited, ReportLost, ReportStart
 from moduprompt.domain.run.intents import EndRun, KeepRun, ResizeTerminal
 from moduprompt.domain.session.commands import ReportPrompt
 from moduprompt.effects.artifacts.folder import FolderArtifacts
+from moduprompt.effects.recovery.memory import StartMemory
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.hand import (
     LOOK_S,
@@ -23,7 +24,7 @@ from moduprompt.effects.runner.hand import (
     Surroundings,
     free_keepers,
 )
-from moduprompt.protocol import ArtifactRef, ProjectId, Refused, SessionId, TextRef
+from moduprompt.protocol import ArtifactRef, ProjectId, RecoveredRun, Refused, SessionId, TextRef
 from tests.support.fake_runner import (
     EXITED,
     RUN,
@@ -68,6 +69,7 @@ class Scene:
         self.reports = Reports()
         self.doors = Doors()
         self.clock = QuickClock()
+        self.memory = StartMemory(version="1.2.3", clock=self.clock)
         self.artifacts = FolderArtifacts(folder / "artifacts")
         self.hand = RunHand(
             self.backend,
@@ -77,6 +79,7 @@ class Scene:
             doors=self.doors,
             surroundings=Surroundings(home="/home/agent", path="/bin", commands_dir=folder / "bin"),
             clock=self.clock,
+            witness=self.memory,
         )
 
 
@@ -392,4 +395,49 @@ async def test_a_size_is_for_terminals_that_are_there(
 async def test_keepers_of_runs_whose_end_is_known_are_freed(tmp_path: Path) -> None:
     scene = Scene(tmp_path, Keeper(STARTED, EXITED))
 
-    assert await free_keepers(scene.backend, [RUN]) == 0, "no socket, no keeper"
+    assert await free_keepers(scene.backend, [RUN]) == (), "no socket, no keeper"
+
+
+async def fate_of(scene: Scene) -> RecoveredRun:
+    await scene.hand.carry_out(KEEP)
+    (found,) = scene.memory.told().runs
+    return found
+
+
+async def test_a_run_whose_keeper_is_found_is_told_as_reattached(tmp_path: Path) -> None:
+    keeper = Keeper(STARTED, EXITED)
+    keeper.acknowledged = 1
+
+    found = await fate_of(Scene(tmp_path, keeper))
+
+    assert (found.fate, found.keeper_pid, found.entries) == ("reattached", 10, 1)
+
+
+async def test_a_run_that_was_lost_is_told_with_what_was_swept(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, gone(STARTED))
+    scene.backend.left = (port.ProcessName(pid=12, name="tool"),)
+
+    found = await fate_of(scene)
+
+    assert (found.fate, found.evidence, found.swept) == ("lost", "keeper 10 is not alive", ("tool (12)",))
+
+
+async def test_a_run_that_ended_without_a_daemon_is_told_as_ended(tmp_path: Path) -> None:
+    assert (await fate_of(Scene(tmp_path, gone(STARTED, EXITED)))).fate == "ended"
+
+
+async def test_a_keeper_that_answers_at_the_second_look_is_reattached(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, UNREACHABLE)
+
+    assert (await fate_of(scene)).fate == "unanswering"
+    scene.backend.found = Keeper(STARTED, EXITED)
+    assert (await fate_of(scene)).fate == "reattached"
+
+
+async def test_a_run_that_begins_later_is_none_of_the_starts(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, gone())
+    scene.memory.expect([])
+
+    await scene.hand.carry_out(KEEP)
+
+    assert scene.memory.told().runs == ()

@@ -1,0 +1,1 @@
+"""After a crash: what a start found, compared and did."""

@@ -1,0 +1,140 @@
+"""A machine that doesn't look as the log says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from moduprompt.effects.recovery.comparing import Grounds, compare
+from moduprompt.effects.recovery.memory import StartMemory
+from moduprompt.protocol import Code, Recovery, Refused, RunId, refusal
+from tests.support.fake_runner import RUN, WORKSPACE, Backend, QuickClock, gone
+
+KNOWN = "00000000-0000-7000-8000-0000000000e1"
+ENDED = "00000000-0000-7000-8000-0000000000e2"
+UNKNOWN = "00000000-0000-7000-8000-0000000000e3"
+
+
+class Books:
+    """Read models with these rows."""
+
+    def __init__(self, **rows: dict[str, dict[str, str]]) -> None:
+        self._rows = rows
+        self.is_late = False
+
+    async def wait(self) -> None:
+        if self.is_late:
+            raise Refused(refusal(Code.UNAVAILABLE, "the read models are behind the log"))
+
+    async def has_ended(self, run_id: RunId) -> bool:
+        return self._rows["runs"][run_id]["status"] == "exited"
+
+    async def row(self, collection: str, id_: str) -> bytes | None:
+        found = self._rows.get(collection, {}).get(id_)
+        return None if found is None else msgspec.json.encode(found)
+
+    async def rows(self, collection: str, *, after: str, limit: int) -> list[tuple[str, bytes]]:
+        items = sorted(self._rows.get(collection, {}).items())
+        return [(id_, msgspec.json.encode(row)) for id_, row in items if id_ > after][:limit]
+
+
+def grounds(folder: Path) -> Grounds:
+    made = Grounds(
+        runs_dir=folder / "runs", worktrees_dir=folder / "worktrees", run_sockets_dir=folder / "agents"
+    )
+    for each in (made.runs_dir, made.worktrees_dir):
+        each.mkdir()
+    return made
+
+
+async def compared(folder: Path, books: Books, where: Grounds) -> Recovery:
+    memory = StartMemory(version="1.2.3", clock=QuickClock())
+    await compare(memory, books, backend=Backend(folder / "runs", gone()), grounds=where)
+    return memory.told()
+
+
+async def test_a_folder_that_no_log_knows_is_named_and_left_alone(tmp_path: Path) -> None:
+    where = grounds(tmp_path)
+    for name in (KNOWN, UNKNOWN, "notes", ".bin"):
+        (where.runs_dir / name).mkdir()
+
+    found = await compared(tmp_path, Books(runs={KNOWN: {"status": "started"}}), where)
+
+    assert [(each.kind, each.name) for each in found.strays] == [
+        ("run_folder", UNKNOWN),
+        ("run_folder", "notes"),
+    ]
+    assert (where.runs_dir / UNKNOWN).is_dir()
+    assert found.took_ms is not None
+
+
+async def test_worktrees_are_compared_both_ways(tmp_path: Path) -> None:
+    where = grounds(tmp_path)
+    (where.worktrees_dir / UNKNOWN).mkdir()
+    (where.worktrees_dir / ENDED).mkdir()
+    missing = str(where.worktrees_dir / KNOWN)
+    books = Books(
+        worktrees={
+            KNOWN: {"status": "ready", "workspace_id": WORKSPACE, "path": missing},
+            ENDED: {"status": "deleted", "workspace_id": WORKSPACE},
+            RUN: {"status": "deleting", "workspace_id": WORKSPACE, "path": missing},
+        }
+    )
+
+    found = await compared(tmp_path, books, where)
+
+    assert [(each.worktree_id, each.path) for each in found.missing_worktrees] == [(KNOWN, missing)]
+    assert {(each.name, each.why) for each in found.strays} == {
+        (UNKNOWN, "no log knows this worktree"),
+        (ENDED, "the log says it was deleted"),
+    }
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """One that says it belongs to a run, as its environment has it."""
+    marks = {"MP_RUN": ENDED, "MP_SOCKET": f"{tmp_path / 'agents'}/e2.sock"}
+    waits = "import sys; print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", waits],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **marks},
+    ) as started:
+        assert started.stdout is not None
+        started.stdout.readline()  # it is the program now, and has its environment
+        yield started
+
+
+async def test_a_process_of_a_run_that_has_ended_is_named_and_left_alone(
+    tmp_path: Path, process: subprocess.Popen[bytes]
+) -> None:
+    where = grounds(tmp_path)
+
+    found = await compared(tmp_path, Books(runs={ENDED: {"status": "exited"}}), where)
+    live = await compared(tmp_path, Books(runs={ENDED: {"status": "started"}}), where)
+
+    assert process.poll() is None
+    assert [(each.kind, each.why) for each in found.strays] == [
+        ("process", f"run {ENDED}: its run has ended")
+    ]
+    assert str(process.pid) in found.strays[0].name
+    assert live.strays == ()
+
+
+async def test_what_could_not_be_compared_is_said(tmp_path: Path) -> None:
+    where = grounds(tmp_path)
+    (where.runs_dir / UNKNOWN).mkdir()
+    books = Books()
+    books.is_late = True
+
+    found = await compared(tmp_path, books, where)
+
+    assert found.strays == (), "nobody is called a stray by read models that are behind"
+    assert "behind the log" in found.not_compared[0]
