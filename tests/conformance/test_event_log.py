@@ -124,6 +124,33 @@ async def test_a_claim_raises_the_epoch_and_fences_the_writer_before(log: EventL
     assert await seqs(log, W1) == [1, 2]
 
 
+async def test_who_holds_the_epoch_stays_in_it(log: EventLog) -> None:
+    tip = Tip.of(await log.claim(W1))
+    await log.append([an_append(tip)])
+
+    again = Tip.of(await log.claim(W1, held=tip.epoch))
+
+    assert again == tip.after(1)
+    await log.append([an_append(again)])
+    assert await seqs(log, W1) == [1, 2]
+
+
+async def test_who_holds_it_no_longer_claims_nothing(log: EventLog, open_log: OpenLog) -> None:
+    other = await open_log()
+    ours = Tip.of(await log.claim(W1))
+    theirs = Tip.of(await other.claim(W1))
+
+    for held in (ours.epoch, theirs.epoch + 1):
+        with pytest.raises(HeadMoved):
+            await log.claim(W1, held=held)
+    with pytest.raises(HeadMoved):
+        await log.claim(W2, held=1)
+
+    await other.append([an_append(theirs)])
+    assert await nothing_of(log, W2)
+    await other.close()
+
+
 async def test_a_claim_of_a_new_workspace_hangs_on_its_own_name(log: EventLog) -> None:
     head = await log.claim(W1)
 

@@ -141,10 +141,10 @@ class GatedLog:
         await self.inner.append(batch)
         self.appended.append(list(batch))
 
-    async def claim(self, workspace_id: WorkspaceId) -> Head:
+    async def claim(self, workspace_id: WorkspaceId, *, held: int | None = None) -> Head:
         """As below."""
         self._may_read()
-        return await self.inner.claim(workspace_id)
+        return await self.inner.claim(workspace_id, held=held)
 
     async def heads(self) -> list[Head]:
         """As below."""

@@ -2,8 +2,10 @@
 
     newest snapshot, if it fits  →  the events after it  →  claimed, and heard of by feed, hands and timers
 
-Claiming a workspace raises its epoch, so a writer that was overtaken writes nothing. One that can't be read
-is nobody else's trouble: it answers `unavailable`, and all others work.
+Claiming a workspace raises its epoch, so a writer that was overtaken writes nothing. It is claimed once: what
+must be folded again later is taken up in the epoch that is ours already, or, if another writer has claimed it
+since, given up until the next start. Nobody steals a workspace back. One that can't be read is nobody else's
+trouble: it answers `unavailable`, and all others work.
 
 A workspace may be let go while nobody looks. It then has its snapshot, nothing of it is on its way
 to the disk (its ledger ends where the log does), and its epoch stays ours, so that a decision without events
@@ -22,15 +24,33 @@ from moduprompt.kernel.judgement import Wanted
 from moduprompt.kernel.ledger import ChainBroken, Ledger
 from moduprompt.kernel.ports import Clock
 from moduprompt.kernel.snapshots import Unfit, restore, wants_of, wants_version
-from moduprompt.protocol import SYSTEM_WORKSPACE, Code, Damage, Refused, WorkspaceId, missing, refusal
+from moduprompt.protocol import (
+    SYSTEM_WORKSPACE,
+    Code,
+    Damage,
+    Refused,
+    Rejection,
+    WorkspaceId,
+    missing,
+    refusal,
+)
 from moduprompt.storage.hashing import first_hash
 from moduprompt.storage.memory.snapshots import NoSnapshots
-from moduprompt.storage.port import READ_MAX, EventLog, Head, Note, SnapshotStore, StorageFailed
+from moduprompt.storage.port import (
+    READ_MAX,
+    EventLog,
+    Head,
+    HeadMoved,
+    Note,
+    SnapshotStore,
+    StorageFailed,
+)
 
 AGAIN_S: Final = 1.0  # a disk that could not be read a moment ago
 SLICE_EVENTS: Final = 200  # folded at once: some two milliseconds
 KEPT_MAX: Final = 1_000  # workspaces in memory; a small one is some 50 kB
 DAMAGED: Final = "workspace_damaged"
+OVERTAKEN: Final = "overtaken"  # the reason of a workspace that another writer has claimed
 LOG: Final = "log.sqlite"  # as people know it: the kernel has no paths
 STUMBLES: Final = (  # what a fold can meet in bytes that are not ours: it is that workspace's trouble alone
     ChainBroken,
@@ -62,17 +82,21 @@ class Cabinet:
         log: EventLog,
         *,
         loaded: Callable[[Ledger, tuple[Wanted, ...]], None],
+        lost: Callable[[WorkspaceId], None] = lambda _: None,
         is_idle: Callable[[Ledger], bool] = lambda _: False,
         snapshots: SnapshotStore | None = None,
         upcasters: Upcasters = UPCASTERS,
     ) -> None:
         self._log = log
         self._loaded = loaded
+        self._lost = lost
         self._is_idle = is_idle
         self._snapshots = snapshots or NoSnapshots()
         self._upcasters = upcasters
         self._ledgers: dict[WorkspaceId, Ledger] = {}  # the one used longest ago first
         self._let_go: dict[WorkspaceId, Head] = {}  # in an epoch that is ours
+        self._held: dict[WorkspaceId, int] = {}  # the epoch in which each is, or was, ours
+        self._overtaken: set[WorkspaceId] = set()
         self._damaged: dict[WorkspaceId, Damage] = {}
         self._known: set[WorkspaceId] | None = None  # not read, or not to be trusted any more
         self._loading: dict[WorkspaceId, asyncio.Lock] = {}
@@ -108,9 +132,13 @@ class Cabinet:
         """Those that were needed and could not be read."""
         return [self._damaged[each] for each in sorted(self._damaged)]
 
-    def is_damaged(self, workspace_id: WorkspaceId) -> bool:
-        """Whether it was needed and could not be read."""
-        return workspace_id in self._damaged
+    def overtaken(self) -> list[WorkspaceId]:
+        """Those that another writer has claimed; this one has stopped."""
+        return sorted(self._overtaken)
+
+    def is_out_of_reach(self, workspace_id: WorkspaceId) -> bool:
+        """Whether it is damaged or overtaken: nothing can be done with it before the next start."""
+        return workspace_id in self._damaged or workspace_id in self._overtaken
 
     def ledgers(self) -> list[Ledger]:
         """Those in memory."""
@@ -148,6 +176,8 @@ class Cabinet:
 
     def adopt(self, ledger: Ledger) -> None:
         """A new workspace has come to be."""
+        if self._known is None or ledger.workspace_id not in self._known:  # else its id was given twice
+            self._held.setdefault(ledger.workspace_id, ledger.epoch)
         self._ledgers[ledger.workspace_id] = ledger
         if self._known is not None:
             self._known.add(ledger.workspace_id)
@@ -212,7 +242,7 @@ class Cabinet:
     async def _read(self, workspace_id: WorkspaceId) -> Ledger:
         if workspace_id in self._damaged:
             raise _unavailable(self._damaged[workspace_id])
-        head = self._let_go.get(workspace_id) or await self._log.claim(workspace_id)
+        head = self._let_go.get(workspace_id) or await self._own(workspace_id)
         ledger = await self._from_snapshot(head)
         if ledger is None:
             ledger = Ledger(head, upcasters=self._upcasters)
@@ -223,6 +253,19 @@ class Cabinet:
         self._let_go.pop(workspace_id, None)
         self._loaded(ledger, wanted)
         return ledger
+
+    async def _own(self, workspace_id: WorkspaceId) -> Head:
+        if workspace_id not in self._overtaken:
+            try:
+                head = await self._log.claim(workspace_id, held=self._held.get(workspace_id))
+            except HeadMoved as fault:
+                self._overtaken.add(workspace_id)
+                log.error("workspace.overtaken", extra={"workspace_id": workspace_id, "fault": str(fault)})
+                self._lost(workspace_id)
+            else:
+                self._held[workspace_id] = head.epoch
+                return head
+        raise Refused(_was_overtaken(workspace_id))
 
     async def _from_snapshot(self, head: Head) -> Ledger | None:
         """The newest snapshot and the events after it; None where there is none that fits."""
@@ -298,4 +341,13 @@ def _unavailable(damage: Damage) -> Refused:
             hint="mpctl log verify says what is wrong; keep a copy of the data before anything else",
             details={"reason": DAMAGED, "workspace_id": damage.workspace_id, "seq": damage.seq},
         )
+    )
+
+
+def _was_overtaken(workspace_id: WorkspaceId) -> Rejection:
+    return refusal(
+        Code.UNAVAILABLE,
+        f"another daemon has taken workspace {workspace_id} over; this one has stopped writing it",
+        hint="ask the other daemon; where there is none, restart this one: mpd stop && mpd start",
+        details={"reason": OVERTAKEN, "workspace_id": workspace_id},
     )

@@ -113,7 +113,12 @@ class Kernel:
         self.past = Past(event_log, upcasters=upcasters)
         snapshots = snapshots or NoSnapshots()
         self.cabinet = Cabinet(
-            event_log, loaded=self._loaded, is_idle=self._is_idle, snapshots=snapshots, upcasters=upcasters
+            event_log,
+            loaded=self._loaded,
+            lost=self._lost,
+            is_idle=self._is_idle,
+            snapshots=snapshots,
+            upcasters=upcasters,
         )
         self.transfer = Transfer(event_log, self.cabinet, artifacts=artifacts, upcasters=upcasters)
         self._timers = Timers(clock, fire=self._fire, load=self._wake_up)
@@ -194,8 +199,10 @@ class Kernel:
 
     def hindrances(self) -> dict[str, str]:
         """Which parts don't do their work at this moment, and why: for whoever asks whether it is ready."""
-        stopped = self.projector.broken
-        return self.hindered | ({} if stopped is None else {"views": f"stopped: {stopped}"})
+        stopped, overtaken = self.projector.broken, self.cabinet.overtaken()
+        views = {} if stopped is None else {"views": f"stopped: {stopped}"}
+        writer = {"writer": f"overtaken in {', '.join(overtaken)}"} if overtaken else {}
+        return self.hindered | views | writer
 
     def waited_s(self) -> float:
         """How long the oldest command has waited for the writer, at least."""
@@ -384,6 +391,9 @@ class Kernel:
             self._reactor.update(each)
             self._timers.update(each)
 
+    def _lost(self, workspace_id: WorkspaceId) -> None:
+        self._reactor.drop(workspace_id)  # its timers are refused as they fire, and then they are gone
+
     def _wants(self, workspace_id: WorkspaceId) -> Wants:
         return Wants(
             due_at=self._timers.first_due(workspace_id), has_work=self._reactor.has_work(workspace_id)
@@ -409,7 +419,7 @@ class Kernel:
         try:
             await self.cabinet.find(workspace_id)
         except Refused:
-            return True  # it is damaged, and marked
+            return True  # it is out of reach until the next start
         except StorageFailed as fault:
             log.warning("timer.late", extra={"workspace_id": workspace_id, "why": str(fault)})
             return False
@@ -420,7 +430,7 @@ class Kernel:
             await self.execute(timer.command, key=timer.name)
         except UNWRITTEN as fault:  # whatever it was: the timer comes again
             log.warning("timer.refused", extra={"timer": timer.name, "why": str(fault)})
-            return self.cabinet.is_damaged(timer.command.workspace_id)
+            return self.cabinet.is_out_of_reach(timer.command.workspace_id)
         return True
 
     async def _first_boot(self, owner_name: str) -> None:

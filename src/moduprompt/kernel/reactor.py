@@ -59,6 +59,18 @@ class Reactor:
             intent.workspace_id == workspace_id for now in self._wanted.values() for intent in now.values()
         )
 
+    def drop(self, workspace_id: WorkspaceId) -> None:
+        """A workspace is not ours any more: its owner acts for it, so nothing is begun and nothing goes on."""
+        for subject, now in list(self._wanted.items()):
+            names = [name for name, intent in now.items() if intent.workspace_id == workspace_id]
+            if not names:
+                continue
+            del self._wanted[subject]
+            self._done.pop(subject, None)
+            for name in names:
+                if (task := self._running.get(name)) is not None:
+                    task.cancel()
+
     def standing(self) -> int:
         """How many intents are wanted and not known to be done."""
         return sum(

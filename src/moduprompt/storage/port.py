@@ -112,8 +112,12 @@ class EventLog(Protocol):
         """
         ...
 
-    async def claim(self, workspace_id: WorkspaceId) -> Head:
-        """Own the workspace from here on: its head with a new epoch; made when it is new."""
+    async def claim(self, workspace_id: WorkspaceId, *, held: int | None = None) -> Head:
+        """Own the workspace from here on: its head with a new epoch; made when it is new.
+
+        Who owned it in epoch `held` goes on in that one, if it is still the stored one; otherwise it was
+        overtaken: raises HeadMoved and changes nothing. Whatever is read afterwards is durable.
+        """
         ...
 
     async def heads(self) -> list[Head]:

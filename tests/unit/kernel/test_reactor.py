@@ -234,3 +234,19 @@ async def test_intents_of_a_commit_that_failed_are_not_begun() -> None:
         await house.accept(spawn, key="k")
         await turns()
         assert len(hand.asked) == 1
+
+
+async def test_of_a_workspace_that_was_lost_nothing_goes_on(scene: Scene) -> None:
+    scene.hand.does = scene.wait_for_us
+    scene.start()
+    scene.reactor.update(wants("a", "b"))
+    await turns()
+
+    scene.reactor.drop(W1)
+    await turns()
+
+    assert all(held.cancelled() for held in scene.held)
+    assert not scene.reactor.has_work(W1)
+    scene.clock.later(100)
+    await turns()
+    assert scene.hand.names() == ["a", "b"]

@@ -145,7 +145,7 @@ async def _entered_after(desk: Desk, actor: Actor, *, after: str, most: int) -> 
     """Workspaces in the order of ids, loaded one by one and no more than are asked for; damaged ones are passed over."""
     found: list[Ledger] = []
     for workspace_id in await desk.kernel.cabinet.listed():
-        if workspace_id <= after or desk.kernel.cabinet.is_damaged(workspace_id):
+        if workspace_id <= after or desk.kernel.cabinet.is_out_of_reach(workspace_id):
             continue
         with suppress(Refused):
             ledger = await desk.kernel.find(workspace_id)

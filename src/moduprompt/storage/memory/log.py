@@ -56,9 +56,13 @@ class MemoryLog:
                     raise StorageFailed(f"the key {row.key} of {row.actor} is taken")
                 new.add(name)
 
-    async def claim(self, workspace_id: WorkspaceId) -> Head:
-        """The head under a new epoch."""
+    async def claim(self, workspace_id: WorkspaceId, *, held: int | None = None) -> Head:
+        """The head under a new epoch, or under the one that is held."""
         head = self._heads.get(workspace_id)
+        if held is not None:
+            if head is None or head.epoch != held:
+                raise HeadMoved(f"workspace {workspace_id} is not in epoch {held} any more")
+            return head
         if head is None:
             head = Head(workspace_id=workspace_id, seq=0, head_hash=first_hash(workspace_id), epoch=0)
             self._events[workspace_id] = []

@@ -75,9 +75,9 @@ class SqliteLog:
         """One transaction, durable when this returns."""
         await self._writing.run(lambda: self._append(batch))
 
-    async def claim(self, workspace_id: WorkspaceId) -> Head:
-        """The head under a new epoch."""
-        return await self._writing.run(lambda: self._claim(workspace_id))
+    async def claim(self, workspace_id: WorkspaceId, *, held: int | None = None) -> Head:
+        """The head under a new epoch, or under the one that is held."""
+        return await self._writing.run(lambda: self._claim(workspace_id, held))
 
     async def heads(self) -> list[Head]:
         """All workspaces."""
@@ -164,9 +164,12 @@ class SqliteLog:
             raise HeadMoved(f"workspace {part.workspace_id} exists already")
         return made[0][0]
 
-    def _claim(self, workspace_id: WorkspaceId) -> Head:
+    def _claim(self, workspace_id: WorkspaceId, held: int | None) -> Head:
         with self._write.transaction():
-            self._write.write(self._sql["add_workspace"], (workspace_id, first_hash(workspace_id)))
+            if held is None:
+                self._write.write(self._sql["add_workspace"], (workspace_id, first_hash(workspace_id)))
+            else:
+                self._stay(workspace_id, held)
             rows = self._write.select(
                 self._sql["next_epoch"], (workspace_id,), row=tuple[int, str, int, str, int, int | None]
             )
@@ -176,6 +179,16 @@ class SqliteLog:
         return Head(
             workspace_id=workspace_id, seq=seq, head_hash=head_hash, epoch=epoch, imported_to=imported_to
         )
+
+    def _stay(self, workspace_id: WorkspaceId, held: int) -> None:
+        """Step back, so that the step forward is to the epoch that is held.
+
+        Only looking would not do: what a commit of unknown outcome has left may be seen and not be
+        durable. This way there is a commit with a sync of its own, and one whose outcome is unknown
+        too leaves the same epoch either way.
+        """
+        if not self._write.select(self._sql["epoch_before"], (workspace_id, held), row=tuple[int]):
+            raise HeadMoved(f"workspace {workspace_id} is not in epoch {held} any more")
 
     def _close_writer(self) -> None:
         self._write.checkpoint()

@@ -7,6 +7,9 @@ INSERT INTO workspaces (id, seq, head_hash, epoch) VALUES (?, 0, ?, 1) ON CONFLI
 -- name: next_epoch
 UPDATE workspaces SET epoch = epoch + 1 WHERE id = ? RETURNING ws, id, seq, head_hash, epoch, imported_to;
 
+-- name: epoch_before
+UPDATE workspaces SET epoch = epoch - 1 WHERE id = ? AND epoch = ? RETURNING ws;
+
 -- name: heads
 SELECT id, seq, head_hash, epoch, imported_to FROM workspaces ORDER BY ws;
 
