@@ -169,6 +169,35 @@ async def test_rows_come_in_the_order_of_ids_and_in_pages(store: ViewStore) -> N
     assert await ids(None, "", 99) == ["a", "b", "bb", "c", "d", "e"]
 
 
+async def test_workspaces_with_the_same_ids_keep_rows_of_their_own(
+    store: ViewStore, open_views: OpenViews
+) -> None:
+    await store.apply((THINGS,), [a_step(1), a_step(2)])
+    kept = await store.row("things", "a")
+    await store.apply((THINGS,), [a_step(1, by=5, workspace=W2)])
+    assert await store.row("things", "a") == kept
+    await store.apply(
+        (THINGS,), [a_step(3), a_step(2, by=-1, workspace=W2), a_step(4, "b"), a_step(3, "b", workspace=W2)]
+    )
+
+    async def ids(workspace_id: WorkspaceId | None) -> list[str]:
+        return [id_ for id_, _ in await store.rows("things", workspace_id=workspace_id, after="", limit=9)]
+
+    assert await times(store, "a") == 3
+    assert (await ids(W1), await ids(W2), await ids(None)) == (["a", "b"], ["b"], ["a", "b", "b"])
+    await store.close()
+
+    again = await open_views((THINGS, OTHERS))
+    found = await again.row("things", "b")
+    assert found is not None
+    assert found[0] == W1
+    await again.forget(W1)
+    found = await again.row("things", "b")
+    assert found is not None
+    assert found[0] == W2
+    await again.close()
+
+
 async def test_another_version_of_a_view_starts_from_nothing(store: ViewStore, open_views: OpenViews) -> None:
     await store.apply((THINGS, OTHERS), [a_step(1), a_step(2)])
     await store.close()

@@ -1,7 +1,9 @@
 """How steps are folded into a view's rows, the same in every store.
 
 Rows are changed in memory and come out of a batch once each, however often events touched
-them. Each event goes to the views that take its type. A fold that breaks names the event.
+them. An event reaches the rows of its own workspace only: ids of what was imported were minted
+elsewhere, and may be ours by accident or on purpose. Each event goes to the views that take
+its type. A fold that breaks names the event.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,8 +16,11 @@ from moduprompt.domain.item import Item, View
 from moduprompt.protocol import WorkspaceId
 from moduprompt.storage.port import Standing, Step, StorageFailed, ViewBroke
 
-Load: TypeAlias = Callable[[str, type[Item], str], Item | None]
-"""The row of a collection as the store has it."""
+Load: TypeAlias = Callable[[str, type[Item], str, WorkspaceId], Item | None]
+"""The row of a collection, of one workspace, as the store has it."""
+
+Place: TypeAlias = tuple[str, str, WorkspaceId]
+"""Collection, id and workspace of a row."""
 
 I = TypeVar("I", bound=Item)  # noqa: E741 - the row's type
 
@@ -26,34 +31,42 @@ class Batch:
     def __init__(self, view: View, load: Load) -> None:
         self._names = {kind: name for name, kind in view.collections}
         self._load = load
-        self._seen: dict[tuple[str, str], Item | None] = {}
-        self._changed: dict[tuple[str, str], None] = {}
+        self._home = WorkspaceId("")
+        self._seen: dict[Place, Item | None] = {}
+        self._changed: dict[Place, None] = {}
+
+    def enter(self, workspace_id: WorkspaceId) -> None:
+        """From here on the rows are those of this workspace."""
+        self._home = workspace_id
 
     def get(self, kind: type[I], id_: str) -> I | None:
         """The row as it stands, or None."""
-        at = (self._names[kind], id_)
+        at = (self._names[kind], id_, self._home)
         try:
             row = self._seen[at]
         except KeyError:
-            row = self._seen[at] = self._load(at[0], kind, id_)
+            row = self._seen[at] = self._load(at[0], kind, id_, self._home)
         return row if isinstance(row, kind) else None
 
     def put(self, row: Item) -> None:
         """Write the row whole."""
-        at = (self._names[type(row)], row.id)
+        assert row.workspace_id == self._home, (
+            f"BUG: a fold in {self._home} makes a row of {row.workspace_id}"
+        )
+        at = (self._names[type(row)], row.id, self._home)
         self._seen[at] = row
         self._changed[at] = None
 
     def drop(self, kind: type[Item], id_: str) -> None:
         """Remove the row; removing none is fine."""
-        at = (self._names[kind], id_)
+        at = (self._names[kind], id_, self._home)
         self._seen[at] = None
         self._changed[at] = None
 
-    def changed(self) -> Iterator[tuple[str, str, Item | None]]:
-        """Collection, id and row of what was changed; None for a row that is gone."""
+    def changed(self) -> Iterator[tuple[Place, Item | None]]:
+        """Where something was changed, and the row; None for one that is gone."""
         for at in self._changed:
-            yield *at, self._seen[at]
+            yield at, self._seen[at]
 
 
 class Sorted(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +116,7 @@ def fold_into(batch: Batch, view: View, sorted_out: Sorted, *, after: Mapping[Wo
         if step.event is None or stamp.seq <= after[stamp.workspace_id]:
             continue
         try:
+            batch.enter(stamp.workspace_id)
             fold(batch, step.event, stamp)
         except StorageFailed:
             raise

@@ -261,7 +261,7 @@ class ViewRows(Protocol):
         ...
 
     async def row(self, collection: str, id_: str) -> tuple[WorkspaceId, bytes] | None:
-        """One row and its workspace, or None."""
+        """One row and its workspace, or None; of the workspace that came first, where several have one of this id."""
         ...
 
 

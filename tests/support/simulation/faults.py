@@ -33,7 +33,7 @@ from moduprompt.protocol import (
     to_micros,
     to_timestamp,
 )
-from moduprompt.storage.folding import Batch
+from moduprompt.storage.folding import Batch, Place
 from moduprompt.storage.hashing import piece_digest
 from moduprompt.storage.port import Append, KeyRow, Part, Piece, Step, StorageFailed, StoredEvent
 from moduprompt.storage.sqlite import connection
@@ -267,7 +267,7 @@ def view_position_ahead_of_its_rows() -> AbstractContextManager[None]:
 def row_lost_in_a_batch() -> AbstractContextManager[None]:
     whole, now = Batch.changed, one_in(9)
 
-    def broken(self: Batch) -> list[tuple[str, str, Item | None]]:
+    def broken(self: Batch) -> list[tuple[Place, Item | None]]:
         changed = list(whole(self))
         return changed[:-1] if len(changed) > 1 and now() else changed
 

@@ -1,20 +1,25 @@
 """Ids that come twice: the command is refused, and what bears the id stays as it was, in memory, on disk and in the views."""
 
+import io
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from moduprompt.domain.decider import Command
-from moduprompt.domain.project.commands import CreateProject
+from moduprompt.domain.deciders import VIEWS
+from moduprompt.domain.project.commands import CreateProject, RenameProject
 from moduprompt.domain.session.commands import AgentSpec, SpawnSession
 from moduprompt.domain.task.commands import CreateTask
 from moduprompt.domain.workspace.commands import CreateWorkspace, RenameWorkspace
 from moduprompt.kernel.cabinet import new_ledger
 from moduprompt.kernel.writer import CommandBroke
 from moduprompt.protocol import SYSTEM_WORKSPACE, Code, ProjectId, WorkspaceId
+from moduprompt.storage.port import ViewStore
 from tests.support.clocks import CountingMint
 from tests.support.kernel import House, accepted, events_of, make_kernel, rejection
+from tests.support.stores import OpenViews, memory_views, sqlite_views
 
 AGENT = AgentSpec(adapter="command", argv=("true",))
 
@@ -22,8 +27,8 @@ AGENT = AgentSpec(adapter="command", argv=("true",))
 class RepeatingMint(CountingMint):
     """Gives an id again when it is told to: the next one, or the one after so many others."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, after: int = 0x1_0000) -> None:
+        super().__init__(after=after)
         self._again: str | None = None
         self._others = 0
 
@@ -120,6 +125,54 @@ async def test_a_workspace_whose_id_is_in_use_is_not_made() -> None:
         accepted(await house.submit(CreateWorkspace(workspace_id=SYSTEM_WORKSPACE, name="new"), key="k"))
         await house.accept(RenameWorkspace(workspace_id=ws, name="still there"))
         await holds(house, ws)
+
+
+@pytest.mark.parametrize("make_views", [memory_views, sqlite_views])
+async def test_an_imported_workspace_changes_no_row_of_another_whose_ids_it_bears(
+    tmp_path: Path, make_views: Callable[[Path], OpenViews]
+) -> None:
+    """Ids of a bundle were minted by somebody else: by accident or on purpose they may be ours."""
+    store = await make_views(tmp_path)(VIEWS)
+    async with make_kernel(views_store=store) as house:
+        ws = await house.workspace()
+        project = await house.project(ws, "ours")
+        await settled(house, ws)
+        before = await rows_of(store, ws)
+
+        forged = await house.kernel.transfer.take_in(await a_forged_bundle(project))
+        await settled(house, forged.workspace_id)
+
+        assert await rows_of(store, ws) == before
+        assert await store.row("projects", project) == (ws, before["projects"][project])
+        theirs = await rows_of(store, forged.workspace_id)
+        assert b"theirs" in theirs["projects"][project]
+        await house.accept(RenameProject(workspace_id=ws, project_id=project, name="still ours"))
+        await settled(house, ws)
+        assert await rows_of(store, forged.workspace_id) == theirs
+        assert b"still ours" in (await rows_of(store, ws))["projects"][project]
+    await store.close()
+
+
+async def a_forged_bundle(project: ProjectId) -> io.BytesIO:
+    """A workspace of another machine, with a project of this id and a task in it."""
+    mint, body = RepeatingMint(after=0x2_0000), io.BytesIO()
+    async with make_kernel(mint=mint) as house:
+        ws = await house.workspace("forged")
+        mint.repeat(project, after=1)  # the first one is the command's
+        assert await house.project(ws, "theirs") == project
+        await house.accept(CreateTask(workspace_id=ws, project_id=project, title="t"))
+        bundled = await house.kernel.transfer.export(ws, seq=house.kernel.feed.head(ws), body=body)
+    return io.BytesIO(bundled.head + body.getvalue())
+
+
+async def settled(house: House, ws: WorkspaceId) -> None:
+    await house.kernel.projector.wait_for(ws, house.kernel.feed.head(ws))
+
+
+async def rows_of(store: ViewStore, ws: WorkspaceId) -> dict[str, dict[str, bytes]]:
+    """All that the views show of one workspace."""
+    names = [name for view in VIEWS for name, _ in view.collections]
+    return {name: dict(await store.rows(name, workspace_id=ws, after="", limit=1_000)) for name in names}
 
 
 async def test_two_commands_with_one_id_are_two_commands() -> None:

@@ -13,7 +13,7 @@ class Edition:
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self.rows: dict[str, dict[str, Item]] = {name: {} for name, _ in view.collections}
+        self.rows: dict[str, dict[tuple[str, WorkspaceId], Item]] = {name: {} for name, _ in view.collections}
         self.standings: dict[WorkspaceId, Standing] = {}
 
     def position(self, workspace_id: WorkspaceId) -> int:
@@ -21,18 +21,18 @@ class Edition:
         standing = self.standings.get(workspace_id)
         return 0 if standing is None else standing.seq
 
-    def load(self, collection: str, kind: type[Item], id_: str) -> Item | None:
+    def load(self, collection: str, kind: type[Item], id_: str, workspace_id: WorkspaceId) -> Item | None:
         """A row as it stands."""
-        row = self.rows[collection].get(id_)
+        row = self.rows[collection].get((id_, workspace_id))
         return row if isinstance(row, kind) else None
 
     def keep(self, batch: Batch, reached: Sequence[Standing]) -> None:
         """What a batch has changed, and how far it came."""
-        for collection, id_, row in batch.changed():
+        for (collection, id_, workspace_id), row in batch.changed():
             if row is None:
-                self.rows[collection].pop(id_, None)
+                self.rows[collection].pop((id_, workspace_id), None)
             else:
-                self.rows[collection][id_] = row
+                self.rows[collection][id_, workspace_id] = row
         for standing in reached:
             if standing.seq > self.position(standing.workspace_id):
                 self.standings[standing.workspace_id] = standing
@@ -41,8 +41,8 @@ class Edition:
         """Nothing of this workspace any more."""
         self.standings.pop(workspace_id, None)
         for rows in self.rows.values():
-            for id_ in [id_ for id_, row in rows.items() if row.workspace_id == workspace_id]:
-                del rows[id_]
+            for place in [place for place in rows if place[1] == workspace_id]:
+                del rows[place]
 
 
 class MemoryViews:
@@ -51,9 +51,11 @@ class MemoryViews:
     def __init__(self) -> None:
         self._serving: dict[str, Edition] = {}
         self._shadows: dict[str, MemoryShadow] = {}
+        self._homes: dict[WorkspaceId, None] = {}  # in the order in which they came
 
     async def apply(self, views: Sequence[View], steps: Sequence[Step]) -> None:
         """Fold in batches beside the rows; they are kept when every view is through."""
+        self._homes |= dict.fromkeys(step.stamp.workspace_id for step in steps)
         _apply([self._edition(view) for view in views], steps)
 
     async def position(self, view: View, workspace_id: WorkspaceId) -> int:
@@ -66,13 +68,16 @@ class MemoryViews:
     ) -> list[tuple[str, bytes]]:
         """In the order of ids."""
         found = self._collection(collection)
-        ids = sorted(id_ for id_, row in found.items() if workspace_id in (None, row.workspace_id))
-        return [(id_, encode(found[id_])) for id_ in ids if id_ > after][:limit]
+        places = sorted(place for place in found if workspace_id in (None, place[1]))
+        return [(place[0], encode(found[place])) for place in places if place[0] > after][:limit]
 
     async def row(self, collection: str, id_: str) -> tuple[WorkspaceId, bytes] | None:
         """One of them."""
-        row = self._collection(collection).get(id_)
-        return None if row is None else (row.workspace_id, encode(row))
+        found = self._collection(collection)
+        for workspace_id in self._homes:
+            if (row := found.get((id_, workspace_id))) is not None:
+                return workspace_id, encode(row)
+        return None
 
     async def standings(self, view: View) -> list[Standing]:
         """Of every workspace."""
@@ -109,7 +114,7 @@ class MemoryViews:
         found.view = view  # of the same version; its fold may have been mended
         return found
 
-    def _collection(self, name: str) -> dict[str, Item]:
+    def _collection(self, name: str) -> dict[tuple[str, WorkspaceId], Item]:
         for edition in self._serving.values():
             if name in edition.rows:
                 return edition.rows[name]

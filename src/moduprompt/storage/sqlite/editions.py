@@ -13,7 +13,7 @@ import msgspec
 
 from moduprompt.domain.item import Item, View
 from moduprompt.protocol import WorkspaceId, encode
-from moduprompt.storage.folding import Batch, fold_into, sort_out
+from moduprompt.storage.folding import Batch, Place, fold_into, sort_out
 from moduprompt.storage.port import Standing, Step
 from moduprompt.storage.sqlite.connection import Database, load_queries
 
@@ -30,7 +30,7 @@ class Edition:
         self.number = number
         self.view = view
         self.shelves = shelves
-        self.kept: dict[tuple[str, str], Item] = {}
+        self.kept: dict[Place, Item] = {}
         self.reached: dict[WorkspaceId, int] = {}
 
     def forget(self) -> None:
@@ -170,25 +170,28 @@ class Editions:
             self._flush(edition, batch)
             self._move(edition, list(its.reached.values()))
 
-    def _load(self, edition: Edition, name: str, kind: type[Item], id_: str) -> Item | None:
-        kept = edition.kept.get((name, id_))
+    def _load(
+        self, edition: Edition, name: str, kind: type[Item], id_: str, workspace_id: WorkspaceId
+    ) -> Item | None:
+        kept = edition.kept.get((name, id_, workspace_id))
         if kept is not None:
             return kept
-        found = self._rows("get", (edition.shelves[name], id_), tuple[bytes])
+        found = self._rows("get", (edition.shelves[name], id_, self._home(workspace_id)), tuple[bytes])
         return msgspec.json.decode(found[0][0], type=kind) if found else None
 
     def _flush(self, edition: Edition, batch: Batch) -> None:
         put: list[tuple[int, str, int, bytes]] = []
-        gone: list[tuple[int, str]] = []
+        gone: list[tuple[int, str, int]] = []
         kept = edition.kept
-        for name, id_, row in batch.changed():
-            shelf = edition.shelves[name]
+        for place, row in batch.changed():
+            name, id_, workspace_id = place
+            shelf, home = edition.shelves[name], self._home(workspace_id)
             if row is None:
-                kept.pop((name, id_), None)
-                gone.append((shelf, id_))
+                kept.pop(place, None)
+                gone.append((shelf, id_, home))
             else:
-                kept[name, id_] = row
-                put.append((shelf, id_, self._home(row.workspace_id), encode(row)))
+                kept[place] = row
+                put.append((shelf, id_, home, encode(row)))
         self._database.write_many(self._sql["drop"], gone)
         put.sort()
         self._database.write_many(self._sql["put"], put)

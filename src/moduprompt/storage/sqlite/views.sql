@@ -51,19 +51,19 @@ ON CONFLICT (edition, home) DO UPDATE SET seq = excluded.seq, event_id = exclude
 SELECT count(*) FROM rows WHERE shelf IN (SELECT shelf FROM shelves WHERE edition = ?);
 
 -- name: get
-SELECT data FROM rows WHERE shelf = ? AND id = ?;
+SELECT data FROM rows WHERE shelf = ? AND id = ? AND home = ?;
 
 -- name: put
 INSERT INTO rows (shelf, id, home, data) VALUES (?, ?, ?, ?)
-ON CONFLICT (shelf, id) DO UPDATE SET home = excluded.home, data = excluded.data;
+ON CONFLICT (shelf, id, home) DO UPDATE SET data = excluded.data;
 
 -- name: drop
-DELETE FROM rows WHERE shelf = ? AND id = ?;
+DELETE FROM rows WHERE shelf = ? AND id = ? AND home = ?;
 
 -- name: list_all
 SELECT id, data FROM rows
 WHERE shelf = (SELECT shelf FROM shelves JOIN editions USING (edition) WHERE serves = 1 AND collection = ?)
-  AND id > ? ORDER BY id LIMIT ?;
+  AND id > ? ORDER BY id, home LIMIT ?;
 
 -- name: list_of_home
 SELECT id, data FROM rows
@@ -74,4 +74,4 @@ WHERE shelf = (SELECT shelf FROM shelves JOIN editions USING (edition) WHERE ser
 -- name: one
 SELECT workspace_id, data FROM rows JOIN homes USING (home)
 WHERE shelf = (SELECT shelf FROM shelves JOIN editions USING (edition) WHERE serves = 1 AND collection = ?)
-  AND id = ?;
+  AND id = ? ORDER BY home LIMIT 1;
