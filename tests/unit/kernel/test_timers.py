@@ -72,6 +72,33 @@ async def test_a_clock_that_is_set_back_fires_late_and_once() -> None:
         assert await missed(house, ws) == 1
 
 
+@pytest.mark.parametrize("jump", [-86_400, 86_400])
+async def test_event_time_never_decreases_when_the_clock_is_set(jump: int) -> None:
+    async with make_kernel() as house:
+        ws = await house.workspace()
+        for seconds in (0, jump, 1, -jump, 1):
+            house.clock.later(seconds)
+            await house.accept(RenameWorkspace(workspace_id=ws, name=f"at {house.clock.now()}"))
+
+        times = [event.timestamp for event in await house.stored(ws)]
+        assert times == sorted(times)
+
+
+async def test_a_deadline_is_a_point_in_time_whenever_it_was_set() -> None:
+    """Set before the clock went back by a day or after it: both fire when the clock shows their time."""
+    async with make_kernel() as house:
+        before, _ = await a_task(house, 30)
+        house.clock.later(-86_400)
+        after, _ = await a_task(house, 60)
+        await turns()
+        assert await missed(house, before) + await missed(house, after) == 0
+
+        await pass_time(house.clock, 86_400 + 31)
+        assert (await missed(house, before), await missed(house, after)) == (1, 0)
+        await pass_time(house.clock, 30)
+        assert await missed(house, after) == 1
+
+
 async def test_a_timer_whose_reason_went_away_does_not_fire() -> None:
     async with make_kernel() as house:
         ws, task_id = await a_task(house)
