@@ -423,7 +423,7 @@ def _teller(descriptor: int, *, config: Config) -> Callable[[str], None]:
 
 
 def _held_by(pid: str, *, log_db: str, config: Config) -> Exception:
-    if log_db and log_db != str(config.log_db):
+    if log_db and Path(log_db).resolve() != config.log_db.resolve():  # one folder may go by several names
         return ConfigRefused(
             f"a daemon of other data ({log_db}, pid {pid}) listens in {config.runtime_dir}",
             path=str(config.runtime_dir),

@@ -113,6 +113,26 @@ def test_a_second_daemon_on_the_same_data_is_refused(place: Place) -> None:
     assert not (other / "daemon.json").exists()
 
 
+def test_a_second_daemon_by_another_path_is_refused_until_the_first_is_gone(place: Place) -> None:
+    place.ok("workspace", "create", "core")
+    first, other, link = place.pid, place.root / "other", place.root / "link"
+    link.symlink_to(place.data)
+    by_link = ("--data-dir", str(link), "--runtime-dir", str(other))
+
+    said = place.call("mpd", "start", "--foreground", *by_link)
+
+    assert said.status == 7
+    assert str(first) in said.err
+    assert "hint: " in said.err
+    assert place.ok("workspace", "list", "--no-start").status == 0
+
+    place.kill_daemon()
+    started = place.call("mpd", "start", "--json", *by_link)
+    assert started.status == 0, started
+    assert "core" in place.ok("workspace", "list", "--no-start", *by_link).out
+    assert place.call("mpd", "stop", *by_link).status == 0
+
+
 @pytest.mark.parametrize("words", [("mpctl", "workspace", "list"), ("mpd", "start")])
 @pytest.mark.parametrize("where", ["/proc/nowhere", "/dev/null/data"])
 def test_data_that_can_not_be_written_is_refused_with_the_path(
