@@ -43,6 +43,7 @@ from moduprompt.effects.recovery.books import KernelBooks
 from moduprompt.effects.recovery.comparing import Grounds, compare
 from moduprompt.effects.recovery.memory import StartMemory
 from moduprompt.effects.runner.adapters import SYSTEM_PATH, install_commands
+from moduprompt.effects.runner.admission import Admission, ThisMachine
 from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.hand import PROMPT_NAME, RECORDING_NAME, RunHand, Surroundings
 from moduprompt.effects.runner.local import LocalBackend
@@ -324,6 +325,7 @@ def _build_hands(
         surroundings=surroundings,
         clock=SystemClock(),
         witness=memory,
+        admission=Admission(ThisMachine(), clock=SystemClock(), hindered=kernel.hindered),
     )
     typist = Typist(backend, kernel, artifacts=artifacts, typed=runs.look_again, composers=composers)
     eraser = EraseHand(artifacts, run_dir=backend.run_dir, recording=RECORDING_NAME, prompt=PROMPT_NAME)

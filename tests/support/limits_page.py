@@ -79,6 +79,15 @@ WAITS: Final = (
         constants=("server.listener:KEEP_ALIVE_S",),
     ),
     Waits(
+        bounds="runs that live, and that start at once",
+        happens="the next one waits for its turn; `hindered` of readiness says why",
+        constants=(
+            "effects.runner.admission:LIVE_MAX",
+            "effects.runner.admission:STARTING_PER_CORE",
+            "effects.runner.admission:LOAD_PER_CORE",
+        ),
+    ),
+    Waits(
         bounds="connections beyond the limit that are told why",
         happens="the others are hung up on",
         constants=("server.connection:REFUSED_MAX", "server.connection:REFUSED_S"),

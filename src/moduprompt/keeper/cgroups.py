@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # see moduprompt.keeper
 
 V2 = ""  # the unified hierarchy's name in /proc/self/cgroup
 PREFIX = "moduprompt-"
+UNLIMITED = 1 << 60  # v1 says "no limit" by a number close to 2**63
 PERIOD_US = 100_000  # of a processor's share: the kernel's own default
 
 # (our name, v1 controller, v1 file, v2 file)
@@ -127,6 +128,22 @@ def left_in(run_id: str) -> list[int]:
         if not inside:
             _remove(folder)
     return sorted(set(found))
+
+
+def memory_left() -> int | None:
+    """Bytes until our own group's limit, counting what the kernel can drop as free; None without a limit."""
+    parents = _parents()
+    for name, limit, used in (
+        (V2, "memory.max", "memory.current"),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        folder = parents.get(name)
+        bound, taken = (_read(f"{folder}/{file}").strip() for file in (limit, used))
+        if folder and bound.isdigit() and taken.isdigit() and int(bound) < UNLIMITED:
+            words = _read(f"{folder}/memory.stat").split()
+            cached = int(words[words.index("inactive_file") + 1]) if "inactive_file" in words else 0
+            return max(0, int(bound) - int(taken) + cached)
+    return None
 
 
 def groups() -> list[str]:

@@ -31,6 +31,10 @@ ANY_PROGRAM = Limits(
     output_bytes_max=4 * 1024**3,  # some days of a busy terminal
 )
 
+SMALL_BYTES = (
+    24 * 1024**2
+)  # an interpreter and its keeper; of a program that we don't know nothing is expected
+
 
 class AgentRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a session wants to run. Paths are absolute."""
@@ -72,6 +76,11 @@ class AgentAdapter(Protocol):
         """What one run of it may take."""
         ...
 
+    @property
+    def memory_bytes(self) -> int:
+        """What one run of it takes as a rule: so much must be free before it starts."""
+        ...
+
     def command(self, request: AgentRequest) -> AgentCommand | AgentRefused:
         """How to start it for this request. Pure."""
         ...
@@ -83,6 +92,7 @@ class ScriptedAdapter:
     name = "scripted"
     level: Literal["terminal", "structured"] = "terminal"
     limits = ANY_PROGRAM
+    memory_bytes = SMALL_BYTES
 
     def command(self, request: AgentRequest) -> AgentCommand | AgentRefused:
         """Our interpreter on the program's folder; without site packages it starts in half the time."""
@@ -98,6 +108,7 @@ class CommandAdapter:
     name = "command"
     level: Literal["terminal", "structured"] = "terminal"
     limits = ANY_PROGRAM
+    memory_bytes = SMALL_BYTES
 
     def command(self, request: AgentRequest) -> AgentCommand | AgentRefused:
         """The program as given."""

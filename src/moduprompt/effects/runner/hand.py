@@ -24,6 +24,7 @@ from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.adapters import AgentRefused, adapter_named, run_environment, to_request
+from moduprompt.effects.runner.admission import Admission
 from moduprompt.effects.runner.packing import packed_beside
 from moduprompt.effects.runner.reports import to_report
 from moduprompt.effects.runner.status import Seen, observe
@@ -36,6 +37,7 @@ from moduprompt.storage.port import StorageFailed
 RECORDING_NAME: Final = "recording.mprec"
 PROMPT_NAME: Final = "prompt.txt"
 SCRATCH_NAME: Final = "scratch"
+STOPPED_WAITING: Final = "stopped while it waited for room to start"
 LOOK_S: Final = 0.1  # between looks at a run whose picture has just changed
 LOOK_S_MAX: Final = 1.0  # and at one that has long been the same
 LOOK_GROWTH: Final = 1.5
@@ -95,6 +97,7 @@ class RunHand:
         surroundings: Surroundings,
         clock: Clock,
         witness: Witness,
+        admission: Admission,
     ) -> None:
         self._backend = backend
         self._reporter = reporter
@@ -104,6 +107,7 @@ class RunHand:
         self._surroundings = surroundings
         self._clock = clock
         self._witness = witness
+        self._admission = admission
         self._answered: set[str] = set()
         self._met: set[RunId] = set()  # whose first look has been told of
 
@@ -130,13 +134,13 @@ class RunHand:
         if is_over:
             await self._doors.close(intent.run_id)
             self._met.discard(intent.run_id)
+            self._admission.has_ended(intent.run_id)
         return is_over
 
     async def _kept(self, intent: KeepRun, *, door: str) -> bool:
         found = await self._backend.dial(intent.run_id)
         if isinstance(found, port.Gone) and not found.entries and not intent.is_started:
-            self._tell(intent, "begun")
-            refused = await self._start(intent, door=door)
+            refused = await self._start_in_turn(intent, door=door)
             if refused is not None:
                 return await self._not_started(intent, refused)
             found = await self._backend.dial(intent.run_id)
@@ -146,6 +150,7 @@ class RunHand:
             return False
         if isinstance(found, port.Gone):
             return await self._bury(intent, found)
+        self._admission.lives(intent.run_id)
         async with found as link:
             self._tell_of(intent, link.welcome)
             return await self._listen(intent, link)
@@ -184,6 +189,16 @@ class RunHand:
                 swept=swept,
             )
         )
+
+    async def _start_in_turn(self, intent: KeepRun, *, door: str) -> port.StartRefused | None:
+        self._tell(intent, "waiting")
+        adapter = adapter_named(intent.adapter)
+        memory_bytes = adapter.memory_bytes if adapter else 0
+        async with self._admission.turn(intent.run_id, memory_bytes=memory_bytes) as is_admitted:
+            self._tell(intent, "begun")
+            if is_admitted:
+                return await self._start(intent, door=door)
+        return port.StartRefused(code="unusable", message=STOPPED_WAITING, run_id=intent.run_id)
 
     async def _start(self, intent: KeepRun, *, door: str) -> port.StartRefused | None:
         launch = await self._to_launch(intent, door=door)
@@ -244,11 +259,12 @@ class RunHand:
     async def _not_started(self, intent: KeepRun, refused: port.StartRefused) -> bool:
         if refused.code == "timed_out":
             return False
+        is_stopped = refused.message == STOPPED_WAITING  # nothing failed: a retry would undo the stop
         ended = ReportExited(
             workspace_id=intent.workspace_id,
             run_id=intent.run_id,
             how="not_started",
-            failure=FailureClass.SPAWN_FAILED,
+            failure=FailureClass.CANCELLED if is_stopped else FailureClass.SPAWN_FAILED,
             reason=refused.message[:REASON_MAX],
         )
         await report(self._reporter, ended, key=f"{intent.name}/not-started")
@@ -348,6 +364,7 @@ class RunHand:
 
     async def _end(self, intent: EndRun) -> bool:
         """Tell it to stop. One without a keeper may be about to get one: it is told until its end is known."""
+        self._admission.give_up(intent.run_id)
         return await self._ask(intent.run_id, lambda link: link.stop(reason="stopped")) == "asked"
 
     async def _resize(self, intent: ResizeTerminal) -> bool:

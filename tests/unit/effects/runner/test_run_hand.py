@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Literal
 
@@ -15,16 +16,20 @@ from moduprompt.domain.session.commands import ReportPrompt
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.recovery.memory import StartMemory
 from moduprompt.effects.runner import port
+from moduprompt.effects.runner.admission import Admission
 from moduprompt.effects.runner.hand import (
     LOOK_S,
     LOOK_S_MAX,
     PROMPT_NAME,
     RECORDING_NAME,
+    STOPPED_WAITING,
     RunHand,
     Surroundings,
     free_keepers,
 )
-from moduprompt.protocol import ArtifactRef, ProjectId, RecoveredRun, Refused, SessionId, TextRef
+from moduprompt.protocol import ArtifactRef, ProjectId, RecoveredRun, Refused, RunId, SessionId, TextRef
+from tests.support.deadline import eventually_async
+from tests.support.fake_machine import FakeMachine
 from tests.support.fake_runner import (
     EXITED,
     RUN,
@@ -69,6 +74,8 @@ class Scene:
         self.reports = Reports()
         self.doors = Doors()
         self.clock = QuickClock()
+        self.machine = FakeMachine()
+        self.admission = Admission(self.machine, clock=self.clock, hindered={})
         self.memory = StartMemory(version="1.2.3", clock=self.clock)
         self.artifacts = FolderArtifacts(folder / "artifacts")
         self.hand = RunHand(
@@ -80,6 +87,7 @@ class Scene:
             surroundings=Surroundings(home="/home/agent", path="/bin", commands_dir=folder / "bin"),
             clock=self.clock,
             witness=self.memory,
+            admission=self.admission,
         )
 
 
@@ -441,3 +449,24 @@ async def test_a_run_that_begins_later_is_none_of_the_starts(tmp_path: Path) -> 
     await scene.hand.carry_out(KEEP)
 
     assert scene.memory.told().runs == ()
+
+
+async def test_a_run_that_is_stopped_while_it_waits_is_never_started(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, gone())
+    scene.admission.lives(RunId("another"))
+    scene.machine.memory_bytes = 0
+
+    keeping = asyncio.create_task(scene.hand.carry_out(KEEP))
+    await eventually_async(lambda: waits(scene))
+    await scene.hand.carry_out(END)
+
+    assert await keeping is True
+    (ended,) = scene.reports.commands
+    assert isinstance(ended, ReportExited)
+    assert (ended.how, ended.failure) == ("not_started", FailureClass.CANCELLED)
+    assert ended.reason == STOPPED_WAITING
+    assert scene.backend.starts == []
+
+
+async def waits(scene: Scene) -> bool:
+    return [each.run_id for each in scene.admission.waiting()] == [RUN]

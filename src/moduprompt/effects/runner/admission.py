@@ -1,0 +1,177 @@
+"""Lets runs start while the machine has room; who must wait stands in one queue, first come, first served.
+
+    asks → waits in the queue, with a reason → starts (one of so many at once) → lives → has ended
+
+Only the head of the queue is judged, so a large run is never passed by small ones for ever. What has just
+begun has not taken its memory yet: it is counted as if it had. When no run of ours lives, the next one is
+let in whatever the machine says: nothing that we could wait for would make room.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from moduprompt.keeper import cgroups
+from moduprompt.kernel.ports import Clock
+from moduprompt.protocol import Micros, RunId
+
+MIB: Final = 1024 * 1024
+LIVE_MAX: Final = 2_000  # some 20 MB each for keeper and smallest program: the memory of a large machine
+STARTING_PER_CORE: Final = 4  # interpreters that load at once; more would only be later, all of them
+LOAD_PER_CORE: Final = 4.0  # from here on a core starts one run at a time
+KEPT_BYTES: Final = 256 * MIB  # stay free for the daemon, and for whoever else is on the machine
+GROWING_S: Final = 20.0  # an agent program has its memory after 2 to 16 s
+PART: Final = "starts"  # what is hindered, by its name
+LOOK_S: Final = 0.1  # between two looks of the head of the queue
+
+
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """What the machine has at this moment."""
+
+    memory_bytes: int
+    load: float
+    cores: int
+
+
+class Machine(Protocol):
+    """Where runs start."""
+
+    def room(self) -> Room:
+        """What it has at this moment."""
+        ...
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A run in the queue. `why` also says what would unblock it."""
+
+    run_id: RunId
+    since: Micros
+    why: str
+
+
+class ThisMachine:
+    """The `Machine` that the daemon runs on, or its control group where that has less."""
+
+    def room(self) -> Room:
+        """MemAvailable, the load of the last minute, and the cores that we may use."""
+        left = cgroups.memory_left()
+        free = _available()
+        return Room(
+            memory_bytes=free if left is None else min(left, free),
+            load=os.getloadavg()[0],
+            cores=len(os.sched_getaffinity(0)),
+        )
+
+
+class Admission:
+    """The queue of one daemon. A daemon that starts anew builds it from the runs that want to start."""
+
+    def __init__(self, machine: Machine, *, clock: Clock, hindered: dict[str, str]) -> None:
+        """`hindered` is where the daemon says what doesn't go on, for whoever asks whether it is ready."""
+        self._hindered = hindered
+        self._machine = machine
+        self._clock = clock
+        self._queue: dict[RunId, Waiting] = {}
+        self._given_up: set[RunId] = set()
+        self._starting: set[RunId] = set()
+        self._live: set[RunId] = set()
+        self._growing: dict[RunId, tuple[Micros, int]] = {}
+        self._moved = asyncio.Event()
+
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Who waits, in order."""
+        return tuple(self._queue.values())
+
+    def lives(self, run_id: RunId) -> None:
+        """It has a keeper, from now or from before; telling twice is fine."""
+        self._live.add(run_id)
+
+    def has_ended(self, run_id: RunId) -> None:
+        """It takes no room any more; telling twice is fine."""
+        self._live.discard(run_id)
+        self._growing.pop(run_id, None)
+
+    def give_up(self, run_id: RunId) -> bool:
+        """Take it out of the queue, when it waits there."""
+        if run_id not in self._queue:
+            return False
+        self._given_up.add(run_id)
+        self._step()
+        return True
+
+    @asynccontextmanager
+    async def turn(self, run_id: RunId, *, memory_bytes: int) -> AsyncGenerator[bool]:
+        """Wait for the turn and hold it while the run starts. False where it was given up meanwhile."""
+        is_admitted = await self._wait(run_id, memory_bytes=memory_bytes)
+        if is_admitted:
+            self._starting.add(run_id)
+            self._growing[run_id] = (self._clock.now(), memory_bytes)
+        try:
+            yield is_admitted
+        finally:
+            self._starting.discard(run_id)
+
+    async def _wait(self, run_id: RunId, *, memory_bytes: int) -> bool:
+        self._queue[run_id] = Waiting(run_id=run_id, since=self._clock.now(), why="its turn comes")
+        try:
+            while run_id not in self._given_up:
+                ahead = list(self._queue).index(run_id)
+                why = self._why_not(memory_bytes) if ahead == 0 else f"{ahead} runs wait before it"
+                if why is None:
+                    return True
+                self._note(run_id, why)
+                if ahead:
+                    await self._moved.wait()
+                else:
+                    await self._clock.sleep(LOOK_S)
+            return False
+        finally:
+            del self._queue[run_id]
+            self._given_up.discard(run_id)
+            self._hindered.pop(PART, None)  # the next head says why it waits, if it must
+            self._step()
+
+    def _step(self) -> None:
+        """Whoever waits behind looks again where it stands."""
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    def _note(self, run_id: RunId, why: str) -> None:
+        self._queue[run_id] = msgspec.structs.replace(self._queue[run_id], why=why)
+        head = next(iter(self._queue.values()))
+        self._hindered[PART] = f"{len(self._queue)} runs wait; run {head.run_id} because {head.why}"
+
+    def _why_not(self, memory_bytes: int) -> str | None:
+        taken = self._live | self._starting
+        if not taken:
+            return None
+        room = self._machine.room()
+        is_busy = room.load > LOAD_PER_CORE * room.cores
+        at_once = room.cores * (1 if is_busy else STARTING_PER_CORE)
+        if len(taken) >= LIVE_MAX:
+            return f"{len(taken)} runs live, of {LIVE_MAX} at most: one of them must end"
+        if len(self._starting) >= at_once:
+            busy = f" (the load is {room.load:.1f})" if is_busy else ""
+            return f"{len(self._starting)} runs are starting, of {at_once} at once{busy}"
+        needed = memory_bytes + KEPT_BYTES + self._promised()
+        if room.memory_bytes < needed:
+            return f"it needs {needed // MIB} MiB with what others still take, {room.memory_bytes // MIB} MiB are free"
+        return None
+
+    def _promised(self) -> int:
+        """Memory that runs which have just begun are about to take."""
+        oldest = self._clock.now() - int(GROWING_S * 1_000_000)
+        self._growing = {run: each for run, each in self._growing.items() if each[0] >= oldest}
+        return sum(size for _, size in self._growing.values())
+
+
+def _available() -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("/proc/meminfo names no MemAvailable")
