@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.daemon import Place, is_alive
 from tests.support.deadline import eventually
 from tests.support.git_repository import Repository
@@ -37,13 +39,14 @@ def keeper_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
+@pytest.mark.timeout(300)
 def test_a_start_after_a_crash_says_what_it_found_and_did(place: Place, repository: Repository) -> None:
     place.made("workspace", "create", "core")
     place.made("project", "create", "paint", "--repo", str(repository.path))
     for name in ("kept", "ended", "lost"):
         spawned(place, name, stop=place.root / name)
     spawned(place, "treeless", stop=place.root / "kept", extra=())
-    eventually(lambda: len(runs(place)) == 4 and all_started(place))
+    eventually(lambda: len(runs(place)) == 4 and all_started(place), within_s=120)
     found = runs(place)
     assert place.ok("recovery", "show", "--json").json.get("runs", []) == []
 
@@ -60,7 +63,7 @@ def test_a_start_after_a_crash_says_what_it_found_and_did(place: Place, reposito
     def told() -> dict[str, Any]:
         return place.ok("recovery", "show", "--json").json
 
-    eventually(lambda: "took_ms" in told())
+    eventually(lambda: "took_ms" in told(), within_s=120)
     report = told()
     fates = {each["run_id"]: each for each in report["runs"]}
     assert {name: fates[run["id"]]["fate"] for name, run in found.items()} == {
