@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import uvloop
 
+from bench.capture import capture
 from bench.commands import commands
 from bench.fanout import fanout
 from bench.figures import Benchmark, Figure, Scale
@@ -27,6 +28,7 @@ BENCHMARKS: Final[tuple[tuple[str, Benchmark], ...]] = (
     ("fanout", fanout),
     ("peers", peers),
     ("runs", runs),
+    ("capture", capture),
     ("idle", idle),
 )
 LIMIT_S: Final = 1_800  # of one benchmark; one that hangs must not hold up the others

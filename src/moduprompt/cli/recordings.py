@@ -4,12 +4,10 @@ The copy is a temporary file, so that a recording of any size costs disk and no 
 """
 
 import re
-import sys
 import tempfile
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
-from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -17,14 +15,11 @@ import msgspec
 
 from moduprompt.cli.faults import failed, misused
 from moduprompt.cli.terminal_text import Cleaner
-from moduprompt.effects.runner.recording import Gap, Output, RecordingFrame, RecordingReader, Resize
-from moduprompt.effects.screen.screen import Screen
+from moduprompt.effects.runner.recording import Gap, Output, RecordingReader
 from moduprompt.keeper.recording import RecordingError
 from moduprompt.protocol import SECOND, Code, Micros, to_timestamp
 
 LINE_CHARS_MAX: Final = 4_096  # of one line that is searched: a program may print a gigabyte without an end
-DRAWN_BYTES: Final = 8 * 1024 * 1024  # two seconds of drawing
-ROWS, COLS = 24, 80  # until a recording says its size, which its first frame does
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,29 +72,6 @@ def to_moment_us(text: str, *, started_us: int) -> int:
         ) from None
     zoned = moment if moment.tzinfo is not None else moment.astimezone()
     return int((zoned - datetime.fromtimestamp(0, UTC)).total_seconds() * SECOND) - started_us
-
-
-def screen_at(reader: RecordingReader, until_us: int | None) -> tuple[Screen, int]:
-    """The screen after the last frame at or before this moment, and that frame's time; None: after all.
-
-    Of more output than DRAWN_BYTES the last is drawn: what came before has long left the screen.
-    """
-    until = sys.maxsize if until_us is None else until_us
-    printed = sum(len(frame.data) for frame in _until(reader, until) if isinstance(frame, Output))
-    screen = Screen(ROWS, COLS)
-    last_us = 0
-    for frame in _until(reader, until):
-        last_us = frame.time_us
-        if isinstance(frame, Output):
-            if frame.offset + len(frame.data) > printed - DRAWN_BYTES:
-                screen.feed(frame.data)
-        elif isinstance(frame, Resize):
-            screen.resize(frame.rows, frame.cols)
-    return screen, last_us
-
-
-def _until(reader: RecordingReader, until_us: int) -> Iterator[RecordingFrame]:
-    return takewhile(lambda frame: frame.time_us <= until_us, reader.frames())
 
 
 def lines_of(reader: RecordingReader) -> Iterator[Line]:

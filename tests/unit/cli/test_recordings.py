@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from moduprompt.cli.faults import CallFailed
-from moduprompt.cli.recordings import LINE_CHARS_MAX, fetched, lines_of, screen_at, to_moment_us, wall_clock
+from moduprompt.cli.recordings import LINE_CHARS_MAX, fetched, lines_of, to_moment_us, wall_clock
+from moduprompt.effects.runner.moments import moment_at
 from moduprompt.keeper.recording import OUTPUT, RESIZE, Recording, pack_size
 
 STARTED_US = 1_700_000_000_000_000  # 2023-11-14T22:13:20Z
@@ -35,9 +36,9 @@ async def test_the_screen_of_a_moment_is_what_was_printed_by_then_at_that_size(t
         (RESIZE, 3 * SECOND, pack_size(3, 8)),
     )
     async with fetched(recording) as reader:
-        screens = [screen_at(reader, at) for at in (0, SECOND, 2 * SECOND - 1, 2 * SECOND, None)]
+        moments = [moment_at(reader, at) for at in (0, SECOND, 2 * SECOND - 1, 2 * SECOND, None)]
 
-    assert [(screen.text(), last) for screen, last in screens] == [
+    assert [(moment.screen.text(), moment.time_us) for moment in moments] == [
         (["", ""], 0),
         (["one", ""], SECOND),
         (["one", ""], SECOND),

@@ -19,7 +19,6 @@ from moduprompt.cli.recordings import (
     Shown,
     fetched,
     lines_of,
-    screen_at,
     to_moment_us,
     wall_clock,
 )
@@ -35,6 +34,7 @@ from moduprompt.domain.run.events import RunRequested
 from moduprompt.domain.run.view import RunItem
 from moduprompt.domain.session.view import SessionItem
 from moduprompt.effects.runner.asciicast import to_asciicast
+from moduprompt.effects.runner.moments import moment_at
 from moduprompt.effects.screen.painting import paint_lines
 from moduprompt.protocol import RunId, SessionId, encode
 from moduprompt.views.board_rows import short
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 MINE: Final = "MP_RUN"
 TAIL_LINES: Final = 20  # a screenful, nearly
 CONNECT_S: Final = 5.0  # a daemon that runs answers at once
+DRAWN_BYTES: Final = (
+    8 * 1024 * 1024
+)  # of output before a moment: a second or two of drawing, and surely enough
 LOOK_S: Final = 0.2  # between two looks at a run whose output broke off
 ENDED: Final = ("exited", "lost")
 COLUMNS: Final[tuple[Column[RunItem], ...]] = (
@@ -186,10 +189,11 @@ async def _screen(call: Call) -> None:
     async with fetched(await _recording(call, item)) as reader:
         wanted = call.words.maybe("at")
         until_us = None if wanted is None else to_moment_us(wanted, started_us=reader.started_us)
-        screen, last_us = screen_at(reader, until_us)
+        moment = moment_at(reader, until_us, drawn_bytes=DRAWN_BYTES)
+        screen = moment.screen
         shown = Shown(
             run_id=item.id,
-            at=wall_clock(reader, last_us if until_us is None else until_us),
+            at=wall_clock(reader, moment.time_us if until_us is None else until_us),
             rows=screen.rows,
             cols=screen.cols,
             cursor=screen.cursor,

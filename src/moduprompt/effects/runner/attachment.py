@@ -9,19 +9,16 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 import msgspec
 
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.composers import Composers
-from moduprompt.effects.runner.recording import Output, RecordingReader, Resize
+from moduprompt.effects.runner.moments import COLS, ROWS, moment_at
+from moduprompt.effects.runner.recording import RecordingReader
 from moduprompt.effects.screen.painting import repaint
-from moduprompt.effects.screen.screen import Screen
 from moduprompt.keeper.recording import RecordingError
-
-PICTURE_BYTES: Final = 1024 * 1024  # of output that is drawn: half a second of work
-ROWS, COLS = 24, 80  # until a recording says its size
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,16 +91,6 @@ async def draw(recording: Path | None) -> Picture:
 
 def _drawn(recording: Path) -> Picture:
     with RecordingReader(recording) as reader:
-        printed = sum(len(frame.data) for frame in reader.frames() if isinstance(frame, Output))
-        screen = Screen(ROWS, COLS)
-        offset = 0
-        for frame in reader.frames():
-            if isinstance(frame, Resize):
-                screen.resize(frame.rows, frame.cols)
-            elif isinstance(frame, Output):
-                offset = frame.offset + len(frame.data)
-                if offset > printed - PICTURE_BYTES:
-                    screen.feed(frame.data)
-                if offset >= printed:  # what came while we drew is told by the keeper
-                    break
-    return Picture(offset=offset, rows=screen.rows, cols=screen.cols, data=repaint(screen))
+        now = moment_at(reader)  # what comes while we draw is told by the keeper
+    screen = now.screen
+    return Picture(offset=now.offset, rows=screen.rows, cols=screen.cols, data=repaint(screen))

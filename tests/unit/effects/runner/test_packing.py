@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from moduprompt.effects.runner.moments import moment_at
 from moduprompt.effects.runner.packing import BLOCK_BYTES, Packed, is_packed, pack, packed_beside
 from moduprompt.effects.runner.recording import Gap, Output, RecordingReader, Resize
 from moduprompt.keeper.recording import (
@@ -30,7 +31,7 @@ def recorded(path: Path, *, frames: int = FRAMES) -> bytes:
     for number in range(frames):
         if number == frames // 2:
             recording.append(RESIZE, number * 1000, pack_size(50, 132))
-        recording.append(OUTPUT, number * 1000, (b"%08d" % number) * (PIECE // 8))
+        recording.append(OUTPUT, number * 1000, (b"%08d\r\n" % number) * (PIECE // 10))
     recording.append(INPUT, frames * 1000, pack_input("user", "ada", b"y\r"))
     recording.append(GAP, frames * 1000, pack_gap(5))
     recording.close()
@@ -142,3 +143,16 @@ def test_a_block_that_unpacks_to_more_than_it_says_costs_no_memory(tmp_path: Pat
     (tmp_path / "bomb").write_bytes(data[:place] + bomb + data[place + len(bomb) :])
     with RecordingReader(tmp_path / "bomb") as reader, pytest.raises(RecordingError, match="block 0"):
         list(reader.frames())
+
+
+@pytest.mark.parametrize("name", ["raw", "packed"])
+@pytest.mark.parametrize("moment", [0, 149_999, 150_000, 299_999, None])
+def test_a_moment_drawn_from_its_last_output_is_the_one_drawn_from_all(
+    tmp_path: Path, packed: Path, name: str, moment: int | None
+) -> None:
+    with RecordingReader(packed.with_name(name)) as reader:
+        short = moment_at(reader, moment, drawn_bytes=60_000)
+        whole = moment_at(reader, moment, drawn_bytes=10**9)
+    assert short.screen.text() == whole.screen.text()
+    assert (short.screen.rows, short.screen.cols) == (whole.screen.rows, whole.screen.cols)
+    assert (short.time_us, short.offset) == (whole.time_us, whole.offset)
