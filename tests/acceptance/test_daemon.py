@@ -26,7 +26,7 @@ def test_a_call_starts_the_daemon_and_the_next_one_finds_it(place: Place) -> Non
 
 def test_two_at_once_end_up_with_one_daemon(place: Place) -> None:
     calls = [place.begin("mpctl", "workspace", "list", "--json") for _ in range(4)]
-    ended = [call.communicate(timeout=30) for call in calls]
+    ended = [call.communicate(timeout=120) for call in calls]
 
     assert [call.returncode for call in calls] == [0] * 4, ended
     eventually(lambda: daemons_of(place) == [place.pid])
@@ -194,7 +194,7 @@ def test_an_interrupt_of_a_call_leaves_the_daemon_alone(place: Place) -> None:
     assert watching.stdout is not None
     watching.stdout.readline()
     watching.send_signal(signal.SIGINT)
-    _, err = watching.communicate(timeout=10)
+    _, err = watching.communicate(timeout=60)
 
     assert watching.returncode == 130
     assert "Traceback" not in err
@@ -215,7 +215,7 @@ def test_the_daemon_stops_while_somebody_watches(place: Place) -> None:
     eventually(lambda: not is_alive(pid))
     assert json.loads(watching.stdout.readline())["event_type"] == "workspace.renamed"
     watching.terminate()
-    watching.communicate(timeout=10)
+    watching.communicate(timeout=60)
 
 
 def test_a_daemon_of_other_data_is_not_taken_for_the_one_that_was_meant(place: Place) -> None:

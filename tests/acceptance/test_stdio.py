@@ -81,7 +81,7 @@ def subscribed(place: Place) -> Generator["subprocess.Popen[str]"]:
 def test_a_daemon_that_stops_ends_the_subscription_and_the_program_properly(place: Place) -> None:
     with subscribed(place) as program:
         place.ok("daemon", "stop")
-        out, err = program.communicate(timeout=20)
+        out, err = program.communicate(timeout=60)
 
     assert [json.loads(line) for line in out.splitlines()][-1]["end"] == "draining"
     assert (program.returncode, err) == (0, "")
@@ -91,7 +91,7 @@ def test_a_daemon_that_is_killed_ends_the_program_with_unavailable(place: Place)
     with subscribed(place) as program:
         os.kill(place.pid, signal.SIGKILL)
         # Not communicate(): that ends the input too, and a program whose input ends exits in peace.
-        program.wait(timeout=20)
+        program.wait(timeout=60)
         assert program.stderr is not None
         err = program.stderr.read()
 

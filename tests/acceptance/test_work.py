@@ -89,7 +89,7 @@ def test_the_log_is_followed_over_a_daemon_that_is_killed(place: Place) -> None:
         place.ok("workspace", "rename", "core" if number == 0 else f"core{number - 1}", f"core{number}")
         seen.append(json.loads(watching.stdout.readline())["seq_global"])
     watching.terminate()
-    watching.communicate(timeout=10)
+    watching.communicate(timeout=60)
 
     assert seen == [1, 2, 3, 4, 5, 6]
     assert "the log holds" in place.ok("log", "verify").out
@@ -175,7 +175,7 @@ def test_both_transports_bring_the_same_events(place: Place) -> None:
         assert watching.stdout is not None
         brought.append([watching.stdout.readline() for _ in range(2)])
         watching.terminate()
-        watching.communicate(timeout=10)
+        watching.communicate(timeout=60)
 
     assert brought[0] == brought[1]
     assert brought[0] == place.ok("events", "list", "--json").out.splitlines(keepends=True)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from tests.support.deadline import eventually
 
 BIN = Path(sys.executable).parent
-CALL_S = 30.0  # no single call of a test takes longer; a hung one names itself
+CALL_S = 120.0  # no single call of a test takes longer; a hung one names itself
 
 
 class Said(NamedTuple):

@@ -81,7 +81,7 @@ def start_keeper(run_dir: Path) -> None:
         [sys.executable, "-I", "-S", str(program), str(run_dir)],
         input=json.dumps(GOLDEN_SPEC).encode(),
         check=True,
-        timeout=30,
+        timeout=120,
     )
 
 
