@@ -203,7 +203,8 @@ def test_hooks_of_all_repositories_and_odd_ignores_do_not_end_the_demo(
 
 
 def test_an_interrupted_demo_says_where_its_agents_are(here: Installed) -> None:
-    with here.start("demo") as demo:
+    # With agents that never end, so that the interrupt always comes in the middle.
+    with here.start("demo", "--agent", "command", "--", "/bin/sleep", "600") as demo:
         assert demo.stdout is not None
         assert demo.stderr is not None
         for line in demo.stdout:
