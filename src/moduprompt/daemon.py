@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from moduprompt import __version__
 from moduprompt.config import Config, ConfigRefused, DaemonFile
@@ -63,9 +64,12 @@ from moduprompt.server.listener import DRAIN_S, Listener, bind_loopback, bind_un
 from moduprompt.server.log_lines import JsonLines
 from moduprompt.server.run_doors import RunDoors
 from moduprompt.storage.backup_folder import Store
+from moduprompt.storage.memory.views import MemoryViews
 from moduprompt.storage.port import StorageFailed, StorageFull, StorageTooNew
 from moduprompt.storage.restoring import finish_restore
+from moduprompt.storage.sqlite.inspection import Examined, examine, first_look
 from moduprompt.storage.sqlite.log import SqliteLog
+from moduprompt.storage.sqlite.safe_log import SafeLog
 from moduprompt.storage.sqlite.snapshots import open_snapshots
 from moduprompt.storage.sqlite.views import SqliteViews
 from moduprompt.views.board import VIEW as BOARD
@@ -141,7 +145,34 @@ def _serve_locked(config: Config, environ: MutableMapping[str, str]) -> None:
                 owning(DRAINING)
                 listening(DRAINING)
 
-            uvloop.run(_serve(config, environ, notifier=notifier, handed=handed, draining=draining))
+            def run(found: Examined | None) -> None:
+                uvloop.run(
+                    _serve(
+                        config, environ, notifier=notifier, handed=handed, draining=draining, damaged=found
+                    )
+                )
+
+            _run_whole_or_safe(config, run)
+
+
+def _run_whole_or_safe(config: Config, run: Callable[[Examined | None], None]) -> None:
+    """Over a store that does not hold, the daemon runs all the same, and writes nothing."""
+    seen = first_look(config.log_db, folds=config.views_db)
+    if not seen:
+        try:
+            run(None)
+        except StorageFull:
+            raise
+        except (StorageFailed, ChainBroken):
+            if not (seen := examine(config.log_db).damages):
+                raise
+        else:
+            return
+    found = examine(config.log_db)
+    found = replace(found, damages=tuple(dict.fromkeys((*seen, *found.damages))))
+    for damage in found.damages:
+        log.error("store.damaged", extra={"damage": str(damage)})
+    run(found)
 
 
 async def _serve(
@@ -151,6 +182,7 @@ async def _serve(
     notifier: Notifier,
     handed: Handed,
     draining: Callable[[], None],
+    damaged: Examined | None,
 ) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -163,7 +195,12 @@ async def _serve(
         sockets = _bind(config, house, handed=handed)
         mint = SystemMint(_load_secret(config))
         git = GitProgram(environment=_git_environment(environ))
-        kernel = await _build_kernel(config, house, mint=mint, git=git, path=_path(environ))
+        observer = LocalObserver(git, program_path=_path(environ))
+        kernel = (
+            _build_safe_kernel(config, damaged, mint=mint, observer=observer)
+            if damaged is not None
+            else await _build_kernel(config, house, mint=mint, observer=observer)
+        )
         backend = LocalBackend(config.runs_dir)
         token = secrets.token_urlsafe(TOKEN_BYTES)
         composers = Composers()
@@ -241,15 +278,15 @@ def _bind(config: Config, house: AsyncExitStack, *, handed: Handed) -> list[sock
         sockets = [house.enter_context(bind_unix(config.socket))]
         house.callback(config.socket.unlink, missing_ok=True)
     else:
-        sockets = [house.enter_context(handed.unix)]
-    sockets += [house.enter_context(each) for each in handed.tcp]
+        sockets = [house.enter_context(handed.unix.dup())]  # a second attempt in safe mode needs it again
+    sockets += [house.enter_context(each.dup()) for each in handed.tcp]
     if config.listen is not None:
         sockets.append(house.enter_context(bind_loopback(config.listen)))
     return sockets
 
 
 async def _build_kernel(
-    config: Config, house: AsyncExitStack, *, mint: SystemMint, git: GitProgram, path: str
+    config: Config, house: AsyncExitStack, *, mint: SystemMint, observer: LocalObserver
 ) -> Kernel:
     for file in (config.log_db, config.views_db, config.snapshots_db):
         # Made by us first, so that no other user can read them.
@@ -269,7 +306,23 @@ async def _build_kernel(
         clock=SystemClock(),
         mint=mint,
         artifacts=FolderArtifacts(config.artifacts_dir),
-        observer=LocalObserver(git, program_path=path),
+        observer=observer,
+    )
+
+
+def _build_safe_kernel(
+    config: Config, damaged: Examined, *, mint: SystemMint, observer: LocalObserver
+) -> Kernel:
+    """Reads what is whole; its read models are in memory, since those on the disk may say more than the log."""
+    return Kernel(
+        SafeLog(config.log_db, damaged),
+        MemoryViews(),
+        views=ALL_VIEWS,
+        clock=SystemClock(),
+        mint=mint,
+        artifacts=FolderArtifacts(config.artifacts_dir),
+        observer=observer,
+        damages=damaged.damages,
     )
 
 

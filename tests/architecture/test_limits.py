@@ -13,6 +13,7 @@ from tests.support.limits_page import PAGE, WAITS, bounds_in_code, page, reason_
 # Bounds in the code that no client meets as a refusal of their own, each with the reason.
 ELSEWHERE: Final = {
     "CURSOR_MAX": "a cursor is ours; a longer one is none",
+    "DAMAGES_MAX": "of a damaged store that readiness lists: `mpctl log verify` names them all",
     "DIGITS_MAX": "a number beyond it is none",
     "EVENTS_MAX": "of one command: no command of ours comes near",
     "FOLDS_MAX": "how many reads of the past fold at once: the next one waits",
@@ -25,6 +26,7 @@ ELSEWHERE: Final = {
     "SCENES_MAX": "of the past: the oldest one is forgotten",
     "SCENE_ROWS_MAX": "of the past: what is larger is not kept",
     "SEQ_MAX": "the largest number that every JSON reader holds",
+    "SHOWN_MAX": "damages in a refusal: readiness lists more",
     "SKIPPED_MAX": "the contract's: then a position is said",
     "SLEEP_S_MAX": "between two looks of the timers",
     "SOCKETS_MAX": "that a service manager hands over",

@@ -27,6 +27,10 @@ TOKEN_S: Final = 2.0  # a daemon writes its file right after it takes the socket
 LOG_TAIL_BYTES: Final = 8 * 1024  # of the daemon's log: its last words
 FILE_BYTES_MAX: Final = 64 * 1024  # daemon.json has some hundred
 PROBE: Final = Limits(connect_s=2.0, answer_s=5.0)  # a daemon that takes longer to say it is ready is not
+ANSWERS: Final = (
+    "ready",
+    "safe_mode",
+)  # what it says when it has come up, with a whole store or a damaged one
 RUN_VARIABLES: Final = ("MP_TOKEN", "MP_SOCKET", "MP_WORKSPACE", "MP_SESSION", "MP_RUN")
 SERVICE_VARIABLES: Final = (
     "NOTIFY_SOCKET",
@@ -108,7 +112,7 @@ async def start(config: Config, *, listen: str | None) -> Found:
     has_lost = False
     while clock() < ends:
         found = await find(config)
-        if found is not None and found.ready.status == "ready":
+        if found is not None and found.ready.status in ANSWERS:
             return found
         if process.poll() is not None and not has_lost:
             if not is_locked(config.runtime_lock_file):
@@ -139,7 +143,7 @@ async def _awaited(config: Config) -> Found:
     ends = asyncio.get_running_loop().time() + START_S
     while asyncio.get_running_loop().time() < ends:
         found = await find(config)
-        if found is not None and found.ready.status == "ready":
+        if found is not None and found.ready.status in ANSWERS:
             return found
         await asyncio.sleep(LOOK_S)
     raise failed(

@@ -182,8 +182,11 @@ def _refuse_existing(config: Config) -> None:
 
 
 def _refuse_live_runs(found: Found | None) -> None:
-    """What the restored log never heard of could neither be seen nor stopped any more."""
-    if found is not None and found.ready.live_runs:
+    """What the restored log never heard of could neither be seen nor stopped any more.
+
+    In safe mode nobody can stop a run, and the way out must be open.
+    """
+    if found is not None and found.ready.live_runs and found.ready.status != "safe_mode":
         raise failed(
             Code.VALIDATION_FAILED,
             f"{found.ready.live_runs} runs are alive, and the backup may not know them",

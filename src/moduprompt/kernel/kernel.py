@@ -36,6 +36,7 @@ from moduprompt.kernel.ports import ArtifactStore, Clock, Hand, Mint, Observer, 
 from moduprompt.kernel.projector import Projector
 from moduprompt.kernel.quota import Quota
 from moduprompt.kernel.reactor import Reactor
+from moduprompt.kernel.safe_mode import likely_owner, safe_mode
 from moduprompt.kernel.snapshotter import Snapshotter, Wants
 from moduprompt.kernel.tickets import Ticket
 from moduprompt.kernel.timers import Timers
@@ -50,6 +51,7 @@ from moduprompt.protocol import (
     Code,
     CommandEnvelope,
     CommandId,
+    Damage,
     Micros,
     Refused,
     RefusedAnswer,
@@ -97,7 +99,10 @@ class Kernel:
         snapshots: SnapshotStore | None = None,
         position_s: float = POSITION_S,
         upcasters: Upcasters = UPCASTERS,
+        damages: tuple[Damage, ...] = (),
     ) -> None:
+        """With `damages` it is in safe mode: it reads, and refuses every order."""
+        self.damages = damages
         self._log = event_log
         self._clock = clock
         self._mint = mint
@@ -143,13 +148,12 @@ class Kernel:
 
     async def start(self, *, owner_name: str, hands: tuple[Hand, ...]) -> None:
         """Fold what there is, make the system workspace at first boot, begin to act."""
-        if SYSTEM_WORKSPACE not in await self.cabinet.open():
+        known = await self.cabinet.open()
+        if SYSTEM_WORKSPACE not in known and not self.damages:
             await self._first_boot(owner_name)
             await self.cabinet.open()
-        owner = next(iter((await self.cabinet.load(SYSTEM_WORKSPACE)).every(UserState)), None)
-        assert owner is not None, "BUG: first boot makes the owner"
-        self._owner_id = owner.user_id  # kept: it can't change, and is asked for while the log can't be read
         await self._survey()
+        self._owner_id = await self._find_owner()
         self._tasks = [
             asyncio.create_task(self._writer.run(), name="writer"),
             asyncio.create_task(self.projector.run(), name="projector"),
@@ -159,7 +163,7 @@ class Kernel:
         ]
         for task in self._tasks:
             task.add_done_callback(self._watch)
-        self._reactor.start(hands)
+        self._reactor.start(() if self.damages else hands)
 
     async def stop(self) -> None:
         """Drain: end the streams, decide what is queued, let go of the hands."""
@@ -225,6 +229,8 @@ class Kernel:
     ) -> Answer:
         """Judge one command; the answer stands on durable events."""
         ticket = Ticket(envelope, actor=actor, command_id=command_id, trace_id=trace_id)
+        if self.damages:
+            return _refused(ticket, safe_mode(self.damages))
         async with self._keys.held(actor, envelope.idempotency_key) as hold:
             try:
                 for _ in range(GATE_PASSES_MAX - 1):
@@ -239,6 +245,8 @@ class Kernel:
 
     async def execute(self, command: Command, *, key: str) -> Answer:
         """A command of the kernel's own: a report, a timer. It passes no gate but its key's."""
+        if self.damages:
+            raise Refused(safe_mode(self.damages))
         order = Order(
             command=command,
             command_id=self.new_command_id(),
@@ -354,6 +362,13 @@ class Kernel:
         item = msgspec.json.decode(row[1], type=ArtifactItem)
         return ArtifactFacts(run_id=RunId(item.from_id) if item.kind == "recording" else None)
 
+    async def _find_owner(self) -> UserId:
+        """Kept: it can't change, and is asked for while the log can't be read."""
+        system = await self.cabinet.find(SYSTEM_WORKSPACE)
+        owner = next(iter(system.every(UserState)), None) if system is not None else None
+        assert owner is not None or self.damages, "BUG: first boot makes the owner"
+        return owner.user_id if owner is not None else likely_owner(self.cabinet.ledgers())
+
     def _outside(self) -> Outside:
         return Outside(
             now=self._clock.now(),
@@ -387,7 +402,7 @@ class Kernel:
     def _loaded(self, ledger: Ledger, wanted: tuple[Wanted, ...]) -> None:
         self.feed.set_head(ledger.workspace_id, ledger.seq)
         self.projector.wake(ledger.workspace_id)
-        for each in wanted:
+        for each in () if self.damages else wanted:
             self._reactor.update(each)
             self._timers.update(each)
 

@@ -63,8 +63,13 @@ class Transfer:
         self._upcasters = upcasters
         self._importing = asyncio.Lock()  # one at a time: two of the same workspace must not meet
 
-    async def export(self, workspace_id: WorkspaceId, *, seq: int, body: BinaryIO) -> Bundled:
-        """Write a workspace as it was at `seq`, which is durable. Raises Refused or ChainBroken."""
+    async def export(
+        self, workspace_id: WorkspaceId, *, seq: int, body: BinaryIO, prefix_of: int | None = None
+    ) -> Bundled:
+        """Write a workspace as it was at `seq`, which is durable. Raises Refused or ChainBroken.
+
+        `prefix_of` marks it as what is left of so many events.
+        """
         if workspace_id == SYSTEM_WORKSPACE:
             raise Refused(_not_the_system())
         ledger, writer = empty_ledger(workspace_id, self._upcasters), BundleWriter(body)
@@ -94,6 +99,7 @@ class Transfer:
             artifacts=artifacts,
             missing=tuple(missing),
             erased=tuple(sorted(erased)) or msgspec.UNSET,
+            prefix_of=msgspec.UNSET if prefix_of is None else prefix_of,
         )
         return Bundled(to_head(manifest), manifest)
 

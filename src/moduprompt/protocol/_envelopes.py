@@ -141,9 +141,13 @@ class Ping(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The answer of `GET /v1/daemon/ready`. `hindered` says which parts don't do their work, and why."""
+    """The answer of `GET /v1/daemon/ready`. `hindered` says which parts don't do their work, and why.
 
-    status: Literal["ready", "starting", "draining"]
+    `damaged_store` is why it is in safe mode: the whole store is read only. `damaged_workspaces` are single ones that
+    could not be read when they were needed; all others work.
+    """
+
+    status: Literal["ready", "starting", "draining", "safe_mode"]
     version: str
     owner_id: str
     pid: int
@@ -151,7 +155,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     workspaces: int
     live_runs: int
     hindered: dict[str, str] = {}
-    damaged: tuple[Damage, ...] = ()
+    damaged_store: tuple[Damage, ...] = ()
+    damaged_workspaces: tuple[Damage, ...] = ()
 
 
 class EventPage(msgspec.Struct, frozen=True, kw_only=True):

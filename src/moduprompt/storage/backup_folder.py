@@ -2,7 +2,7 @@
 
     manifest.json       which version made it, when, where each workspace stood, the hash of everything else
     log.sqlite          the log as of one moment, one file
-    artifacts/ab/ab…    the artifacts that its events name, each once; the daemon gives each workspace its own
+    artifacts/…         the artifacts that its events name, each workspace's for itself
     secret              what the tokens of runs derive from
 
 It is made under another name, checked, synced and only then renamed: what has a backup's name is one.
@@ -22,7 +22,7 @@ import msgspec
 from blake3 import blake3
 
 from moduprompt.protocol import ArtifactRef, Id, Ref, Rejection, WorkspaceId, decode, encode
-from moduprompt.storage.files import artifact_path, artifacts_in, disk_faults, sync
+from moduprompt.storage.files import artifact_path, disk_faults, sync
 from moduprompt.storage.port import StorageFailed
 from moduprompt.storage.sqlite.backup import PART, copy_log
 from moduprompt.storage.sqlite.inspection import Examined, Told, examine, untold
@@ -53,6 +53,12 @@ class KeptFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     size: Size
 
 
+class KeptArtifact(KeptFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One artifact of a workspace; its name is its hash."""
+
+    workspace_id: Id[WorkspaceId]
+
+
 class KeptHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where one workspace stood."""
 
@@ -72,7 +78,7 @@ class BackupManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     log: KeptFile
     heads: tuple[KeptHead, ...]
     secret: KeptFile | None
-    artifacts: tuple[KeptFile, ...]
+    artifacts: tuple[KeptArtifact, ...]
     missing: tuple[Ref, ...] = ()
     damaged: tuple[Ref, ...] = ()
 
@@ -111,7 +117,13 @@ def check_backup(folder: Path, *, told: Told = untold) -> BackupManifest:
     with disk_faults(folder):
         wanted = [(folder / LOG, manifest.log)]
         wanted += [(folder / SECRET, manifest.secret)] if manifest.secret is not None else []
-        wanted += [(artifact_path(folder / ARTIFACTS, each.ref), each) for each in manifest.artifacts]
+        wanted += [
+            (
+                artifact_path(folder / ARTIFACTS, each.workspace_id, each.ref),
+                KeptFile(ref=each.ref, size=each.size),
+            )
+            for each in manifest.artifacts
+        ]
         for done, (path, kept) in enumerate(wanted):
             told("checking the files", done, len(wanted))
             if not path.is_file() or hashed(path) != kept:
@@ -180,17 +192,13 @@ def unfinished(part: Path) -> Generator[Path]:
 
 def _keep_artifacts(
     store: Store, part: Path, found: Examined, told: Told
-) -> tuple[list[KeptFile], list[ArtifactRef], list[ArtifactRef]]:
+) -> tuple[list[KeptArtifact], list[ArtifactRef], list[ArtifactRef]]:
     """Those that events name. They were there before the events, so none that the copy needs comes late."""
-    kept, missing, damaged = list[KeptFile](), list[ArtifactRef](), list[ArtifactRef]()
-    lying = artifacts_in(store.artifacts)
-    for done, ref in enumerate(sorted(found.refs)):
+    kept, missing, damaged = list[KeptArtifact](), list[ArtifactRef](), list[ArtifactRef]()
+    for done, (home, ref) in enumerate(sorted(found.refs)):
         told("copying artifacts", done, len(found.refs))
-        target = artifact_path(part / ARTIFACTS, ref)
-        source = lying.get(target.name)
-        if source is None:
-            missing.append(ref)
-            continue
+        source = artifact_path(store.artifacts, home, ref)
+        target = artifact_path(part / ARTIFACTS, home, ref)
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             copied = copy_file(source, target, mode=0o400)
@@ -198,7 +206,7 @@ def _keep_artifacts(
             missing.append(ref)
             continue
         if copied.ref == ref:
-            kept.append(copied)
+            kept.append(KeptArtifact(workspace_id=home, ref=ref, size=copied.size))
         else:
             damaged.append(ref)
             target.unlink()

@@ -56,7 +56,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What a bundle holds. `missing` were named by events, and nobody had them when it was written.
 
     `erased` were destroyed in their workspace, and are in none of its bundles; left out where there are none.
-    `state_hash` is what the events fold to in the version of the program that is named here.
+    `state_hash` is what the events fold to in the version of the program that is named here. `prefix_of`
+    stands in a bundle that was saved from a damaged log, and says how many events there were once.
     """
 
     format: Literal["moduprompt.bundle"] = "moduprompt.bundle"
@@ -71,6 +72,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     artifacts: tuple[Piece, ...]
     missing: tuple[Ref, ...]
     erased: tuple[Ref, ...] | msgspec.UnsetType = msgspec.UNSET
+    prefix_of: Annotated[int, msgspec.Meta(ge=1, le=SEQ_MAX)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Told(msgspec.Struct, frozen=True):

@@ -7,24 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from moduprompt.protocol import ArtifactRef
+from moduprompt.protocol import ArtifactRef, WorkspaceId
 from moduprompt.storage.port import StorageFailed, StorageFull
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 
-def artifact_path(folder: Path, ref: ArtifactRef) -> Path:
-    """Where the bytes of a name lie, if they do: `<folder>/<first two of the hash>/<the hash>`."""
+def artifact_path(folder: Path, workspace_id: WorkspaceId, ref: ArtifactRef) -> Path:
+    """Where the bytes of a name lie, if they do: `<folder>/<workspace>/<first two of the hash>/<the hash>`."""
     digest = ref.removeprefix("blake3:")
-    return folder / digest[:2] / digest
-
-
-def artifacts_in(folder: Path) -> dict[str, Path]:
-    """Where a copy of each artifact lies, by its hash: in a workspace's folder, or where an older version kept it.
-
-    The bytes of one name are the same wherever they lie, so any of them will do.
-    """
-    return {path.name: path for path in folder.glob("**/??/*") if path.is_file()}
+    return folder / workspace_id / digest[:2] / digest
 
 
 def sync(path: Path) -> None:

@@ -110,19 +110,22 @@ def _make_ready(source: Path, manifest: BackupManifest, *, part: Path, into: Sto
     for done, kept in enumerate(manifest.artifacts):
         told("copying artifacts", done, len(manifest.artifacts))
         # Artifacts are named by their content: the ones that are there stay, and more of them do no harm.
-        _add_artifact(artifact_path(source / ARTIFACTS, kept.ref), into=into.artifacts)
+        _add_artifact(
+            artifact_path(source / ARTIFACTS, kept.workspace_id, kept.ref),
+            artifact_path(into.artifacts, kept.workspace_id, kept.ref),
+        )
 
 
-def _add_artifact(source: Path, *, into: Path) -> None:
-    target = into / source.parent.name / source.name
+def _add_artifact(source: Path, target: Path) -> None:
     if target.is_file() and target.stat().st_size == source.stat().st_size:
         return
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = into / f".new-{source.name}"
+    temporary = target.with_name(f".new-{target.name}")
     temporary.unlink(missing_ok=True)
     copy_file(source, temporary, mode=0o400)
     temporary.rename(target)
-    sync(target.parent)
+    for folder in (target.parent, target.parent.parent, target.parent.parent.parent):
+        sync(folder)
 
 
 def _clear_place(store: Store, *, ready: Path, aside: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from moduprompt.cli.call import Call
 from moduprompt.cli.daemons import (
+    ANSWERS,
     LOOK_S,
     Found,
     find,
@@ -26,18 +27,20 @@ from moduprompt.cli.verbs import Verb
 from moduprompt.config import DaemonFile
 from moduprompt.protocol import Code, encode
 
+SAVE: Final = "mpctl log export --whole FOLDER saves what is whole"
+BRING_BACK: Final = "mpd restore BACKUP --replace brings back a backup"
 STOP_S: Final = 30.0  # the daemon drains: queued commands are decided, streams are told
 
 
 async def _start(call: Call) -> None:
     refuse_in_run(call)
     found = await find(call.config)
-    if found is not None and found.ready.status == "ready":
+    if found is not None and found.ready.status in ANSWERS:
         call.show(encode(found.ready), f"the daemon runs already (pid {found.ready.pid})")
         return
     async with waiting_for("starting the daemon"):
         found = await start(call.config, listen=call.config.listen)
-    call.show(encode(found.ready), _described(call, found, "the daemon is ready"))
+    call.show(encode(found.ready), _described(call, found, _title(found.ready.status)))
 
 
 async def _stop(call: Call) -> None:
@@ -114,7 +117,7 @@ async def stop(found: Found) -> int:
 async def _status(call: Call) -> None:
     if call.is_in_run:
         ready = await (await call.client()).ready()
-        call.show(encode(ready), to_paragraph(f"the daemon is {ready.status}", [("version", ready.version)]))
+        call.show(encode(ready), to_paragraph(_title(ready.status), [("version", ready.version)]))
         return
     found = await find(call.config)
     if found is None:
@@ -122,8 +125,14 @@ async def _status(call: Call) -> None:
     told = None if call.is_json else await unexpected(found.endpoint)
     call.show(
         encode(found.ready),
-        _described(call, found, f"the daemon is {found.ready.status}", found_at_start=told),
+        _described(call, found, _title(found.ready.status), found_at_start=told),
     )
+
+
+def _title(status: str) -> str:
+    if status == "safe_mode":
+        return "the daemon is in safe mode: the store is damaged, and only read"
+    return f"the daemon is {status}"
 
 
 def refuse_in_run(call: Call) -> None:
@@ -163,7 +172,8 @@ def _described(call: Call, found: Found, title: str, *, found_at_start: str | No
             ("live runs", ready.live_runs),
             ("at its start", found_at_start),
             *((f"{part} hindered", why) for part, why in ready.hindered.items()),
-            *(("damaged", str(each)) for each in ready.damaged),
+            *(("damaged", str(each)) for each in (*ready.damaged_store, *ready.damaged_workspaces)),
+            *((("next", SAVE), ("then", BRING_BACK)) if ready.damaged_store else ()),
         ],
     )
 

@@ -84,6 +84,11 @@ async def _show(call: Call) -> None:
 
 
 async def _export(call: Call) -> None:
+    if call.words.is_set("whole"):
+        from moduprompt.cli.saving import save_whole  # what it needs is loaded for it alone
+
+        await save_whole(call)
+        return
     client, workspace_id = await call.client(), await workspace_of(call)
     path = Path(call.words.text("file"))
     async with waiting_for("exporting"), aclosing(client.export_log(workspace_id)) as pieces:
@@ -147,7 +152,10 @@ def _shown(parser: argparse.ArgumentParser) -> None:
 
 
 def _written(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="the bundle to write")
+    parser.add_argument("file", metavar="FILE", help="the bundle to write; with --whole a folder")
+    parser.add_argument(
+        "--whole", action="store_true", help="every workspace, as far as it is whole, from the file itself"
+    )
 
 
 def _read(parser: argparse.ArgumentParser) -> None:
@@ -173,7 +181,8 @@ VERBS: Final = (
         _export,
         summary="write a workspace into a file for another machine",
         arguments=_written,
-        more="A tar archive: its events as they are stored, its artifacts, and what they must hash to.",
+        more="A tar archive: its events as they are stored, its artifacts, and what they must hash to. With "
+        "--whole no daemon is asked: from a damaged store whatever holds is saved, and what is cut short is named so.",
     ),
     Verb(
         "import",

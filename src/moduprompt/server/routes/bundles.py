@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from moduprompt.kernel.ledger import Ledger
+from moduprompt.kernel.safe_mode import safe_mode
 from moduprompt.protocol import Actor, Code, Refused, refusal, too_large
 from moduprompt.server.desk import Desk, actor_of, desk_of
 from moduprompt.server.replies import BodyTooLarge, head_of, to_json
@@ -55,6 +56,8 @@ async def import_log(request: Request) -> Response:
     actor = await _enter_as_user(request)
     check_names(request)
     desk = desk_of(request)
+    if desk.kernel.damages:
+        raise Refused(safe_mode(desk.kernel.damages))
     with desk.transfers.held(actor), TemporaryFile(dir=desk.data_dir) as file:
         await _receive(request, file)
         ledger = await desk.kernel.transfer.take_in(file)

@@ -10,6 +10,8 @@ from moduprompt.server.exposition import MEDIA_TYPE, to_text
 from moduprompt.server.metrics import collect
 from moduprompt.server.replies import to_json
 
+DAMAGES_MAX = 100  # `mpctl log verify FILE` names them all
+
 
 async def ping(request: Request) -> Response:
     """`GET /v1/daemon/ping`: it lives, and which version it is. Needs no token."""
@@ -18,12 +20,13 @@ async def ping(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """`GET /v1/daemon/ready`: it takes commands. What hinders it is told to users."""
+    """`GET /v1/daemon/ready`: it takes commands, or says why not. What hinders it is told to users."""
     actor, desk = await actor_of(request), desk_of(request)
+    damages = desk.kernel.damages
     ledgers = entered_ledgers(desk, actor)  # every one with a live run is in memory: it wants hands
     return to_json(
         Ready(
-            status="draining" if desk.draining.is_set() else "ready",
+            status="draining" if desk.draining.is_set() else "safe_mode" if damages else "ready",
             version=desk.version,
             owner_id=desk.kernel.owner_id,
             pid=desk.pid,
@@ -31,7 +34,10 @@ async def ready(request: Request) -> Response:
             workspaces=sum(each != SYSTEM_WORKSPACE for each in enterable(desk, actor)),
             live_runs=sum(run.is_live() for each in ledgers for run in each.every(RunState)),
             hindered=desk.kernel.hindrances() if actor.kind == "user" else {},
-            damaged=tuple(desk.kernel.cabinet.damaged()) if actor.kind == "user" else (),
+            damaged_store=damages[:DAMAGES_MAX] if actor.kind == "user" else (),
+            damaged_workspaces=(
+                tuple(desk.kernel.cabinet.damaged()[:DAMAGES_MAX]) if actor.kind == "user" else ()
+            ),
         )
     )
 

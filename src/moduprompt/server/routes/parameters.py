@@ -4,6 +4,7 @@ from starlette.requests import HTTPConnection
 
 from moduprompt.kernel.feed import Filter
 from moduprompt.kernel.ledger import Ledger
+from moduprompt.kernel.safe_mode import damaged_workspace
 from moduprompt.kernel.visibility import may_enter
 from moduprompt.protocol import (
     SEQ_MAX,
@@ -59,7 +60,10 @@ def workspace_id(request: HTTPConnection) -> WorkspaceId:
 async def entered(request: HTTPConnection, actor: Actor) -> Ledger:
     """The workspace of a request, when this actor may know of it. Raises Refused (`not_found`)."""
     wanted = workspace_id(request)
-    ledger = await desk_of(request).kernel.find(wanted)
+    kernel = desk_of(request).kernel
+    ledger = await kernel.find(wanted)
+    if ledger is None and actor.kind == "user" and (refused := damaged_workspace(kernel.damages, wanted)):
+        raise Refused(refused)
     if ledger is None or not may_enter(actor, ledger):
         raise Refused(missing("workspace", wanted))
     return ledger

@@ -1,7 +1,8 @@
 """A log's file as it lies there, read without a daemon. Nothing is written, migrated or claimed.
 
 `examine` looks at all of it: SQLite's own check of its pages, the head rows, and the chain of every
-workspace. What it finds is named by file, page, workspace and sequence.
+workspace. `first_look` sees in an instant what would keep a daemon from knowing its workspaces at all.
+What they find is named by file, page, workspace and sequence.
 """
 
 import re
@@ -10,18 +11,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias
 
+import apsw
 import msgspec
 
-from moduprompt.protocol import SEQ_MAX, ArtifactRef, Damage, WorkspaceId
+from moduprompt.protocol import SEQ_MAX, SYSTEM_WORKSPACE, ArtifactRef, Damage, WorkspaceId
 from moduprompt.storage.chain import Chain, LinkBroken, refs_in
-from moduprompt.storage.port import Head, StorageFailed, StoredEvent
+from moduprompt.storage.port import Head, KeyRow, StorageFailed, StoredEvent
 from moduprompt.storage.sqlite.connection import APPLICATION_IDS, Database, load_queries, open_untouched
+from moduprompt.storage.sqlite.rows import to_key
 
 Told: TypeAlias = Callable[[str, int, int], None]
 """Hears what is being done, how much of it is done, and how much there is. It may raise to end it."""
 
 FOUND_MAX: Final = 20  # of SQLite's own complaints: one broken page can make thousands
 EVENTS_OF_A_SLICE: Final = 1_000  # between two words about how far it is
+OWN_TABLES: Final = 3  # events, keys, workspaces
+SAYS_DAMAGE: Final = (apsw.CorruptError, apsw.NotADBError, apsw.IOError)  # not: locked, full, not there
 _PAGE: Final = re.compile(r"\bpage (\d+)", re.IGNORECASE)
 
 
@@ -32,7 +37,7 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
     heads: tuple[Head, ...] = ()
     whole_to: tuple[int, ...] = ()
     damages: tuple[Damage, ...] = ()
-    refs: frozenset[ArtifactRef] = frozenset()
+    refs: frozenset[tuple[WorkspaceId, ArtifactRef]] = frozenset()
 
 
 def untold(_what: str, _done: int, _all: int) -> None:
@@ -42,14 +47,34 @@ def untold(_what: str, _done: int, _all: int) -> None:
 class LogFile:
     """The workspaces of one file. A daemon may write to it meanwhile: heads are read before events."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, path: Path) -> None:
         self._database = database
+        self._path = path
         self._sql = load_queries("log.sql")
 
     def layout(self) -> int:
         """The number of the file's layout."""
         ((number,),) = self._database.select("PRAGMA user_version", (), row=tuple[int])
         return number
+
+    def is_marked(self) -> bool:
+        """Whether the file's header says that it is a log."""
+        ((application,),) = self._database.select("PRAGMA application_id", (), row=tuple[int])
+        return application == APPLICATION_IDS["log"]
+
+    def has_tables(self) -> bool:
+        """Whether it has the tables of a log."""
+        ((number,),) = self._database.select(self._sql["own_tables"], (), row=tuple[int])
+        return number == OWN_TABLES
+
+    def find_key(self, workspace_id: WorkspaceId, *, actor: str, key: str) -> KeyRow | None:
+        """The accepted use of a key, or None."""
+        rows = self._database.select(
+            self._sql["find_key"],
+            (workspace_id, actor, key),
+            row=tuple[str, str, bytes, str, str, str, int, int],
+        )
+        return to_key(rows[0]) if rows else None
 
     def heads(self) -> list[Head]:
         """All workspaces, also those whose import was cut short; of any layout."""
@@ -78,7 +103,7 @@ class LogFile:
         try:
             rows = self._database.select(f"PRAGMA integrity_check({FOUND_MAX})", (), row=tuple[str])
         except StorageFailed as fault:
-            return [str(fault)]
+            return [to_damage(fault, self._path).error]
         return [line for (text,) in rows for line in text.splitlines() if line != "ok" and "***" not in line]
 
     def _each(self, query: str, workspace_id: WorkspaceId, after: int, limit: int) -> Iterator[StoredEvent]:
@@ -91,37 +116,100 @@ def log_file(path: Path) -> Generator[LogFile]:
     """The file, open for reading. Raises StorageFailed where it is no log of ours."""
     database = open_untouched(path)
     try:
-        ((application,),) = database.select("PRAGMA application_id", (), row=tuple[int])
-        if application != APPLICATION_IDS["log"]:
+        log = LogFile(database, path)
+        if not log.is_marked() and not log.has_tables():
             raise StorageFailed(f"{path} is no log of ours")
-        yield LogFile(database)
+        yield log
     finally:
         database.close()
 
 
 def examine(path: Path, *, told: Told = untold) -> Examined:
-    """All of a file, from its header to its last event. A damaged one is no error but what is found."""
+    """All of a file, from its header to its last event. A damaged one is no error but what is found.
+
+    Raises StorageFailed where it is no log of ours, or can't be looked at.
+    """
+    if _is_empty(path):
+        return Examined()
     try:
         with log_file(path) as log:
             return _examined(log, path, told)
     except StorageFailed as fault:
-        return Examined(damages=(Damage(path=str(path), error=_said(fault, path)),))
+        return Examined(damages=(to_damage(fault, path),))
+
+
+def first_look(path: Path, *, folds: Path) -> tuple[Damage, ...]:
+    """Whether header, head rows and the system's workspace hold. Raises StorageFailed as `examine`.
+
+    A log that is not there is a new one, unless there are read models of it in `folds`.
+    """
+    try:
+        if _is_empty(path):
+            return (
+                (Damage(path=str(path), error="it is gone, and its read models are there"),)
+                if _has_folds(folds)
+                else ()
+            )
+        with log_file(path) as log:
+            damages = _of_header(log, path)
+            heads = log.heads()
+            if not heads:
+                return tuple(damages)
+            damages += [_without_head(path, number) for number in log.headless()]
+            system = next((head for head in heads if head.workspace_id == SYSTEM_WORKSPACE), None)
+            if system is None:
+                error = "its head row is missing"
+                return (*damages, Damage(path=str(path), workspace_id=SYSTEM_WORKSPACE, error=error))
+            _, damage = _walked(log, system, chain=Chain(SYSTEM_WORKSPACE), path=path, seen=lambda _: None)
+            return (*damages, damage) if damage is not None else tuple(damages)
+    except StorageFailed as fault:
+        return (to_damage(fault, path),)
+
+
+def _is_empty(path: Path) -> bool:
+    return not path.exists() or not path.stat().st_size
+
+
+def _has_folds(path: Path) -> bool:
+    if _is_empty(path):
+        return False
+    database = open_untouched(path)
+    try:
+        return bool(database.select(load_queries("views.sql")["any_position"], (), row=tuple[int]))
+    except StorageFailed:  # of another layout, or damaged: it may be deleted, so it proves nothing
+        return False
+    finally:
+        database.close()
+
+
+def to_damage(fault: StorageFailed, path: Path) -> Damage:
+    """A failure that says what is wrong with the file; any other one is raised again."""
+    if not isinstance(fault.__cause__, SAYS_DAMAGE):
+        raise fault
+    return Damage(path=str(path), error=str(fault).removeprefix(f"{path}: "))
+
+
+def _of_header(log: LogFile, path: Path) -> list[Damage]:
+    return (
+        [] if log.is_marked() else [Damage(path=str(path), page=1, error="its header does not call it a log")]
+    )
 
 
 def _examined(log: LogFile, path: Path, told: Told) -> Examined:
     told("checking the pages", 0, 1)
-    damages = [Damage(path=str(path), page=_page_in(text), error=text) for text in log.faults()]
-    heads, refs, whole_to = log.heads(), set[ArtifactRef](), list[int]()
+    damages = _of_header(log, path)
+    damages += [Damage(path=str(path), page=_page_in(text), error=text) for text in log.faults()]
+    heads, refs, whole_to = log.heads(), set[tuple[WorkspaceId, ArtifactRef]](), list[int]()
     try:
         damages += [_without_head(path, number) for number in log.headless()]
     except StorageFailed as fault:
-        damages.append(Damage(path=str(path), error=_said(fault, path)))
+        damages.append(to_damage(fault, path))
     total = sum(head.seq for head in heads)
     for head in heads:
         chain = Chain(head.workspace_id)
 
         def seen(found: set[ArtifactRef], chain: Chain = chain) -> None:
-            refs.update(found)
+            refs.update((chain.workspace_id, ref) for ref in found)
             if chain.seq % EVENTS_OF_A_SLICE == 0:
                 told("following the chains", sum(whole_to) + chain.seq, total)
 
@@ -147,7 +235,7 @@ def _walked(
     except LinkBroken as fault:
         error = str(fault)
     except StorageFailed as fault:
-        error = _said(fault, path)
+        error = to_damage(fault, path).error
     if error is None and chain.seq < head.seq:
         error = f"it is missing; the head row says {head.seq}"
     if error is None and chain.head_hash != head.head_hash:
@@ -166,7 +254,3 @@ def _without_head(path: Path, number: int) -> Damage:
 def _page_in(text: str) -> int | None:
     found = _PAGE.search(text)
     return int(found[1]) if found else None
-
-
-def _said(fault: StorageFailed, path: Path) -> str:
-    return str(fault).removeprefix(f"{path}: ")

@@ -8,7 +8,7 @@ that checkpoints.
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from moduprompt.protocol import CommandId, WorkspaceId
+from moduprompt.protocol import WorkspaceId
 from moduprompt.storage.hashing import first_hash
 from moduprompt.storage.port import (
     READ_MAX,
@@ -28,6 +28,7 @@ from moduprompt.storage.sqlite.connection import (
     open_writer,
 )
 from moduprompt.storage.sqlite.lookups import Lookups
+from moduprompt.storage.sqlite.rows import to_key
 from moduprompt.storage.sqlite.worker import Worker
 
 
@@ -130,7 +131,7 @@ class SqliteLog:
             self._read.select(sql, bindings, row=tuple[str, str, bytes, str, str, str, int, int])
             for bindings in wanted
         )
-        return [_to_key(rows[0]) if rows else None for rows in found]
+        return [to_key(rows[0]) if rows else None for rows in found]
 
     def _events(self, sql: str, bindings: tuple[str | int, ...]) -> list[StoredEvent]:
         rows = self._read.select(sql, bindings, row=tuple[int, str, bytes])
@@ -193,20 +194,6 @@ class SqliteLog:
     def _close_writer(self) -> None:
         self._write.checkpoint()
         self._write.close()
-
-
-def _to_key(row: tuple[str, str, bytes, str, str, str, int, int]) -> KeyRow:
-    actor, key, digest, command_id, trace_id, answer_in, first, last = row
-    return KeyRow(
-        actor=actor,
-        key=key,
-        digest=digest,
-        command_id=CommandId(command_id),
-        trace_id=trace_id,
-        answer_workspace=WorkspaceId(answer_in),
-        first_seq=first,
-        last_seq=last,
-    )
 
 
 def _to_row(ws: int, row: KeyRow) -> tuple[int, str, str, bytes, str, str, str, int, int]:

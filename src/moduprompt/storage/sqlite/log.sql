@@ -43,6 +43,9 @@ WITH RECURSIVE found (ws) AS (
 )
 SELECT ws FROM found WHERE ws IS NOT NULL AND ws NOT IN (SELECT ws FROM workspaces);
 
+-- name: own_tables
+SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('events', 'keys', 'workspaces');
+
 -- name: leap_epochs
 UPDATE workspaces SET epoch = epoch + ?;
 

@@ -37,6 +37,9 @@ DELETE FROM rows WHERE home = (SELECT home FROM homes WHERE workspace_id = ?);
 -- name: forget_positions
 DELETE FROM positions WHERE home = (SELECT home FROM homes WHERE workspace_id = ?);
 
+-- name: any_position
+SELECT edition FROM positions WHERE seq > 0 LIMIT 1;
+
 -- name: position
 SELECT positions.seq FROM positions JOIN homes USING (home) WHERE edition = ? AND workspace_id = ?;
 
