@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import uvloop
 
+from bench.boot import boot, memory
 from bench.capture import capture
 from bench.commands import commands
 from bench.fanout import fanout
@@ -25,6 +26,8 @@ BENCHMARKS: Final[tuple[tuple[str, Benchmark], ...]] = (
     ("commands", commands),
     ("over_socket", over_socket),
     ("replay", replay),
+    ("boot", boot),
+    ("memory", memory),
     ("fanout", fanout),
     ("peers", peers),
     ("runs", runs),
