@@ -151,14 +151,18 @@ async def test_a_reader_who_wants_nothing_hears_in_time_also_in_a_busy_workspace
         workspace = await daemon.make_workspace()
         wanted = Subscription(transport=transport, workspace_id=workspace, query={"types": "task.*"})
         async with follow(daemon.socket, wanted) as stream:
-            heard: list[int] = []
+
+            async def hear_of_more() -> int:
+                while (heard := await stream.position()) == 1:
+                    pass  # it was due before the first of them was on the disk
+                return heard
+
             async with asyncio.TaskGroup() as both:
-                reading = both.create_task(stream.position())
+                reading = both.create_task(hear_of_more())
                 while not reading.done():  # an event comes more often than a position is due
                     await renamed(daemon, workspace, times=1)
-            heard.append(reading.result())
 
-    assert heard[0] > 1
+    assert reading.result() > 1
 
 
 async def test_a_thousand_skipped_events_move_the_position(daemon: Served, transport: AnyTransport) -> None:

@@ -61,7 +61,12 @@ WAITS: Final = (
     Waits(
         bounds="events of one step of a subscription, and those kept in memory for all",
         happens="the rest follows, from the log",
-        constants=("kernel.feed:READ_EVENTS", "kernel.feed:RING_EVENTS", "kernel.feed:RINGS_MAX"),
+        constants=(
+            "kernel.feed:READ_EVENTS",
+            "kernel.feed:RING_EVENTS",
+            "kernel.feed:RINGS_MAX",
+            "kernel.feed:FRAMED_EVENTS",
+        ),
     ),
     Waits(
         bounds="seconds that a read waits for its view",

@@ -69,9 +69,14 @@ def may_enter(actor: Actor, ledger: Ledger, *, command: Command | None = None) -
     return actor.kind == "session" and ledger.find(SessionState, actor.id) is not None
 
 
+def may_see_all(actor: Actor) -> bool:
+    """Whether everything in a workspace that this actor may enter exists for it."""
+    return actor.kind in ("system", "user")
+
+
 def may_see(actor: Actor, ledger: Ledger, subject: Subject) -> bool:
     """Whether a subject exists for this actor, within a workspace it may enter."""
-    if actor.kind in ("system", "user"):
+    if may_see_all(actor):
         return True
     asker = ledger.find(SessionState, actor.id)
     if asker is None or Right.READ_LINEAGE not in asker.may:

@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 
 from moduprompt.kernel.meters import Meters
 from moduprompt.protocol import HTTP_STATUS, Rejection, encode, misfit, overloaded, retry_after_s, to_error
+from moduprompt.server.wire import named
 
 HEAD_BYTES_MAX: Final = 64 * 1024  # request line and headers, ours have a few hundred bytes; trailers too
 HEAD_S: Final = 10.0  # ours send a head in one piece; a slow link needs a second
@@ -102,7 +103,29 @@ class StallWatch:
             self.wait()
 
 
-class Socket(WSProtocol):
+class _Bells:
+    """Whether a connection is gone, and who wants to hear of it."""
+
+    def __init__(self) -> None:
+        self.is_gone = False
+        self._rings: set[Callable[[], None]] = set()
+
+    def listen(self, ring: Callable[[], None]) -> None:
+        """Ring when it is gone."""
+        self._rings.add(ring)
+
+    def unlisten(self, ring: Callable[[], None]) -> None:
+        """No longer."""
+        self._rings.discard(ring)
+
+    def ring_all(self) -> None:
+        """It is gone."""
+        self.is_gone = True
+        for ring in list(self._rings):
+            ring()
+
+
+class Socket(WSProtocol, _Bells):
     """Leaves the end of an open socket to the application, which says why, and says when it is gone."""
 
     def __init__(
@@ -114,7 +137,8 @@ class Socket(WSProtocol):
         lost: Callable[[], None],
         meters: Meters,
     ) -> None:
-        super().__init__(config, server_state, app_state)
+        WSProtocol.__init__(self, config, server_state, named(app_state, self))
+        _Bells.__init__(self)
         self._lost = lost
         self._meters = meters
         self._stall: StallWatch | None = None
@@ -129,7 +153,22 @@ class Socket(WSProtocol):
         super().connection_lost(exc)
         if self._stall is not None:
             self._stall.end()
+        self.ring_all()
         self._lost()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the peer does not keep up."""
+        return not self.writable.is_set()
+
+    def write(self, data: bytes) -> None:
+        """Whole messages: between two of them wsproto keeps nothing that they could upset."""
+        if not (self.close_sent or self.transport.is_closing()):
+            self.transport.write(data)
+
+    async def drained(self) -> None:
+        """It takes more, or is gone."""
+        await self.writable.wait()
 
     def pause_writing(self) -> None:
         """The peer does not read."""
@@ -149,7 +188,7 @@ class Socket(WSProtocol):
             super().shutdown()
 
 
-class Connection(HttpToolsProtocol):
+class Connection(HttpToolsProtocol, _Bells):
     """Bounds what a request may hold and how long it may take, and refuses broken HTTP as everything else."""
 
     def __init__(
@@ -161,7 +200,8 @@ class Connection(HttpToolsProtocol):
         lost: Callable[[], None],
         turnstile: Turnstile,
     ) -> None:
-        super().__init__(config, server_state, app_state)
+        HttpToolsProtocol.__init__(self, config, server_state, named(app_state, self))
+        _Bells.__init__(self)
         self._lost = lost
         self._turnstile = turnstile
         self._meters = turnstile.meters
@@ -193,7 +233,22 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._stall is not None:
             self._stall.end()
+        self.ring_all()
         self._leave()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the peer does not keep up."""
+        return self.flow.write_paused
+
+    def write(self, data: bytes) -> None:
+        """Whole chunks of the body that is being sent."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    async def drained(self) -> None:
+        """It takes more, or is gone."""
+        await self.flow.drain()
 
     def data_received(self, data: bytes) -> None:
         """The parser keeps a header until it is whole, so what it keeps is counted here."""

@@ -17,7 +17,7 @@ from moduprompt.domain.decider import Event, State, Timer
 from moduprompt.domain.item import Item, View
 from moduprompt.kernel import judgement, projector, writer
 from moduprompt.kernel.cabinet import Cabinet
-from moduprompt.kernel.feed import Feed
+from moduprompt.kernel.feed import Feed, Served
 from moduprompt.kernel.judgement import Judged, Order, Outside
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ledger import Capture, Draft, Ledger
@@ -304,7 +304,7 @@ def wake_up_lost() -> AbstractContextManager[None]:
 def cursor_off_by_one() -> AbstractContextManager[None]:
     whole, now = Feed._read, one_in(20)
 
-    async def broken(self: Feed, workspace_id: WorkspaceId, after: int) -> list[StoredEvent]:
+    async def broken(self: Feed, workspace_id: WorkspaceId, after: int) -> list[Served]:
         return await whole(self, workspace_id, after + 1 if now() else after)
 
     return swapped(Feed, "_read", broken)

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from moduprompt.kernel import feed as feed_module
+from moduprompt.kernel.bell import Bell
 from moduprompt.kernel.feed import Feed, Filter, Found, Glance
 from moduprompt.kernel.judgement import Fact
 from moduprompt.protocol import Actor, EventEnvelope, EventId, Subject, WorkspaceId, encode
@@ -269,3 +270,88 @@ async def test_a_commit_that_does_not_follow_the_last_one_hides_nothing() -> Non
 
     assert await take(follow(desk, 3), 6) == [4, 5, 6]
     assert await take(follow(desk), 6) == [1, 2, 3, 4, 5, 6]
+
+
+class Counting:
+    """Makes a frame, and counts."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def __call__(self, seq: int, data: bytes) -> bytes:
+        self.made += 1
+        return b"%d %b" % (seq, data)
+
+
+async def framed(steps: AsyncIterator[Found], make: Counting, last: int) -> list[bytes]:
+    """The frames until a reader has looked so far."""
+    frames: list[bytes] = []
+    async for found in steps:
+        frames += [each.framed(make) for each in found.events]
+        if found.looked_to >= last:
+            break
+    return frames
+
+
+async def test_an_event_is_framed_once_however_many_subscribe() -> None:
+    desk, make = Desk(), Counting()
+    readers = [asyncio.create_task(framed(follow(desk), make, 5)) for _ in range(200)]
+    await turns()
+    for _ in range(5):
+        await desk.events(1)
+        await turns(7)
+    frames = await asyncio.gather(*readers)
+
+    assert make.made == 5
+    assert all(each == frames[0] for each in frames)
+    assert len({id(frame) for each in frames for frame in each}) == 5  # shared, not equal
+
+
+async def test_each_kind_of_frame_is_made_once() -> None:
+    desk, one, other = Desk(), Counting(), Counting()
+    await desk.events(3)
+    for make in (one, other, one, other):
+        await framed(follow(desk), make, 3)
+
+    assert (one.made, other.made) == (3, 3)
+
+
+async def test_frames_are_kept_of_the_newest_events_only() -> None:
+    desk, make = Desk(), Counting()
+    await desk.events(feed_module.FRAMED_EVENTS + 10)
+    for _ in range(2):
+        await framed(follow(desk), make, feed_module.FRAMED_EVENTS + 10)
+
+    assert make.made == feed_module.FRAMED_EVENTS + 2 * 10
+
+
+async def test_a_filter_is_asked_once_about_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    whole = Filter.takes
+
+    def counted(self: Filter, glance: Glance) -> bool:
+        asked.append(glance.event_type)
+        return whole(self, glance)
+
+    monkeypatch.setattr(Filter, "takes", counted)
+    desk = Desk()
+    await desk.events(4)
+    for _ in range(50):
+        assert await take(follow(desk, only=Filter(types=("task.*",))), 4) == [1, 2, 3, 4]
+
+    assert len(asked) == 4
+
+
+async def test_a_subscription_that_no_longer_lasts_ends_when_it_is_rung() -> None:
+    desk, bell, lasting = Desk(), Bell(), [True]
+    steps = desk.feed.follow(W1, after=0, only=ALL, sees=sees_all, lasts=lambda: bool(lasting), bell=bell)
+
+    async def read_on() -> list[Found]:
+        return [found async for found in steps]
+
+    reading = asyncio.create_task(read_on())
+    await turns()
+    lasting.clear()
+    bell.ring()
+
+    assert await asyncio.wait_for(reading, 5) == []

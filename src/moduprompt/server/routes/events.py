@@ -1,20 +1,24 @@
 """The log: pages of it, streams of it, and where it stands."""
 
+from collections.abc import Callable
+
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from moduprompt.kernel.bell import Bell
 from moduprompt.kernel.feed import Glance
 from moduprompt.kernel.ledger import Ledger
 from moduprompt.kernel.tracks import WAIT_S
-from moduprompt.kernel.visibility import sees_event
-from moduprompt.protocol import Code, EventPage, Refused, refusal
+from moduprompt.kernel.visibility import may_see_all, sees_event
+from moduprompt.protocol import Actor, Code, EventPage, Refused, refusal
 from moduprompt.server.desk import Desk, actor_of, caller_of, desk_of, is_still_known
 from moduprompt.server.replies import head_of, to_json
 from moduprompt.server.routes.moments import moment_of, sight_of
 from moduprompt.server.routes.parameters import check_names, choice, entered, filter_of, number, start_of
-from moduprompt.server.seats import SeatedResponse
-from moduprompt.server.streams.follow import NDJSON, SSE, Framing, follow
+from moduprompt.server.streams.follow import NDJSON, SSE, Body, Framing, Stream
+from moduprompt.server.streams.frames import PUSHED, Pushed
+from moduprompt.server.wire import wire_of
 
 PAGE_DEFAULT = 200
 PAGE_MAX = 1_000  # about a megabyte of events; who wants more asks again, or streams
@@ -80,19 +84,37 @@ async def _stream(request: Request, framing: Framing) -> Response:
     ledger = await entered(request, caller.actor)
     only, feed = filter_of(request), desk.kernel.feed
     after = await start_of(request, head=feed.head(ledger.workspace_id))
+    wire, pushed, bell = wire_of(request), request.scope["state"].get(PUSHED), Bell()
+    if wire is None:
+        raise ClientDisconnect
     steps = feed.follow(
         ledger.workspace_id,
         after=after,
         only=only,
-        sees=lambda glance: sees_event(caller.actor, _current(desk, ledger), glance),
-        lasts=lambda: is_still_known(caller, desk),
+        sees=_sight(caller.actor, lambda: _current(desk, ledger)),
+        lasts=lambda: not wire.is_gone and is_still_known(caller, desk),
+        bell=bell,
     )
     desk.streams.take(caller.actor)  # last: nothing that follows can fail
-    body = follow(steps, framing, end_reason=lambda: "draining" if feed.is_draining else "token_ended")
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return SeatedResponse(
-        body, seats=desk.streams, actor=caller.actor, media_type=framing.media_type, headers=headers
+    return Stream(
+        steps,
+        pushed if isinstance(pushed, Pushed) else Body(wire, framing),
+        media_type=framing.media_type,
+        bell=bell,
+        end_reason=lambda: "draining" if feed.is_draining else "token_ended",
+        left=lambda: desk.streams.give_back(caller.actor),
     )
+
+
+def _sight(actor: Actor, ledger: Callable[[], Ledger]) -> Callable[[Glance], bool]:
+    """Which events exist for an actor. Who sees all is not asked about each."""
+    if may_see_all(actor):
+        return _seen
+    return lambda glance: sees_event(actor, ledger(), glance)
+
+
+def _seen(_: Glance) -> bool:
+    return True
 
 
 def _current(desk: Desk, ledger: Ledger) -> Ledger:

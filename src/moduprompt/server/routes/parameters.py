@@ -2,7 +2,7 @@
 
 from starlette.requests import HTTPConnection
 
-from moduprompt.kernel.feed import Filter
+from moduprompt.kernel.feed import EVERYTHING, Filter
 from moduprompt.kernel.ledger import Ledger
 from moduprompt.kernel.safe_mode import damaged_workspace
 from moduprompt.kernel.visibility import may_enter
@@ -85,7 +85,8 @@ def filter_of(request: HTTPConnection) -> Filter:
         if not found or not kind or not id_:
             raise Refused(misfit("/subject", "must be kind:id"))
         subject = Subject(kind=kind, id=id_)
-    return Filter(types=patterns, project_id=request.query_params.get("project_id"), subject=subject)
+    only = Filter(types=patterns, project_id=request.query_params.get("project_id"), subject=subject)
+    return EVERYTHING if only == EVERYTHING else only  # nearly all streams: it is compared by identity
 
 
 async def start_of(request: HTTPConnection, *, head: int) -> int:

@@ -16,6 +16,7 @@ from moduprompt.protocol.framing.stdio import error_bytes
 from moduprompt.server.desk import caller_of, desk_of, token_of
 from moduprompt.server.replies import error_response, note_refusal
 from moduprompt.server.streams.frames import FrameSession
+from moduprompt.server.wire import wire_of
 
 RESTARTING: Final = 1012
 
@@ -28,12 +29,16 @@ async def events_socket(socket: WebSocket) -> None:
         await socket.send_denial_response(error_response(socket, to_error(refused.rejection)))
         return
     await socket.accept()
+    wire = wire_of(socket)
+    if wire is None:
+        return
     session = FrameSession(
         socket.app,
         _base(socket),
         token=token_of(socket),
         send=lambda data: socket.send_text(data.decode()),
         noted=partial(note_refusal, socket),
+        wire=wire,
     )
     receiving = asyncio.create_task(_receive(socket, session), name="socket")
     draining = asyncio.create_task(desk_of(socket).draining.wait(), name="draining")

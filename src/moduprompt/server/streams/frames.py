@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from starlette.types import ASGIApp, Message, Scope
 
+from moduprompt.kernel.feed import Found
 from moduprompt.protocol import (
     Code,
     ErrorObject,
@@ -24,22 +25,26 @@ from moduprompt.protocol import (
     overloaded,
     refusal,
 )
-from moduprompt.protocol.framing.ndjson import NdjsonReader
+from moduprompt.protocol.framing.frames import End, Position
 from moduprompt.protocol.framing.stdio import (
     FrameRequest,
     decode_request,
     error_bytes,
     pushed_bytes,
+    pushed_head,
+    pushed_tail,
     request_id_of,
     response_bytes,
 )
 from moduprompt.server.catalogue import operations_served
+from moduprompt.server.wire import Wire
 
 REQUESTS_MAX: Final = (
     32  # under way at once on one connection; the next one is read when one of them is answered
 )
 SUBSCRIPTIONS_MAX: Final = 64  # on one connection: a board of many panes
 STREAM: Final = "/v1/events/stream-ndjson"
+PUSHED: Final = "pushed"  # where the scope of a subscription's request says that it goes in frames
 COMMANDS: Final[Mapping[str, str]] = {
     "command.submit": "/v1/commands/submit",
     "command.batch": "/v1/commands/batch",
@@ -87,17 +92,48 @@ class _Collected:
         self.body += message.get("body", b"")
 
 
+class Pushed:
+    """A subscription of a WebSocket: its own id, then what all of them share. Each event is a message."""
+
+    def __init__(self, wire: Wire, request_id: str) -> None:
+        self.wire = wire
+        self._request_id = request_id
+        self._head = pushed_head(request_id)
+
+    def found_bytes(self, found: Found) -> bytes:
+        """Messages."""
+        messages = [self._message(each.framed(pushed_tail)) for each in found.events]
+        if not found.events or found.events[-1].seq < found.looked_to:
+            messages.append(_text(pushed_bytes(self._request_id, Position(seq=found.looked_to))))
+        return messages[0] if len(messages) == 1 else b"".join(messages)
+
+    def end_bytes(self, reason: str) -> bytes:
+        """The subscription's last message."""
+        return _text(pushed_bytes(self._request_id, End(reason=reason)))
+
+    def _message(self, tail: bytes) -> bytes:
+        return b"".join((_opening(len(self._head) + len(tail)), self._head, tail))
+
+
 class FrameSession:
     """The requests of one connection. `end` it when the connection is gone."""
 
     def __init__(
-        self, app: ASGIApp, scope: Scope, *, token: str, send: Send, noted: Callable[[Rejection], None]
+        self,
+        app: ASGIApp,
+        scope: Scope,
+        *,
+        token: str,
+        send: Send,
+        noted: Callable[[Rejection], None],
+        wire: Wire,
     ) -> None:
         self._app = app
         self._scope = scope
         self._token = token
         self._send = send
         self._noted = noted
+        self._wire = wire
         self._room = asyncio.Semaphore(REQUESTS_MAX)
         self._answering: set[asyncio.Task[None]] = set()
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
@@ -220,7 +256,8 @@ class FrameSession:
         task.add_done_callback(lambda _: self._subscriptions.pop(id_, None))
 
     async def _follow(self, request: FrameRequest, id_: str, *, query: Mapping[str, str | int]) -> None:
-        reader, head = NdjsonReader(), _Collected()
+        """The route checks and opens it; then it writes its messages itself."""
+        head = _Collected()
 
         async def send(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 200:
@@ -228,11 +265,10 @@ class FrameSession:
                 await self._send(response_bytes(request, b"{}"))
             elif head.status != 200:
                 head.take(message)
-            else:
-                for frame in reader.feed(message.get("body", b"")):
-                    await self._send(pushed_bytes(id_, frame))
 
-        await self._run("GET", STREAM, query=query, body=b"", send=send)
+        scope = self._request("GET", STREAM, query=query, body=b"")
+        scope["state"] = {**scope["state"], PUSHED: Pushed(self._wire, id_)}
+        await self._run(scope, send=send)
         if head.status != 200:
             await self._send(error_bytes(id_, to_error_object(bytes(head.body))))
 
@@ -255,17 +291,11 @@ class FrameSession:
         async def send(message: Message) -> None:
             answer.take(message)
 
-        await self._run(method, path, query=query, body=body, send=send)
+        await self._run(self._request(method, path, query=query, body=body), body=body, send=send)
         return answer.status, bytes(answer.body)
 
     async def _run(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str | int],
-        body: bytes,
-        send: Callable[[Message], Awaitable[None]],
+        self, scope: Scope, *, send: Callable[[Message], Awaitable[None]], body: bytes = b""
     ) -> None:
         parts = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -274,7 +304,6 @@ class FrameSession:
                 return parts.pop()
             return await asyncio.get_running_loop().create_future()  # it never hangs up; it is cancelled
 
-        scope = self._request(method, path, query=query, body=body)
         running = asyncio.ensure_future(self._app(scope, receive, send))
         try:
             await asyncio.wait({running})  # a fault has been logged and answered by the app itself
@@ -297,6 +326,20 @@ class FrameSession:
                 (b"content-length", str(len(body)).encode()),
             ],
         }
+
+
+def _text(payload: bytes) -> bytes:
+    """A whole message of text."""
+    return _opening(len(payload)) + payload
+
+
+def _opening(length: int) -> bytes:
+    """How a text message of a server begins (RFC 6455, section 5.2): whole, without a mask."""
+    if length < 126:
+        return bytes((0x81, length))
+    if length < 65_536:
+        return b"\x81\x7e" + length.to_bytes(2, "big")
+    return b"\x81\x7f" + length.to_bytes(8, "big")
 
 
 class Path(msgspec.Struct, frozen=True, kw_only=True):

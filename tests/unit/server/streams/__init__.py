@@ -1,0 +1,1 @@
+"""Tests of how subscriptions become bytes."""
