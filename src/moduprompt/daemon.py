@@ -73,8 +73,9 @@ from moduprompt.storage.sqlite.safe_log import SafeLog
 from moduprompt.storage.sqlite.snapshots import open_snapshots
 from moduprompt.storage.sqlite.views import SqliteViews
 from moduprompt.views.board import VIEW as BOARD
+from moduprompt.views.search import VIEW as SEARCH
 
-ALL_VIEWS: Final[tuple[View, ...]] = (*VIEWS, BOARD)
+ALL_VIEWS: Final[tuple[View, ...]] = (*VIEWS, BOARD, SEARCH)
 COLLECT: Final = (
     50_000,
     20,

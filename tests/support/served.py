@@ -57,6 +57,7 @@ from moduprompt.server.run_doors import RunDoors
 from moduprompt.storage.sqlite.log import SqliteLog
 from moduprompt.storage.sqlite.views import SqliteViews
 from moduprompt.views.board import VIEW as BOARD
+from moduprompt.views.search import VIEW as SEARCH
 
 TOKEN = "the-owner's-token"
 SECRET = b"s" * 32
@@ -258,7 +259,7 @@ async def serve_in(
     async with AsyncExitStack() as house:
         log = await SqliteLog.open(folder / "log.sqlite")
         house.push_async_callback(log.close)
-        views = (*VIEWS, BOARD)
+        views = (*VIEWS, BOARD, SEARCH)
         store = await SqliteViews.open(folder / "views.sqlite", views=views)
         house.push_async_callback(store.close)
         mint = SystemMint(SECRET)

@@ -35,6 +35,7 @@ NOUNS: Final = (
     Noun("approval", "moduprompt.cli.nouns.approval", "a person's yes or no at a gate"),
     Noun("artifact", "moduprompt.cli.nouns.artifact", "a stored text or recording, until it is erased"),
     Noun("board", "moduprompt.cli.nouns.board", "sessions, tasks and what waits, as one picture"),
+    Noun("search", "moduprompt.cli.nouns.search", "find by words of names, titles and reasons"),
     Noun("events", "moduprompt.cli.nouns.events", "what happened, as it happens or page by page"),
     Noun("log", "moduprompt.cli.nouns.log", "the stored bytes of the log, and whether they hold"),
     Noun("views", "moduprompt.cli.nouns.views", "the read models, and making them again"),

@@ -30,6 +30,7 @@ from moduprompt.client._connection import Request
 from moduprompt.client._endpoint import Endpoint
 from moduprompt.client._stream import Transport, Wanted, follow
 from moduprompt.domain.decider import Command
+from moduprompt.domain.hit import SearchHit
 from moduprompt.domain.item import Item
 from moduprompt.protocol import (
     Accepted,
@@ -260,6 +261,24 @@ class Client:
         scope = {} if workspace_id is None else {"workspace_id": str(workspace_id)}
         query = {**scope, **_past(as_of)}
         return to_value(await self._get(f"/v1/{collection_of(kind)}/{quote(id_, safe='')}", query), kind)
+
+    async def search(
+        self,
+        words: str,
+        *,
+        workspace_id: WorkspaceId,
+        kind: str | None = None,
+        cursor: str | None = None,
+        limit: int = PAGE_ITEMS,
+        as_of: AsOf | None = None,
+    ) -> ItemPage[SearchHit]:
+        """What holds all these words, the best match first. Raises RequestRefused where there is no word."""
+        query = {"workspace_id": str(workspace_id), "q": words, "limit": str(limit), **_past(as_of)}
+        query |= {} if kind is None else {"kind": kind}
+        query |= {} if cursor is None else {"cursor": cursor}
+        page = to_value(await self._get("/v1/search", query), Page)
+        items = tuple(to_typed(each, SearchHit) for each in page.items)
+        return ItemPage(items=items, next=page.next, seq_global=page.seq_global)
 
     async def read(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         """Any read of the contract, as its bytes: `read("/v1/board", {"workspace_id": …})`."""

@@ -11,6 +11,7 @@ import msgspec
 from moduprompt.domain.artifact.view import VIEW as ARTIFACTS_VIEW
 from moduprompt.domain.artifact.view import ArtifactItem
 from moduprompt.domain.deciders import VIEWS
+from moduprompt.domain.hit import SearchHit
 from moduprompt.domain.registry import COMMANDS, EVENTS
 from moduprompt.protocol import (
     COMMAND_REJECTED,
@@ -142,6 +143,14 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         query=("workspace_id", "stale", "as_of"),
         requires=("workspace_id",),
         answer=Board,
+    ),
+    Operation(
+        path="/v1/search",
+        summary="What in a workspace holds the words, the best match first",
+        query=("workspace_id", "q", "kind", "cursor", "limit", "stale", "as_of"),
+        requires=("workspace_id", "q"),
+        answer=SearchHit,
+        shape="page",
     ),
     Operation(path="/v1/views", summary="The read models and how far each has come", answer=ViewReports),
     Operation(

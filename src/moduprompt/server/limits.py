@@ -158,6 +158,12 @@ LIMITS: Final[tuple[Limit, ...]] = (
         told=Code.INVALID_SCHEMA,
     ),
     Limit(
+        name="query",
+        bounds="characters of a search",
+        constants=("views.search_words:QUERY_MAX",),
+        told=Code.INVALID_SCHEMA,
+    ),
+    Limit(
         name="prompt_queue_full",
         bounds="prompts that wait in one session",
         constants=("domain.session.decide:PROMPTS_MAX",),

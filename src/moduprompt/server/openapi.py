@@ -21,6 +21,8 @@ from moduprompt.protocol import (
     to_components,
 )
 from moduprompt.server.catalogue import PUBLISHED_EVENTS, Kind, Operation, operations_served
+from moduprompt.views.search import KINDS
+from moduprompt.views.search_words import QUERY_MAX
 
 OPENAPI_VERSION: Final = "3.1.0"
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": SEQ_MAX}
@@ -39,6 +41,11 @@ PARAMETERS: Final[dict[str, tuple[str, Schema]]] = {
     "types": ("Event types, by commas; each may end in `*`", {"type": "string", "maxLength": 4_096}),
     "project_id": ("Events of one project", _ID),
     "subject": ("Events of one subject: `kind:id`", {"type": "string", "pattern": "^[^:]+:.+$"}),
+    "q": (
+        "Words, or their beginnings; or the beginning or end of an id. At least one letter or digit",
+        {"type": "string", "minLength": 1, "maxLength": QUERY_MAX, "pattern": "[A-Za-z0-9]"},
+    ),
+    "kind": ("Only what is of this kind", {"enum": list(KINDS)}),
     "cursor": ("`next` of the page before", {"type": "string", "maxLength": CURSOR_MAX}),
     "stale": ("`ok`: do not wait until the view has caught up", {"const": "ok"}),
     "as_of": (

@@ -383,6 +383,12 @@ async def beyond_a_filter(daemon: Served, patch: pytest.MonkeyPatch) -> Told:
     return told(await daemon.get("/v1/events", workspace_id=workspace, types=",".join(["task.*"] * 65)))
 
 
+async def beyond_a_search(daemon: Served, patch: pytest.MonkeyPatch) -> Told:
+    workspace = await daemon.make_workspace()
+    assert (await daemon.get("/v1/search", workspace_id=workspace, q="x" * 200)).status == 200
+    return told(await daemon.get("/v1/search", workspace_id=workspace, q="x" * 201))
+
+
 async def beyond_a_prompt_queue(daemon: Served, patch: pytest.MonkeyPatch) -> Told:
     workspace = await daemon.make_workspace()
     line = await daemon.make_session(workspace, await daemon.make_project(workspace))
@@ -439,6 +445,7 @@ EDGES: Final[Mapping[str, Edge]] = {
     "field_length": beyond_a_field,
     "page": beyond_a_page,
     "patterns": beyond_a_filter,
+    "query": beyond_a_search,
     "prompt_queue_full": beyond_a_prompt_queue,
     "lineage_too_deep": beyond_a_lineage,
     "too_many_repositories": beyond_a_projects_repositories,

@@ -16,11 +16,12 @@ from moduprompt.protocol import Code, Micros, Refused, WorkspaceId, to_micros
 from moduprompt.storage.memory.log import MemoryLog
 from moduprompt.storage.port import StoredEvent
 from moduprompt.views.board import VIEW as BOARD
+from moduprompt.views.search import VIEW as SEARCH
 from tests.support.deadline import turns
 from tests.support.kernel import House, make_kernel
 from tests.support.kernel_stories import Story
 
-ALL: tuple[View, ...] = (*VIEWS, BOARD)
+ALL: tuple[View, ...] = (*VIEWS, BOARD, SEARCH)
 COLLECTIONS = [(view, name) for view in ALL for name, _ in view.collections]
 Rows = dict[str, list[tuple[str, bytes]]]
 
