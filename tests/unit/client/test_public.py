@@ -8,7 +8,7 @@ RequestRefused Transport Unreachable Wanted collection_of envelopes first_event 
 """
 CALLS = """
 artifact batch close events export_log follow_output frames get head import_log list log_head page ping raw_page read
-read_events ready rebuild_view run_output run_recording search submit submit_raw views
+read_events ready rebuild_view recovery run_output run_recording search submit submit_raw views
 """
 
 
