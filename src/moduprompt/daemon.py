@@ -26,6 +26,7 @@ from typing import Final
 
 import msgspec
 from msgspec.structs import replace
+from starlette.types import ASGIApp
 
 from moduprompt import __version__
 from moduprompt.config import Config, ConfigRefused, DaemonFile
@@ -57,7 +58,6 @@ from moduprompt.kernel.ports import Hand
 from moduprompt.protocol import EXIT_STATUS, Code, RunId, WorkspaceId, encode, to_timestamp
 from moduprompt.server.activation import Handed, take_descriptors, take_sockets
 from moduprompt.server.app import build_app
-from moduprompt.server.connection import Turnstile
 from moduprompt.server.desk import Desk
 from moduprompt.server.guard import LoopbackGuard
 from moduprompt.server.listener import DRAIN_S, Listener, bind_loopback, bind_unix
@@ -185,10 +185,7 @@ async def _serve(
     draining: Callable[[], None],
     damaged: Examined | None,
 ) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    stopping = _told_by_signals()
     async with AsyncExitStack() as house:
         house.callback(log.info, "daemon.stopped")
         house.push_async_callback(notifier.stop)
@@ -197,11 +194,10 @@ async def _serve(
         mint = SystemMint(_load_secret(config))
         git = GitProgram(environment=_git_environment(environ))
         observer = LocalObserver(git, program_path=_path(environ))
-        kernel = (
-            _build_safe_kernel(config, damaged, mint=mint, observer=observer)
-            if damaged is not None
-            else await _build_kernel(config, house, mint=mint, observer=observer)
-        )
+        if damaged is None:
+            kernel = await _build_kernel(config, house, mint=mint, observer=observer)
+        else:
+            kernel = _build_safe_kernel(config, damaged, mint=mint, observer=observer)
         backend = LocalBackend(config.runs_dir)
         token = secrets.token_urlsafe(TOKEN_BYTES)
         composers = Composers()
@@ -214,7 +210,7 @@ async def _serve(
             memory=memory,
             token=token,
             draining=stopping,
-            turnstile=listener.turnstile,
+            listener=listener,
         )
         app = build_app(desk)
         doors = RunDoors(config.run_sockets_dir, listener=listener, app=app)
@@ -236,12 +232,11 @@ async def _serve(
         if not await _before(kernel.start(owner_name=_owner_name(), hands=hands), stopping):
             return
         memory.expect(_live_runs(kernel))
-        await listener.open(sockets[0], app)
-        for tcp in sockets[1:]:
-            await listener.open(tcp, LoopbackGuard(app))
+        await _open_doors(listener, sockets, app)
         house.callback(config.daemon_file.unlink, missing_ok=True)
         _write_daemon_file(config, token=token, sockets=sockets)
-        _begin_comparing(config, house, kernel=kernel, backend=backend, memory=memory)
+        if damaged is None:  # what can't be trusted is compared with nothing
+            _begin_comparing(config, house, kernel=kernel, backend=backend, memory=memory)
         log.info("daemon.ready", extra={"version": __version__, "socket": str(config.socket)})
         notifier.is_ready()
         house.callback(log.info, "daemon.stopping")
@@ -252,6 +247,21 @@ async def _serve(
             return
         stopping.set()
         raise KernelEnded("the kernel's writer has ended")
+
+
+async def _open_doors(listener: Listener, sockets: list[socket.socket], app: ASGIApp) -> None:
+    await listener.open(sockets[0], app)
+    for tcp in sockets[1:]:
+        await listener.open(tcp, LoopbackGuard(app))
+
+
+def _told_by_signals() -> asyncio.Event:
+    """Set when somebody wants the daemon to stop."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
 
 
 async def _before(work: Awaitable[None], stopping: asyncio.Event) -> bool:
@@ -335,7 +345,7 @@ def _build_desk(
     memory: StartMemory,
     token: str,
     draining: asyncio.Event,
-    turnstile: Turnstile,
+    listener: Listener,
 ) -> Desk:
     return Desk(
         kernel=kernel,
@@ -346,7 +356,7 @@ def _build_desk(
         data_dir=str(config.data_dir),
         pid=os.getpid(),
         draining=draining,
-        turnstile=turnstile,
+        turnstile=listener.turnstile,
     )
 
 
