@@ -243,10 +243,9 @@ async def _serve(
         house.callback(kernel.feed.drain)
         house.callback(draining)
         house.callback(notifier.is_stopping)
-        if not await _before(kernel.until_broken(), stopping):
-            return
-        stopping.set()
-        raise KernelEnded("the kernel's writer has ended")
+        if await _before(kernel.until_broken(), stopping):
+            stopping.set()
+            raise KernelEnded("the kernel's writer has ended")
 
 
 async def _open_doors(listener: Listener, sockets: list[socket.socket], app: ASGIApp) -> None:
