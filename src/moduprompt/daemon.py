@@ -72,6 +72,7 @@ from moduprompt.storage.sqlite.log import SqliteLog
 from moduprompt.storage.sqlite.safe_log import SafeLog
 from moduprompt.storage.sqlite.snapshots import open_snapshots
 from moduprompt.storage.sqlite.views import SqliteViews
+from moduprompt.storage.sqlite.worker import SWITCH_S
 from moduprompt.views.board import VIEW as BOARD
 from moduprompt.views.search import VIEW as SEARCH
 
@@ -105,6 +106,7 @@ def serve(config: Config, environ: MutableMapping[str, str]) -> int:
     What a service manager put into the environment is taken out of it.
     """
     gc.set_threshold(*COLLECT)
+    sys.setswitchinterval(SWITCH_S)
     logging.basicConfig(level=logging.INFO, handlers=[JsonLines(sys.stderr)], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start is ours to announce
     try:

@@ -28,6 +28,7 @@ PROCESS_EDGES: tuple[str, ...] = (
     "src/moduprompt/kernel/transfer.py",  # a hostile event may break any assumption: it is refused, whatever it broke
     "src/moduprompt/kernel/writer.py",  # one broken command must not end the writer for all
     "src/moduprompt/server/routes/commands.py",  # a fault becomes `internal`, and its trace id stands in the log
+    "src/moduprompt/storage/sqlite/worker.py",  # a thread: whoever waits for it is told, whatever it is
 )
 # The one place that polls, with a deadline, for what gives no signal.
 POLLING = "tests/support/deadline.py"

@@ -37,6 +37,7 @@ from tests.support.simulation.workers import WorkersOf
 LOG_DB: Final = "log.sqlite"
 VIEWS_DB: Final = "views.sqlite"
 SNAPSHOTS_DB: Final = "snapshots.sqlite"
+IN_VAIN_MAX: Final = 3  # look-ups before keys are learned: a machine does not live long
 Hands = Callable[[Kernel], tuple[Hand, ...]]
 
 
@@ -86,7 +87,9 @@ class Machine:
     async def start(self, hands: Hands = lambda _: ()) -> None:
         """Open the stores, fold, begin. Raises what they raise."""
         disk, world = self.disk, self.world
-        self._log = await SqliteLog.open(disk.path(LOG_DB), vfs=disk.name, workers=self._workers)
+        self._log = await SqliteLog.open(
+            disk.path(LOG_DB), vfs=disk.name, workers=self._workers, in_vain_max=IN_VAIN_MAX
+        )
         self._views = await SqliteViews.open(
             disk.path(VIEWS_DB), views=VIEWS, vfs=disk.name, workers=self._workers
         )

@@ -27,6 +27,7 @@ from moduprompt.storage.sqlite.connection import (
     open_reader,
     open_writer,
 )
+from moduprompt.storage.sqlite.known_keys import IN_VAIN_MAX, SLICE, KnownKeys, Use
 from moduprompt.storage.sqlite.lookups import Lookups
 from moduprompt.storage.sqlite.rows import to_key
 from moduprompt.storage.sqlite.worker import Worker
@@ -36,7 +37,12 @@ class SqliteLog:
     """An `EventLog` in one file."""
 
     def __init__(
-        self, *, writer: Database, reader: Database, workers: Callable[[str], Worker] = Worker
+        self,
+        *,
+        writer: Database,
+        reader: Database,
+        workers: Callable[[str], Worker] = Worker,
+        in_vain_max: int = IN_VAIN_MAX,
     ) -> None:
         self._write = writer
         self._read = reader
@@ -45,13 +51,22 @@ class SqliteLog:
         self._sql = load_queries("log.sql")
         self._numbers: dict[WorkspaceId, int] = {}
         self._keys = Lookups(self._reading, self._find_keys)
+        self._known = KnownKeys(read=self._next_uses, flush=self._flush, in_vain_max=in_vain_max)
         self._closed = False
 
     @classmethod
     async def open(
-        cls, path: Path, *, vfs: str | None = None, workers: Callable[[str], Worker] = Worker
+        cls,
+        path: Path,
+        *,
+        vfs: str | None = None,
+        workers: Callable[[str], Worker] = Worker,
+        in_vain_max: int = IN_VAIN_MAX,
     ) -> "SqliteLog":
-        """Open or make the file. Raises StorageFailed, StorageFull or StorageTooNew."""
+        """Open or make the file. Raises StorageFailed, StorageFull or StorageTooNew.
+
+        `in_vain_max` look-ups of keys that find nothing, and the keys of a workspace are learned.
+        """
         opening = workers("log-open")
         try:
             writer = await opening.run(
@@ -70,14 +85,27 @@ class SqliteLog:
                 raise
         finally:
             opening.stop()
-        return cls(writer=writer, reader=reader, workers=workers)
+        return cls(writer=writer, reader=reader, workers=workers, in_vain_max=in_vain_max)
 
     async def append(self, batch: Sequence[Append]) -> None:
         """One transaction, durable when this returns."""
-        await self._writing.run(lambda: self._append(batch))
+        new = [each.workspace_id for each in batch if each.workspace_id not in self._numbers]
+        for workspace_id in new:
+            self._known.begin(workspace_id)
+        for part in batch:
+            self._known.add(part.workspace_id, ((row.actor, row.key) for row in part.keys))
+        try:
+            await self._writing.run(lambda: self._append(batch))
+        except BaseException:  # whatever it was: others may have written, or nobody knows
+            for part in batch:
+                self._known.forget(part.workspace_id)
+            raise
+        for workspace_id in new:  # it was made by this, so that there is no key but those that were added
+            self._known.complete(workspace_id)
 
     async def claim(self, workspace_id: WorkspaceId, *, held: int | None = None) -> Head:
         """The head under a new epoch, or under the one that is held."""
+        self._known.forget(workspace_id)
         return await self._writing.run(lambda: self._claim(workspace_id, held))
 
     async def heads(self) -> list[Head]:
@@ -110,7 +138,12 @@ class SqliteLog:
 
     async def find_key(self, workspace_id: WorkspaceId, *, actor: str, key: str) -> KeyRow | None:
         """The accepted use, or None."""
-        return await self._keys.find((workspace_id, actor, key))
+        if self._known.is_surely_fresh(workspace_id, (actor, key)):
+            return None
+        found = await self._keys.find((workspace_id, actor, key))
+        if found is None and workspace_id in self._numbers:
+            self._known.note_in_vain(workspace_id)
+        return found
 
     async def close(self) -> None:
         """Checkpoint and let go."""
@@ -118,12 +151,22 @@ class SqliteLog:
             return
         self._closed = True
         try:
+            await self._known.stop()
             await self._keys.stop()
             await self._reading.run(self._read.close)
         finally:
             await self._writing.run(self._close_writer)
             self._reading.stop()
             self._writing.stop()
+
+    async def _next_uses(self, workspace_id: WorkspaceId, after: Use) -> list[Use]:
+        bindings = (self._numbers[workspace_id], *after, SLICE)
+        return await self._reading.run(
+            lambda: self._read.select(self._sql["next_uses"], bindings, row=tuple[str, str])
+        )
+
+    async def _flush(self) -> None:
+        await self._writing.run(lambda: None)
 
     def _find_keys(self, wanted: list[tuple[WorkspaceId, str, str]]) -> list[KeyRow | None]:
         sql = self._sql["find_key"]
@@ -151,9 +194,9 @@ class SqliteLog:
         bindings = (seq, part.head_hash, part.imported_to, ws, part.expected_seq, part.epoch)
         if not self._write.select(self._sql["move_head"], bindings, row=tuple[int]):
             raise HeadMoved(f"workspace {part.workspace_id} is not at {part.expected_seq} in this epoch")
-        events = ((ws, e.seq, e.subject_id, e.data) for e in part.events)
-        self._write.write_many(self._sql["add_event"], events)
-        self._write.write_many(self._sql["add_key"], (_to_row(ws, row) for row in part.keys))
+        events = [(ws, e.seq, e.subject_id, e.data) for e in part.events]
+        self._write.insert(self._sql["add_event"], events)
+        self._write.insert(self._sql["add_key"], [_to_row(ws, row) for row in part.keys])
         return ws
 
     def _number(self, part: Append) -> int:

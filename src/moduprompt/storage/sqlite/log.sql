@@ -56,3 +56,6 @@ WHERE subject = ? AND ws = (SELECT ws FROM workspaces WHERE id = ?) AND seq > ? 
 -- name: find_key
 SELECT actor, key, digest, command_id, trace_id, answer_in, first_seq, last_seq FROM keys
 WHERE ws = (SELECT ws FROM workspaces WHERE id = ?) AND actor = ? AND key = ?;
+
+-- name: next_uses
+SELECT actor, key FROM keys WHERE ws = ? AND (actor, key) > (?, ?) ORDER BY actor, key LIMIT ?;
