@@ -12,12 +12,14 @@ from tests.support.limits_page import PAGE, WAITS, bounds_in_code, page, reason_
 
 # Bounds in the code that no client meets as a refusal of their own, each with the reason.
 ELSEWHERE: Final = {
+    "BITE_MAX": "commands judged at one go: the others are judged in the next",
     "CURSOR_MAX": "a cursor is ours; a longer one is none",
     "DAMAGES_MAX": "of a damaged store that readiness lists: `mpctl log verify` names them all",
     "DIGITS_MAX": "a number beyond it is none",
     "EVENTS_MAX": "of one command: no command of ours comes near",
     "FOLDS_MAX": "how many reads of the past fold at once: the next one waits",
     "KEYS_BYTES_MAX": "a terminal's socket is closed with the code that RFC 6455 has for it",
+    "IN_FLIGHT_MAX": "of a batch: the next command is begun when the first is answered",
     "GATE_PASSES_MAX": "the client is asked to come again",
     "KEPT_MAX": "workspaces in memory: one is let go, and loaded again when it is needed",
     "LEDGERS_MAX": "of the past: the oldest one is forgotten",

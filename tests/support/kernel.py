@@ -25,6 +25,7 @@ from moduprompt.kernel.judgement import Wanted
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ledger import Ledger
 from moduprompt.kernel.ports import Hand, Opened
+from moduprompt.kernel.tickets import Ticket
 from moduprompt.protocol import (
     SYSTEM_WORKSPACE,
     Accepted,
@@ -232,7 +233,24 @@ class House:
         trace_id: str = "trace",
     ) -> Answer:
         """As a client would; a key of its own unless one is given."""
-        envelope = CommandEnvelope(
+        envelope = self._envelope(command, key=key, expected_version=expected_version, trace_id=trace_id)
+        return await self.send(envelope, actor=actor)
+
+    def ticket(self, command: Command, *, key: str | None = None) -> Ticket:
+        """What the owner's command is on its way."""
+        envelope = self._envelope(command, key=key)
+        command_id = self.kernel.new_command_id()
+        return Ticket(envelope, actor=self.owner, command_id=command_id, trace_id="trace")
+
+    def _envelope(
+        self,
+        command: Command,
+        *,
+        key: str | None,
+        expected_version: int | None = None,
+        trace_id: str = "trace",
+    ) -> CommandEnvelope:
+        return CommandEnvelope(
             type=command.wire,
             schema_version=command.version,
             payload=msgspec.Raw(encode(command)),
@@ -240,7 +258,6 @@ class House:
             expected_version=expected_version,
             trace_id=trace_id,
         )
-        return await self.send(envelope, actor=actor)
 
     async def send(self, envelope: CommandEnvelope, *, actor: Actor | None = None) -> Answer:
         """An envelope as it is."""

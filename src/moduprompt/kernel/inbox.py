@@ -2,24 +2,56 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from moduprompt.kernel.judgement import Judged, Order
+from moduprompt.kernel.keys import Hold
 from moduprompt.kernel.meters import Meters
 from moduprompt.protocol import Code, Refused, Rejection, WorkspaceId, overloaded, refusal
 
 INBOX_MAX: Final = 1_024  # some tenths of a second at the measured rate; more would only be late
 
 
-class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that waits for its answer. `refused` is a verdict of a gate, to be recorded."""
+class Pending:
+    """An order that waits for its answer. `refused` is a verdict of a gate, to be recorded.
 
-    workspace_id: WorkspaceId
-    order: Order
-    answer: "asyncio.Future[Judged]"
-    refused: Rejection | None = None
+    Whoever asked may stop waiting; the order is decided all the same, and once, and only then
+    does the key it came under become free.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        *,
+        workspace_id: WorkspaceId,
+        hold: Hold,
+        refused: Rejection | None,
+        ended: Callable[[], None],
+    ) -> None:
+        self.order = order
+        self.workspace_id = workspace_id
+        self.refused = refused
+        self.answer: asyncio.Future[Judged] = asyncio.get_running_loop().create_future()
+        self._hold = hold
+        self._ended = ended
+        hold.await_decision()
+
+    def settle(self, judged: Judged) -> None:
+        """It is durable."""
+        if not self.answer.done():
+            self.answer.set_result(judged)
+        self._end()
+
+    def fail(self, fault: Exception) -> None:
+        """Nothing came of it."""
+        if not self.answer.done():
+            self.answer.set_exception(fault)
+        self._end()
+
+    def _end(self) -> None:
+        self._hold.decided()
+        self._ended()
 
 
 class Inbox:
@@ -28,11 +60,15 @@ class Inbox:
     def __init__(self, meters: Meters) -> None:
         self._meters = meters
         self._oldest_at = 0.0
+        self.asked = 0  # orders that were ever queued
+        self.answered = 0  # of them, those that were settled or failed
         self._orders: deque[Pending] = deque()
-        self._filled = asyncio.Event()
+        self._stirred = asyncio.Event()
         self._closed = False
 
-    def put(self, pending: Pending) -> None:
+    def put(
+        self, order: Order, *, workspace_id: WorkspaceId, hold: Hold, refused: Rejection | None = None
+    ) -> Pending:
         """Queue it. Raises Refused when there is no room."""
         if self._closed:
             raise Refused(refusal(Code.UNAVAILABLE, "the daemon is shutting down", hint="try again shortly"))
@@ -46,15 +82,22 @@ class Inbox:
             )
         if not self._orders:
             self._oldest_at = asyncio.get_running_loop().time()
+        pending = Pending(
+            order, workspace_id=workspace_id, hold=hold, refused=refused, ended=self._count_answer
+        )
+        self.asked += 1
         self._orders.append(pending)
-        self._filled.set()
+        self._stirred.set()
+        return pending
 
-    async def wait(self) -> bool:
-        """Until there is something (True), or there will never be (False)."""
-        while not self._orders and not self._closed:
-            self._filled.clear()
-            await self._filled.wait()
-        return bool(self._orders)
+    def stir(self) -> None:
+        """Something else happened that whoever waits here must look at."""
+        self._stirred.set()
+
+    async def until_stirred(self) -> None:
+        """Until something was put or happened since the last time, or nothing ever will be put again."""
+        await self._stirred.wait()
+        self._stirred.clear()
 
     def take(self, most: int) -> list[Pending]:
         """What is there, at most so many, without waiting."""
@@ -76,7 +119,10 @@ class Inbox:
     def close(self) -> None:
         """Take nothing more; what is queued is still decided."""
         self._closed = True
-        self._filled.set()
+        self._stirred.set()
 
     def __len__(self) -> int:
         return len(self._orders)
+
+    def _count_answer(self) -> None:
+        self.answered += 1

@@ -21,7 +21,9 @@ from moduprompt.domain.decider import (
     Observation,
     Timer,
     World,
+    no_intents,
     no_reaction,
+    no_timers,
     wakes_none,
 )
 from moduprompt.domain.deciders import DECIDERS
@@ -60,6 +62,10 @@ EVENTS_MAX: Final = 1_000  # of one command; more is a batch in disguise
 ARTIFACT_ERASED: Final = "artifact_erased"  # the reason wherever a text or a recording is no more
 REACTING: Final = tuple(each for each in DECIDERS if each.react is not no_reaction)
 WAKING: Final = tuple(each for each in DECIDERS if each.woken_by is not wakes_none)
+WANTING: Final = frozenset(
+    each.noun for each in DECIDERS if each.intents is not no_intents or each.timers is not no_timers
+)
+"""Nouns that can want anything from outside; of the others nothing needs to be said."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,25 +131,31 @@ def judge(ledger: Ledger, order: Order, outside: Outside) -> Judged:
     """
     was_frozen = ledger.is_frozen
     outside = _giving_no_id_twice(outside, ledger)
-    at = Micros(max(outside.now, ledger.last_time))
     draft = Draft(ledger)
-    decided = _decide(ledger, order, draft=draft, context=_context(ledger, order, outside=outside, at=at))
+    context = _context(ledger, order, outside=outside)
+    decided = _decide(ledger, order, draft=draft, context=context)
     if isinstance(decided, Rejection):
         return reject(ledger, order, rejection=decided, outside=outside)
     if isinstance(order.command, CreateWorkspace):
         first = decided[0]
         assert isinstance(first, WorkspaceCreated), "BUG: workspace.create decides workspace.created"
-        ledger = outside.new_ledger(first.workspace_id)
-    judged = record(ledger, order, decided=decided, outside=outside)
+        return record(outside.new_ledger(first.workspace_id), order, decided=decided, outside=outside)
+    judged = _recorded(ledger, order, decided=decided, draft=draft, context=context)
     return replace(judged, wanted=all_wanted(ledger)) if was_frozen else judged
 
 
 def record(ledger: Ledger, order: Order, *, decided: list[Event], outside: Outside) -> Judged:
     """Apply what was decided, and what follows from it, to the ledger."""
-    at = Micros(max(outside.now, ledger.last_time))
-    draft = Draft(ledger)
-    context = _context(ledger, order, outside=outside, at=at)
-    scribe = _Scribe(ledger, order, outside=outside, at=at)
+    context = _context(ledger, order, outside=outside)
+    return _recorded(ledger, order, decided=decided, draft=Draft(ledger), context=context)
+
+
+def _recorded(
+    ledger: Ledger, order: Order, *, decided: list[Event], draft: Draft, context: Context
+) -> Judged:
+    if not decided:
+        return Judged(ledger=ledger, facts=(), seq=ledger.seq)
+    scribe = _Scribe(ledger, order, at=context.now, new_id=context.new_id)
     _unfold(decided, draft=draft, context=context, scribe=scribe)
     facts = tuple(scribe.facts)
     wanted = wanted_after(facts, draft)
@@ -160,8 +172,7 @@ def reject(ledger: Ledger, order: Order, *, rejection: Rejection, outside: Outsi
     """
     if ledger.is_frozen or not outside.may_leave_rejection(order.actor):
         return Judged(ledger=ledger, facts=(), seq=ledger.seq, rejection=rejection)
-    at = Micros(max(outside.now, ledger.last_time))
-    scribe = _Scribe(ledger, order, outside=outside, at=at)
+    scribe = _Scribe(ledger, order, at=_time_of(ledger, outside), new_id=outside.new_id)
     reason = (rejection.details or {}).get("reason")
     payload = CommandRejected(
         command_type=order.command.wire,
@@ -181,7 +192,8 @@ def wanted_after(facts: tuple[Fact, ...], world: World) -> tuple[Wanted, ...]:
     for fact in facts:
         if fact.event is None:
             continue
-        touched[fact.event.kind, fact.envelope.subject.id] = None
+        if fact.event.kind in WANTING:
+            touched[fact.event.kind, fact.envelope.subject.id] = None
         for decider in WAKING:
             for id_ in decider.woken_by(fact.event, world):
                 touched[decider.noun, id_] = None
@@ -227,9 +239,14 @@ def _giving_no_id_twice(outside: Outside, ledger: Ledger) -> Outside:
     return replace(outside, new_id=new_id)
 
 
-def _context(ledger: Ledger, order: Order, *, outside: Outside, at: Micros) -> Context:
+def _time_of(ledger: Ledger, outside: Outside) -> Micros:
+    """Event time does not decrease, whatever the clock does."""
+    return max(outside.now, ledger.last_time)
+
+
+def _context(ledger: Ledger, order: Order, *, outside: Outside) -> Context:
     return Context(
-        now=at,
+        now=_time_of(ledger, outside),
         actor=order.actor,
         seed=int(order.command_id.replace("-", ""), 16),
         new_id=outside.new_id,
@@ -289,11 +306,11 @@ def _unfold(decided: list[Event], *, draft: Draft, context: Context, scribe: "_S
 class _Scribe:
     """Writes envelopes: numbers, time, chain, causes."""
 
-    def __init__(self, ledger: Ledger, order: Order, *, outside: Outside, at: Micros) -> None:
+    def __init__(self, ledger: Ledger, order: Order, *, at: Micros, new_id: Callable[[], str]) -> None:
         self.order = order
         self.facts: list[Fact] = []
         self._ledger = ledger
-        self._outside = outside
+        self._new_id = new_id
         self._timestamp = to_timestamp(at)
         self._at = at
         self._head_hash = ledger.head_hash
@@ -329,7 +346,7 @@ class _Scribe:
     ) -> EventEnvelope:
         """One envelope, chained to the one before it."""
         envelope = EventEnvelope(
-            event_id=EventId(self._outside.new_id()),
+            event_id=EventId(self._new_id()),
             event_type=event_type,
             timestamp=self._timestamp,
             actor=self.order.actor,

@@ -6,8 +6,7 @@ submit → gates → inbox → writer → (durable) → answer
 
 import asyncio
 import logging
-from contextlib import suppress
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -80,6 +79,9 @@ UNWRITTEN: Final = (Refused, StorageFailed, CommandBroke, ChainBroken, Unreadabl
 ARTIFACTS: Final = ARTIFACTS_VIEW.name
 KERNEL: Final = Actor(kind="system", id="kernel", label="mpd")
 
+Begun: TypeAlias = Answer | Pending
+"""A command on its way: answered by a gate, or queued for the writer."""
+
 log = logging.getLogger(__name__)
 
 
@@ -143,7 +145,6 @@ class Kernel:
         self._owner_id: UserId | None = None
         self._keys = KeysInUse()
         self._rejections = Quota(clock)
-        self._asked = self._answered = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, owner_name: str, hands: tuple[Hand, ...]) -> None:
@@ -214,7 +215,7 @@ class Kernel:
 
     def pulse(self) -> Pulse:
         """What a watchdog compares: orders that wait, and orders that were answered, one way or the other."""
-        return Pulse(waiting=self._asked - self._answered, answered=self._answered)
+        return Pulse(waiting=self._inbox.asked - self._inbox.answered, answered=self._inbox.answered)
 
     async def read_events(self, workspace_id: WorkspaceId, *, after: int, limit: int) -> list[StoredEvent]:
         """Stored events after a sequence, in order."""
@@ -229,19 +230,47 @@ class Kernel:
     ) -> Answer:
         """Judge one command; the answer stands on durable events."""
         ticket = Ticket(envelope, actor=actor, command_id=command_id, trace_id=trace_id)
+        return await self.finish(ticket, await self.begin(ticket))
+
+    async def begin(self, ticket: Ticket) -> Begun:
+        """Pass the gates and be queued: what is begun later by the same caller is decided later."""
         if self.damages:
             return _refused(ticket, safe_mode(self.damages))
-        async with self._keys.held(actor, envelope.idempotency_key) as hold:
+        ticket.leaves_event = False
+        hold = await self._keys.take(ticket.actor, ticket.envelope.idempotency_key)
+        try:
+            return await self._pass_gates(ticket, hold)
+        except Refused as refused:
+            return _refused(ticket, refused.rejection)
+        except StorageFailed as fault:
+            return _not_stored(ticket, fault)
+        finally:
+            hold.leave()
+
+    async def finish(self, ticket: Ticket, begun: Begun) -> Answer:
+        """The answer to what was begun."""
+        passes = 1
+        while isinstance(begun, Pending):
             try:
-                for _ in range(GATE_PASSES_MAX - 1):
-                    with suppress(MovedOn):
-                        return await self._pass_gates(ticket, hold)
-                return await self._pass_gates(ticket, hold)
+                return await self._answered(begun)
+            except MovedOn as moved:
+                if passes == GATE_PASSES_MAX:
+                    return _refused(ticket, moved.rejection)
+                passes += 1
+                begun = await self.begin(ticket)
             except Refused as refused:
                 return _refused(ticket, refused.rejection)
             except StorageFailed as fault:
-                log.exception("storage.failed", extra={"trace_id": trace_id})
-                return _refused(ticket, _unavailable(fault))
+                return _not_stored(ticket, fault)
+        return begun
+
+    async def _answered(self, pending: Pending) -> Answer:
+        order, judged = pending.order, await pending.answer
+        if order.text_ref is not None and _is_erased(judged):
+            await self.artifacts.erase(
+                order.command.workspace_id, order.text_ref.ref
+            )  # it was erased meanwhile
+        return _answer(order, judged)
 
     async def execute(self, command: Command, *, key: str) -> Answer:
         """A command of the kernel's own: a report, a timer. It passes no gate but its key's."""
@@ -255,14 +284,17 @@ class Kernel:
             key=key,
             digest=digest_of(command),
         )
-        async with self._keys.held(KERNEL, key) as hold:
+        hold = await self._keys.take(KERNEL, key)
+        try:
             ledger = await self.cabinet.load(command.workspace_id)
             used = await self.find_key(ledger.workspace_id, actor=KERNEL, key=key)
             if used is not None and used.digest == order.digest:
                 return await self.answer_again(used)
             reused = key_reused(used, key) if used is not None else None
-            judged = await self._decided(ledger.workspace_id, order, refused=reused, hold=hold)
-            return _answer(order, judged)
+            pending = self._inbox.put(order, workspace_id=ledger.workspace_id, hold=hold, refused=reused)
+        finally:
+            hold.leave()
+        return _answer(order, await pending.answer)
 
     async def find(self, workspace_id: WorkspaceId) -> Ledger | None:
         """The workspace, loaded; None where there is none."""
@@ -287,14 +319,13 @@ class Kernel:
             events=tuple(msgspec.Raw(each.data) for each in stored),
         )
 
-    async def _pass_gates(self, ticket: Ticket, hold: Hold) -> Answer:
-        ticket.leaves_event = False
+    async def _pass_gates(self, ticket: Ticket, hold: Hold) -> Begun:
         for gate in GATES:
             verdict = await gate(ticket, self)
             if isinstance(verdict, Accepted):
                 return verdict
             if verdict is not None:
-                return await self._refuse(ticket, verdict, hold=hold)
+                return self._refuse(ticket, verdict, hold=hold)
         command = ticket.known_command()
         order = Order(
             command=command,
@@ -308,12 +339,9 @@ class Kernel:
             observed=await self._observe(command),
             relied_on=ticket.relied_on,
         )
-        judged = await self._decided(ticket.known_ledger().workspace_id, order, refused=None, hold=hold)
-        if order.text_ref is not None and _is_erased(judged):
-            await self.artifacts.erase(command.workspace_id, order.text_ref.ref)  # it was erased meanwhile
-        return _answer(order, judged)
+        return self._inbox.put(order, workspace_id=ticket.known_ledger().workspace_id, hold=hold)
 
-    async def _refuse(self, ticket: Ticket, rejection: Rejection, *, hold: Hold) -> RefusedAnswer:
+    def _refuse(self, ticket: Ticket, rejection: Rejection, *, hold: Hold) -> Begun:
         if not ticket.leaves_event or not self._rejections.has_room(ticket.actor):
             return _refused(ticket, rejection)
         order = Order(
@@ -322,24 +350,8 @@ class Kernel:
             trace_id=ticket.trace_id,
             actor=ticket.actor,
         )
-        judged = await self._decided(ticket.known_ledger().workspace_id, order, refused=rejection, hold=hold)
-        answer = _answer(order, judged)
-        assert isinstance(answer, RefusedAnswer), "BUG: a refusal is answered as one"
-        return answer
-
-    async def _decided(
-        self, workspace_id: WorkspaceId, order: Order, *, refused: Rejection | None, hold: Hold
-    ) -> Judged:
-        answer: asyncio.Future[Judged] = asyncio.get_running_loop().create_future()
-        self._inbox.put(Pending(workspace_id=workspace_id, order=order, answer=answer, refused=refused))
-        self._asked += 1
-        answer.add_done_callback(self._count_answer)
-        hold.settles = answer
-        # Whoever asked may go away; what is queued is decided all the same, and once.
-        return await asyncio.shield(answer)
-
-    def _count_answer(self, _answer: "asyncio.Future[Judged]") -> None:
-        self._answered += 1
+        home = ticket.known_ledger().workspace_id
+        return self._inbox.put(order, workspace_id=home, hold=hold, refused=rejection)
 
     async def _store_text(self, command: Command, ledger: Ledger) -> TextRef | None:
         text = command.text()
@@ -387,7 +399,7 @@ class Kernel:
             return
         self._inbox.close()  # without all of its parts the kernel takes nothing more
         for pending in self._inbox.take(len(self._inbox)):
-            pending.answer.set_exception(Refused(_unavailable(fault)))
+            pending.fail(Refused(_unavailable(fault)))
 
     def _settled(self, judged: Judged) -> None:
         workspace_id = judged.ledger.workspace_id
@@ -490,6 +502,11 @@ def _answer(order: Order, judged: Judged) -> Answer:
 
 def _refused(ticket: Ticket, rejection: Rejection) -> RefusedAnswer:
     return RefusedAnswer(command_id=ticket.command_id, trace_id=ticket.trace_id, rejection=rejection)
+
+
+def _not_stored(ticket: Ticket, fault: StorageFailed) -> RefusedAnswer:
+    log.error("storage.failed", exc_info=fault, extra={"trace_id": ticket.trace_id})
+    return _refused(ticket, _unavailable(fault))
 
 
 def _unavailable(fault: BaseException) -> Rejection:

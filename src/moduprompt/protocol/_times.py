@@ -5,6 +5,7 @@ Both directions are exact; the text form sorts like the number.
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NewType
 
 Micros = NewType("Micros", int)
@@ -20,8 +21,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def to_timestamp(at: Micros) -> str:
     """The wire form: `2026-11-22T15:40:00.000000Z`."""
-    moment = _EPOCH + timedelta(microseconds=at)
-    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    seconds, micros = divmod(at, SECOND)
+    return f"{_to_second(seconds)}.{micros:06d}Z"
 
 
 def to_micros(timestamp: str) -> Micros:
@@ -44,3 +45,8 @@ def from_rfc_3339(text: str) -> Micros:
     except OverflowError as fault:
         raise ValueError(f"{text[:40]!r} is no time we can count to") from fault
     return Micros((since.days * 86_400 + since.seconds) * SECOND + since.microseconds)
+
+
+@lru_cache(maxsize=16)  # what happens at the same time is written in the same second
+def _to_second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat(timespec="seconds")

@@ -248,6 +248,19 @@ async def test_a_batch_of_a_thousand_is_taken_and_one_more_is_not(daemon: Served
     assert len(msgspec.convert(enough.json()["answers"], list[object])) == 1_000
 
 
+async def test_a_batch_is_decided_in_its_order_and_a_key_in_it_works_once(daemon: Served) -> None:
+    workspace = await daemon.make_workspace()
+    commands = [envelope(RenameWorkspace(workspace_id=workspace, name=f"n{number}")) for number in range(600)]
+    commands.insert(300, commands[10])  # a repeat of what is, perhaps, not written yet
+
+    reply = await daemon.ask("POST", BATCH, body=encode({"commands": commands}))
+
+    answers = msgspec.convert(reply.json()["answers"], list[dict[str, object]])
+    repeated = answers.pop(300)
+    assert repeated == answers[10]
+    assert [each["seq_global"] for each in answers] == list(range(2, 602))
+
+
 async def test_a_batch_of_two_workspaces_is_refused_whole(daemon: Served) -> None:
     one, other = await daemon.make_workspace("one"), await daemon.make_workspace("other")
     commands = [envelope(RenameWorkspace(workspace_id=each, name="new")) for each in (one, other)]

@@ -40,6 +40,7 @@ from moduprompt.storage.sqlite import connection
 from moduprompt.storage.sqlite import log as sqlite_log
 from moduprompt.storage.sqlite.connection import Database
 from moduprompt.storage.sqlite.editions import Editions
+from moduprompt.storage.sqlite.known_keys import Filter, Use
 from moduprompt.storage.sqlite.log import SqliteLog
 from moduprompt.storage.sqlite.snapshots import SqliteSnapshots
 from moduprompt.storage.sqlite.views import SqliteShadow
@@ -69,7 +70,7 @@ def _touched(batch: list[writer.Done]) -> set[WorkspaceId]:
 def answer_before_sync() -> AbstractContextManager[None]:
     async def broken(self: writer.Writer, batch: list[writer.Done], appends: list[Append]) -> bool:
         for done in batch:
-            done.pending.answer.set_result(done.judged)
+            done.pending.settle(done.judged)
             self._tell(done.judged)
         try:
             await self._log.append(appends)
@@ -99,7 +100,7 @@ def yes_to_a_failed_write() -> AbstractContextManager[None]:
             return
         self._ledgers.forget(_touched(batch))
         for done in batch:
-            done.pending.answer.set_result(done.judged)
+            done.pending.settle(done.judged)
 
     return swapped(writer.Writer, "_give_up", broken)
 
@@ -337,6 +338,13 @@ def repeat_carried_out_again() -> AbstractContextManager[None]:
     return swapped(Kernel, "find_key", broken)
 
 
+def used_key_taken_for_fresh() -> AbstractContextManager[None]:
+    def broken(self: Filter, use: Use) -> bool:
+        return True
+
+    return swapped(Filter, "is_surely_fresh", broken)
+
+
 def command_answered_and_not_written() -> AbstractContextManager[None]:
     whole, now = writer.to_appends, one_in(15)
 
@@ -503,6 +511,11 @@ PLANTED: Final[tuple[Planted, ...]] = (
         name="repeat_carried_out_again",
         what="the look-up of an idempotency key finds nothing",
         plant=repeat_carried_out_again,
+    ),
+    Planted(
+        name="used_key_taken_for_fresh",
+        what="the filter of idempotency keys takes a used one for fresh",
+        plant=used_key_taken_for_fresh,
     ),
     Planted(
         name="snapshot_not_atomic",

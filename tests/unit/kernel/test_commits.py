@@ -13,6 +13,8 @@ from moduprompt.domain.workspace.events import WorkspaceRenamed
 from moduprompt.kernel import inbox as inbox_module
 from moduprompt.kernel import judgement, writer
 from moduprompt.kernel.feed import Filter
+from moduprompt.kernel.kernel import Begun
+from moduprompt.kernel.tickets import Ticket
 from moduprompt.protocol import SYSTEM_WORKSPACE, Accepted, Answer, WorkspaceId, encode
 from moduprompt.storage.port import HeadMoved, StorageFailed, StorageFull
 from tests.support.deadline import turns
@@ -49,6 +51,37 @@ async def test_the_next_batch_is_judged_while_the_disk_works() -> None:
         assert [answer.seq_global for answer in answers] == list(range(2, 10))
         batches = [[len(part.events) for part in batch] for batch in house.log.appended[-2:]]
         assert batches == [[1], [7]]
+
+
+async def test_what_one_caller_begins_is_decided_in_that_order_while_nothing_is_answered() -> None:
+    async with make_kernel() as house:
+        ws = await house.workspace()
+        house.log.hold()
+        begun: list[tuple[Ticket, Begun]] = []
+        for name in "abcdef":
+            ticket = house.ticket(RenameWorkspace(workspace_id=ws, name=name))
+            begun.append((ticket, await house.kernel.begin(ticket)))
+            await turns()
+
+        house.log.release()
+        answers = [accepted(await house.kernel.finish(*each)) for each in begun]
+        assert [answer.seq_global for answer in answers] == list(range(2, 8))
+        assert [len(part.events) for batch in house.log.appended[-2:] for part in batch] == [1, 5]
+
+
+async def test_who_begins_and_goes_away_leaves_the_key_free_when_it_is_decided() -> None:
+    async with make_kernel() as house:
+        ws = await house.workspace()
+        house.log.hold()
+        command = RenameWorkspace(workspace_id=ws, name="a")
+        await house.kernel.begin(house.ticket(command, key="k"))
+        again = asyncio.create_task(house.submit(command, key="k"))
+        await turns()
+        assert not again.done()
+
+        house.log.release()
+        assert accepted(await again).seq_global == 2
+        assert len(await house.stored(ws)) == 2
 
 
 async def test_nobody_is_answered_before_it_is_durable() -> None:

@@ -67,6 +67,7 @@ async def renamed(house: House, times: int) -> WorkspaceId:
     workspace_id = await house.workspace("n0")
     for number in range(1, times):
         await house.accept(RenameWorkspace(workspace_id=workspace_id, name=f"n{number}"))
+    await house.kernel.projector.wait_for(workspace_id, times)  # what it still reads would be counted
     return workspace_id
 
 
