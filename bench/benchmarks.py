@@ -12,6 +12,7 @@ import msgspec
 import uvloop
 
 from bench.boot import boot, memory
+from bench.batches import batches
 from bench.capture import capture
 from bench.commands import commands
 from bench.fanout import fanout
@@ -25,6 +26,7 @@ from bench.runs import runs
 BENCHMARKS: Final[tuple[tuple[str, Benchmark], ...]] = (
     ("commands", commands),
     ("over_socket", over_socket),
+    ("batches", batches),
     ("replay", replay),
     ("boot", boot),
     ("memory", memory),

@@ -28,11 +28,11 @@ async def commands(scale: Scale) -> list[Figure]:
     async with rig(KeptLog) as (kernel, log):
         assert isinstance(log, KeptLog), "BUG: the rig was asked for a log that keeps"
         one, raw_one = await in_turns(
-            lambda: _clients(kernel, 1, alone), lambda: _raw(log.kept, batch=1), rounds=scale.rounds
+            lambda: from_clients(kernel, 1, alone), lambda: raw(log.kept, batch=1), rounds=scale.rounds
         )
         many, raw_many = await in_turns(
-            lambda: _clients(kernel, CLIENTS, each),
-            lambda: _raw(log.kept, batch=CLIENTS),
+            lambda: from_clients(kernel, CLIENTS, each),
+            lambda: raw(log.kept, batch=CLIENTS),
             rounds=scale.rounds,
         )
     single = Figure(
@@ -55,7 +55,8 @@ async def commands(scale: Scale) -> list[Figure]:
     return [single, crowd, gained]
 
 
-async def _clients(kernel: Rig, clients: int, each: int) -> float:
+async def from_clients(kernel: Rig, clients: int, each: int) -> float:
+    """Commands a second of so many clients, each of which waits for its answer."""
     bodies = [[kernel.rename(f"{client}-{turn}") for turn in range(each)] for client in range(clients)]
 
     async def client(mine: list[bytes]) -> None:
@@ -67,7 +68,7 @@ async def _clients(kernel: Rig, clients: int, each: int) -> float:
     return clients * each / watch.wall_s
 
 
-async def _raw(kept: Sequence[Append], *, batch: int) -> float:
+async def raw(kept: Sequence[Append], *, batch: int) -> float:
     """The rows of the last commands again, in an empty file, with nothing around them."""
     rows = [_one_each(part) for part in kept[-2_000:]]
     flat = [row for part in rows for row in part][-(SINGLE if batch == 1 else CLIENTS * EACH) :]

@@ -16,7 +16,10 @@ from bench.figures import quantile
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send. `per_s` is a pace for all clients together; None is as fast as it goes."""
+    """What to send. `per_s` is a pace for all clients together; None is as fast as it goes.
+
+    A client sends `each` requests, of one command or of a batch of so many.
+    """
 
     socket: str
     token: str
@@ -24,11 +27,12 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     project_id: str
     clients: int
     each: int
+    batch: int = 1
     per_s: float | None = None
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen."""
+    """What was seen, of requests."""
 
     per_s: float
     p50_ms: float
@@ -57,20 +61,24 @@ async def _client(load: Load, number: int) -> list[float]:
 
 
 def _request(load: Load, name: str) -> bytes:
-    body = msgspec.json.encode(
-        {
-            "type": "project.rename",
-            "schema_version": 1,
-            "payload": {"workspace_id": load.workspace_id, "project_id": load.project_id, "name": name},
-            "idempotency_key": str(uuid.uuid4()),
-            "trace_id": "bench",
-        }
-    )
+    commands = [_command(load, f"{name}-{place}") for place in range(load.batch)]
+    route, body = ("submit", commands[0]) if load.batch == 1 else ("batch", {"commands": commands})
+    data = msgspec.json.encode(body)
     head = (
-        f"POST /v1/commands/submit HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {load.token}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"POST /v1/commands/{route} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {load.token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
     )
-    return head.encode() + body
+    return head.encode() + data
+
+
+def _command(load: Load, name: str) -> dict[str, object]:
+    return {
+        "type": "project.rename",
+        "schema_version": 1,
+        "payload": {"workspace_id": load.workspace_id, "project_id": load.project_id, "name": name},
+        "idempotency_key": str(uuid.uuid4()),
+        "trace_id": "bench",
+    }
 
 
 async def _all(load: Load) -> Told:

@@ -29,10 +29,10 @@ READY_S = 30.0
 async def over_socket(scale: Scale) -> list[Figure]:
     """Sixty-four clients at once, and one at a time for the latency."""
     each = scale.of(EACH, quick=2)
-    async with _daemon(each) as load, _noop(each) as noop:
+    async with daemon(each) as load, _noop(each) as noop:
         ours, theirs = await in_turns(lambda: _rate(load), lambda: _rate(noop), rounds=scale.rounds)
         calm = msgspec.structs.replace(load, clients=8, each=scale.of(100, quick=5), per_s=ours / 5)
-        told = await _loaded(calm)
+        told = await loaded(calm)
     return [
         Figure(
             name=f"{CLIENTS} clients over the socket, one command a request",
@@ -48,10 +48,11 @@ async def over_socket(scale: Scale) -> list[Figure]:
 
 
 async def _rate(load: Load) -> float:
-    return (await _loaded(load)).per_s
+    return (await loaded(load)).per_s
 
 
-async def _loaded(load: Load) -> Told:
+async def loaded(load: Load) -> Told:
+    """What a process that sends this load saw."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -64,7 +65,8 @@ async def _loaded(load: Load) -> Told:
 
 
 @asynccontextmanager
-async def _daemon(each: int) -> AsyncGenerator[Load]:
+async def daemon(each: int) -> AsyncGenerator[Load]:
+    """A daemon as it ships, and a load for it."""
     with TemporaryDirectory(prefix="mp-bench-") as folder:
         words = ("-m", "moduprompt.cli.mpd", "start", "--foreground", "--data-dir", folder)
         process = await asyncio.create_subprocess_exec(
