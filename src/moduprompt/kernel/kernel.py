@@ -6,6 +6,7 @@ submit → gates → inbox → writer → (durable) → answer
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Final, TypeAlias
 
 import msgspec
