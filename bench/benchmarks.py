@@ -13,6 +13,7 @@ import uvloop
 
 from bench.boot import boot, memory
 from bench.batches import batches
+from bench.boot import boot, memory
 from bench.capture import capture
 from bench.commands import commands
 from bench.fanout import fanout
