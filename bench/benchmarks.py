@@ -11,7 +11,6 @@ from typing import Final
 import msgspec
 import uvloop
 
-from bench.boot import boot, memory
 from bench.batches import batches
 from bench.boot import boot, memory
 from bench.capture import capture
