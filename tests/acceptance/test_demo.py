@@ -210,8 +210,13 @@ def test_an_interrupted_demo_says_where_its_agents_are(here: Installed) -> None:
         for line in demo.stdout:
             if (found := LINE.match(line)) and found[2] == "run.started":
                 demo.send_signal(signal.SIGINT)
-        assert demo.wait() == 130
-        assert "the agents go on" in demo.stderr.read()
+                break
+        try:
+            _, err = demo.communicate(timeout=60)
+        finally:
+            demo.kill()
+        assert demo.returncode == 130
+        assert "the agents go on" in err
 
 
 def test_a_dirty_repository_is_taken_when_that_is_said(here: Installed, tmp_path: Path) -> None:
