@@ -13,6 +13,9 @@ OUR_OWN: Final[dict[str, str]] = {
     "storage.sqlite.views:_Rows.get": "a row that this program wrote, in a file that may be deleted",
     "server.routes.artifacts:gone": "a row that this program wrote, in a file that may be deleted",
     "kernel.kernel:Kernel._observe": "a row that this program wrote, in a file that may be deleted",
+    "storage.sqlite.editions:Editions._load": "a row that this program wrote, in a file that may be deleted",
+    "effects.recovery.comparing:_compare_worktrees": "a row that this program wrote, in a file that may be deleted",
+    "effects.recovery.comparing:_status": "a row that this program wrote, in a file that may be deleted",
     "keeper.launcher:launch": "what a child of the keeper's own wrote into its pipe",
 }
 """Readers of what nobody else can have written, each with the reason."""
