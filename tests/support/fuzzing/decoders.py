@@ -10,7 +10,6 @@ from tests.support.fuzzing.on_the_wire import ON_THE_WIRE
 DECODERS: Final[tuple[Decoder, ...]] = (*ON_THE_WIRE, *OF_KEEPERS, *ON_DISK)
 
 OUR_OWN: Final[dict[str, str]] = {
-    "storage.sqlite.views:_Rows.get": "a row that this program wrote, in a file that may be deleted",
     "server.routes.artifacts:gone": "a row that this program wrote, in a file that may be deleted",
     "kernel.kernel:Kernel._observe": "a row that this program wrote, in a file that may be deleted",
     "storage.sqlite.editions:Editions._load": "a row that this program wrote, in a file that may be deleted",
