@@ -34,6 +34,7 @@ from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.item import View
 from moduprompt.domain.registry import UnreadableEvent
 from moduprompt.domain.run.state import RunState
+from moduprompt.effects.agents.surroundings import SYSTEM_PATH, install_commands
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.artifacts.hand import EraseHand
 from moduprompt.effects.artifacts.moving import give_each_its_own
@@ -44,7 +45,6 @@ from moduprompt.effects.observer import LocalObserver
 from moduprompt.effects.recovery.books import KernelBooks
 from moduprompt.effects.recovery.comparing import Grounds, compare
 from moduprompt.effects.recovery.memory import StartMemory
-from moduprompt.effects.runner.adapters import SYSTEM_PATH, install_commands
 from moduprompt.effects.runner.admission import Admission, ThisMachine
 from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.hand import PROMPT_NAME, RECORDING_NAME, RunHand, Surroundings

@@ -11,14 +11,9 @@ from pathlib import Path
 from moduprompt.domain.decider import Command, Observation, RepositoryFacts
 from moduprompt.domain.project.commands import AttachRepository, CreateProject
 from moduprompt.domain.session.commands import AgentSpec, ForkSession, SpawnSession
+from moduprompt.effects.agents.catalogue import ADAPTERS, adapter_named
+from moduprompt.effects.agents.port import AgentCommand, AgentRefused, AgentRequest
 from moduprompt.effects.git.port import GitRefusal, Worktrees
-from moduprompt.effects.runner.adapters import (
-    ADAPTERS,
-    AgentCommand,
-    AgentRefused,
-    adapter_named,
-    to_request,
-)
 from moduprompt.protocol import Rejection, invalid
 
 
@@ -64,7 +59,7 @@ class LocalObserver:
             return invalid(
                 "adapter_unknown", f"no adapter is named {agent.adapter}", hint=f"there are: {names}"
             )
-        command = adapter.command(to_request(agent))
+        command = adapter.command(AgentRequest(words=agent.argv))
         if isinstance(command, AgentRefused):
             return invalid("agent_spec", command.message, hint=command.hint)
         return self._missing(agent, command)

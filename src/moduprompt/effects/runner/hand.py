@@ -19,11 +19,12 @@ from moduprompt.domain.decider import Intent
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import ReportExited, ReportLost, ReportStatus
 from moduprompt.domain.run.intents import EndRun, KeepRun, ResizeTerminal
-from moduprompt.domain.session.commands import AgentSpec
+from moduprompt.effects.agents.catalogue import adapter_named
+from moduprompt.effects.agents.port import AgentRefused, AgentRequest
+from moduprompt.effects.agents.surroundings import run_environment
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
-from moduprompt.effects.runner.adapters import AgentRefused, adapter_named, run_environment, to_request
 from moduprompt.effects.runner.admission import Admission
 from moduprompt.effects.runner.packing import packed_beside
 from moduprompt.effects.runner.reports import to_report
@@ -212,8 +213,8 @@ class RunHand:
     async def _to_launch(self, intent: KeepRun, *, door: str) -> port.LaunchSpec | port.StartRefused:
         prompt = await self._place_prompt(intent)
         adapter = adapter_named(intent.adapter)
-        agent = AgentSpec(adapter=intent.adapter, argv=intent.argv)
-        command = adapter.command(to_request(agent, prompt=prompt)) if adapter else None
+        request = AgentRequest(words=intent.argv, prompt_file=prompt)
+        command = adapter.command(request) if adapter else None
         if command is None or isinstance(command, AgentRefused):
             why = command.message if command else f"no adapter is named {intent.adapter}"
             return port.StartRefused(code="bad_spec", message=why, run_id=intent.run_id)

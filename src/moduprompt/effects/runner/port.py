@@ -18,30 +18,14 @@ from typing import Literal, Protocol, Self
 
 import msgspec
 
+from moduprompt.effects.agents.limits import Limits
+
 AuthorKind = Literal["user", "session", "kernel"]
 RunState = Literal["running", "stopping", "exited", "start_failed"]
 StartFailure = Literal["program_missing", "spawn_failed"]
 ExitHow = Literal["exited", "signalled", "timed_out", "stopped"]
 CaughtBy = Literal["cgroup", "subreaper", "marker"]
 SignalName = Literal["INT", "QUIT", "TERM", "HUP", "KILL", "CONT", "USR1", "USR2"]
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Hard limits of a run. Time and output are the keeper's to enforce; `cpu_s`, `file_bytes_max` and
-    `open_files_max` hold for each process (rlimits); memory, processes and cores need a control group.
-
-    `Started.limits_held` says which of them hold here.
-    """
-
-    wall_s: float | None = None
-    idle_s: float | None = None  # without output and without input
-    memory_bytes_max: int | None = None
-    processes_max: int | None = None
-    cpu_cores_max: float | None = None
-    output_bytes_max: int | None = None
-    cpu_s: int | None = None
-    file_bytes_max: int | None = None
-    open_files_max: int | None = None
 
 
 class StopGraces(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""Agent programs: one file for each, behind one port, in one catalogue."""

@@ -1,0 +1,12 @@
+"""The agent programs that there are: the one list."""
+
+from moduprompt.effects.agents.command import CommandAdapter
+from moduprompt.effects.agents.port import AgentAdapter
+from moduprompt.effects.agents.scripted import ScriptedAdapter
+
+ADAPTERS: tuple[AgentAdapter, ...] = (ScriptedAdapter(), CommandAdapter())
+
+
+def adapter_named(name: str) -> AgentAdapter | None:
+    """The adapter with this name."""
+    return next((adapter for adapter in ADAPTERS if adapter.name == name), None)

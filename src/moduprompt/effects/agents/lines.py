@@ -1,0 +1,121 @@
+"""Lines of JSON from a program that may print anything: fields by name, of the right kind, or absent.
+
+A reader asks for what it needs and gets a default where the line has something else, so that a new
+version of a program which moves one field costs that field and not the whole line. Nothing here raises.
+"""
+
+from collections.abc import Mapping
+from typing import TypeGuard
+
+import msgspec
+from blake3 import blake3
+
+from moduprompt.domain.run.said import MARK_MAX, PATHS_MAX, TOUCHED_MAX
+from moduprompt.protocol import REASON_MAX
+
+COUNT_MAX = 2**53  # what the log can hold
+ITEMS_MAX = 1_000  # of one list in one line; a program's messages have some ten
+# Names under which programs pass the file that a tool works on.
+PATH_NAMES = ("file_path", "filePath", "path", "notebook_path", "absolute_path", "filename")
+
+
+class Fields:
+    """An object of a line. What is missing or of another kind reads as empty."""
+
+    def __init__(self, fields: Mapping[str, object]) -> None:
+        self._fields = fields
+
+    def __bool__(self) -> bool:
+        return bool(self._fields)
+
+    def has(self, name: str) -> bool:
+        """Whether there is something, and it is not null."""
+        return self._fields.get(name) is not None
+
+    def text(self, name: str) -> str:
+        """A string as it stands."""
+        value = self._fields.get(name)
+        return value if isinstance(value, str) else ""
+
+    def mark(self, name: str, *, otherwise: str = "?") -> str:
+        """A name that fits into a fact: never empty, never long."""
+        return self.text(name)[:MARK_MAX] or otherwise
+
+    def reason(self, name: str) -> str:
+        """A message, as much of it as a fact takes."""
+        return self.text(name)[:REASON_MAX]
+
+    def count(self, name: str) -> int:
+        """A whole number that is not negative; a float is rounded down."""
+        return _bounded(self._number(name))
+
+    def micros(self, name: str) -> int:
+        """A decimal amount in millionths."""
+        return _bounded(self._number(name) * 1_000_000 + 0.5)
+
+    def flag(self, name: str) -> bool:
+        """True only where it says true."""
+        return self._fields.get(name) is True
+
+    def inner(self, name: str) -> "Fields":
+        """An object in this one."""
+        value = self._fields.get(name)
+        return Fields(value) if _is_object(value) else Fields({})
+
+    def items(self, name: str) -> tuple["Fields", ...]:
+        """The objects of a list; its other elements are left out."""
+        value = self._fields.get(name)
+        if not _is_list(value):
+            return ()
+        return tuple(Fields(item) for item in value[:ITEMS_MAX] if _is_object(item))
+
+    def digest(self, name: str) -> str:
+        """Of a value, whatever it is; the same for the same value, however its fields are ordered."""
+        return blake3(msgspec.json.encode(self._fields.get(name), order="deterministic")).hexdigest()
+
+    def paths(self, name: str) -> tuple[str, ...]:
+        """Files that an object of arguments names."""
+        arguments = self.inner(name)
+        named = (arguments.text(each)[:TOUCHED_MAX] for each in PATH_NAMES)
+        return tuple(dict.fromkeys(path for path in named if path))[:PATHS_MAX]
+
+    def pretty(self, name: str) -> str:
+        """A value as a person reads it."""
+        return msgspec.json.format(msgspec.json.encode(self._fields.get(name)), indent=2).decode()
+
+    def raw(self, name: str) -> object:
+        """A value to hand back as it came."""
+        return self._fields.get(name)
+
+    def _number(self, name: str) -> float:
+        value = self._fields.get(name)
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+
+
+def read_object(line: bytes) -> Fields | None:
+    """The object of a line; None where it is anything else, which programs print between their lines."""
+    if not line.lstrip().startswith(b"{"):
+        return None
+    try:
+        value: object = msgspec.json.decode(line)
+    except (ValueError, RecursionError):
+        return None
+    return Fields(value) if _is_object(value) else None
+
+
+def write_line(message: Mapping[str, object]) -> bytes:
+    """A message as one line."""
+    return msgspec.json.encode(message) + b"\n"
+
+
+def _bounded(number: float) -> int:
+    # A float may be infinite only by overflow of the sum: JSON itself has no infinity.
+    return int(min(max(number, 0), COUNT_MAX))
+
+
+def _is_object(value: object) -> TypeGuard[Mapping[str, object]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: object) -> TypeGuard[list[object]]:
+    return isinstance(value, list)

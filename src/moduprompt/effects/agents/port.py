@@ -1,0 +1,241 @@
+"""What the daemon asks of an adapter, and what an adapter knows about its program.
+
+An adapter is pure: it turns values into values and touches nothing. The daemon places its files,
+starts its command, feeds its reader and carries out its verdict. To add a program, write one file
+here with one class, and put it into the catalogue; `claude.py` is the example to follow.
+
+What every adapter promises (tests/unit/effects/agents/test_catalogue.py):
+
+- **It states its level** and pretends nothing above it.
+- **It pins the decision about permissions**: a mode in which a model decides is never on, and a
+  word that is not among its options is refused, so nobody can switch one on by the way.
+- **Its configuration is its own**: files go into a folder made for the session, named to the program
+  by the program's own variable for that. The user's own configuration is neither read nor written.
+- **Its reader never raises**, whatever the program prints, and holds a bounded amount of memory.
+- **Its verdict never trusts the exit code alone**: what the program said, how it ended, and what
+  it left in the worktree are judged together, by a rule with a name.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+
+from moduprompt.domain.failures import FailureClass
+from moduprompt.domain.run.commands import ExitHow
+from moduprompt.domain.run.said import PermissionAsked, Said
+from moduprompt.effects.agents.limits import Limits
+from moduprompt.effects.agents.options import Option
+from moduprompt.effects.agents.summary import Summary
+
+Level: TypeAlias = Literal["control", "acp", "json", "hooks", "terminal"]
+"""How well a program is understood, best first.
+
+`control`: it speaks lines both ways: several turns, permission prompts, interrupts. `acp`: the same by
+the Agent Client Protocol. `json`: it tells what it does in lines, and takes one prompt. `hooks`: it has a
+terminal, and calls us at certain moments. `terminal`: we see bytes and processes only.
+"""
+
+Io: TypeAlias = Literal["terminal", "pipes"]
+Stdin: TypeAlias = Literal["none", "file", "open"]
+"""In a terminal always `none`. Over pipes: nothing (/dev/null), a file (the prompt), or a pipe of ours.
+
+Never leave a pipe open to a program that doesn't take its prompts from it: three of them wait for its
+end for ever.
+"""
+
+
+class AgentRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session wants to run. Paths are absolute.
+
+    When it is only asked whether a program could be started, prompt and places are left at their defaults.
+    """
+
+    words: tuple[str, ...] = ()  # as the session names them: options of the adapter, or a whole command line
+    prompt: str | None = None  # the session's first prompt; None where it has none, or the run carries on
+    prompt_file: str | None = None  # the same in a file of the run
+    run_id: str = (
+        "00000000-0000-7000-8000-000000000000"  # a UUID: the name of a conversation that begins here
+    )
+    conversation_id: str | None = None  # the conversation to carry on, as the program named it
+    cwd: str = "/"
+    home: str = "/"  # the session's private folder for this program's configuration and conversations
+    variables: Mapping[str, str] = {}  # of `AgentAdapter.variables`, those that the daemon was given
+
+
+class AgentFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file to be there before the program starts. `path` lies below the request's `home`."""
+
+    path: str
+    content: bytes
+
+
+class AgentCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """What to exec, with what around it. `env` holds the adapter's own variables only.
+
+    `opening`: what is written to an open standard input first, once, before anything else.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = {}
+    io: Io = "terminal"
+    stdin: Stdin = "none"
+    stdin_file: str | None = None
+    opening: bytes = b""
+    files: tuple[AgentFile, ...] = ()
+
+
+class AgentRefused(msgspec.Struct, frozen=True, kw_only=True):
+    """The request doesn't fit the adapter."""
+
+    message: str
+    hint: str
+
+
+class Probes(msgspec.Struct, frozen=True, kw_only=True):
+    """How to learn whether the program is here. `program`: its name on the PATH.
+
+    `version`: words after it that print a version and do nothing else. `signed_in`: it can reach its
+    model when one of these variables is there; empty where nothing can be said.
+    """
+
+    program: str
+    version: tuple[str, ...] = ("--version",)
+    version_pinned: str | None = None  # the one our tests ran against; others may work
+    signed_in: tuple[str, ...] = ()
+    install: str = ""  # a line for a person
+
+
+class Resuming(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether and from where a conversation can be carried on after its program ended.
+
+    `from_anywhere`: also in another directory; most refuse that, and one edits the old one.
+    `is_named_by_us`: the name can be chosen before the start, so that it is known after any crash.
+    """
+
+    is_possible: bool = False
+    from_anywhere: bool = False
+    is_named_by_us: bool = False
+
+
+class Worded(msgspec.Struct, frozen=True, kw_only=True):
+    """Something said that has prose with it, for whoever must answer; the prose becomes an artifact."""
+
+    said: PermissionAsked
+    text: str
+
+
+Heard: TypeAlias = Said | Worded
+
+
+class Reader(Protocol):
+    """Understands one run's output. It may remember; a new one is fed from the first byte again."""
+
+    def read(self, line: bytes) -> tuple[Heard, ...]:
+        """What one whole line says, without its line end; nothing where it isn't understood. Never raises.
+
+        Lines come in order, each once, at most LINE_BYTES_MAX (listening.py) long, in any encoding.
+        """
+        ...
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run left in its worktree."""
+
+    has_changes: bool  # not committed
+    has_commits: bool  # that were not there when the run began
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a verdict may look at. `work` is None where the run had no worktree."""
+
+    said: Summary
+    how: ExitHow
+    code: int | None = None
+    signal: int | None = None
+    work: Work | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the job was done, by which rule, on what evidence. `unclear`: nobody can say; a person looks."""
+
+    outcome: Literal["succeeded", "failed", "unclear"]
+    rule: str
+    evidence: str
+    failure: FailureClass | None = None
+
+
+class Channel(Protocol):
+    """How to talk to a program of level `control` or `acp`: bytes for its standard input, whole lines."""
+
+    def say(self, text: str, *, prompt_id: str) -> bytes:
+        """A prompt. Where the program repeats a name with its turn, it is `prompt_id`."""
+        ...
+
+    def answer(self, request_id: str, *, option_id: str) -> bytes:
+        """The answer to a permission prompt: one of its options."""
+        ...
+
+    def interrupt(self, *, request_id: str) -> bytes:
+        """End the turn; the program stays."""
+        ...
+
+
+class AgentAdapter(Protocol):
+    """One agent program."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in commands and on the command line."""
+        ...
+
+    @property
+    def level(self) -> Level:
+        """How well it is understood."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """What one run of it may take."""
+        ...
+
+    @property
+    def memory_bytes(self) -> int:
+        """What one run of it takes as a rule: so much must be free before it starts."""
+        ...
+
+    @property
+    def probes(self) -> Probes | None:
+        """How to learn whether it is here; None where there is nothing to look for."""
+        ...
+
+    @property
+    def resuming(self) -> Resuming:
+        """Whether it can carry on."""
+        ...
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """Which words a session may give it; of `command` and `scripted` the words are their own."""
+        ...
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """What of the daemon's own environment it is given: credentials and addresses, by name."""
+        ...
+
+    def command(self, request: AgentRequest) -> AgentCommand | AgentRefused:
+        """How to start it for this request."""
+        ...
+
+    def reader(self) -> Reader | None:
+        """A fresh reader of its output; None where nothing in it can be relied on."""
+        ...
+
+    def channel(self) -> Channel | None:
+        """How to talk to it while it runs; None where it has no such way."""
+        ...
+
+    def verdict(self, end: End) -> Verdict:
+        """Whether the job was done."""
+        ...

@@ -1,0 +1,75 @@
+"""What every adapter promises, and how each is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from moduprompt.effects.agents.catalogue import ADAPTERS, adapter_named
+from moduprompt.effects.agents.port import AgentAdapter, AgentCommand, AgentRefused, AgentRequest, End
+from moduprompt.effects.agents.summary import Summary
+
+each_adapter = pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: adapter.name)
+
+
+def command_of(name: str, request: AgentRequest) -> AgentCommand | AgentRefused:
+    adapter = adapter_named(name)
+    assert adapter is not None
+    return adapter.command(request)
+
+
+def test_adapters_have_names_of_their_own() -> None:
+    assert len({adapter.name for adapter in ADAPTERS}) == len(ADAPTERS)
+    assert adapter_named("nobody") is None
+
+
+def test_a_command_is_run_as_given_and_told_where_its_prompt_is() -> None:
+    request = AgentRequest(words=("sh", "work.sh"), prompt_file="/prompts/1")
+
+    assert command_of("command", request) == AgentCommand(
+        argv=("sh", "work.sh"), env={"MP_PROMPT_FILE": "/prompts/1"}
+    )
+
+
+def test_the_scripted_agent_is_started_from_its_folder_with_its_script() -> None:
+    command = command_of("scripted", AgentRequest(words=("/scripts/demo.toml",)))
+
+    assert isinstance(command, AgentCommand)
+    *_, folder, script = command.argv
+    assert (Path(folder) / "__main__.py").is_file()
+    assert script == "/scripts/demo.toml"
+    assert command.env == {}
+
+
+@pytest.mark.parametrize("name", ["scripted", "command"])
+def test_a_request_without_what_the_adapter_needs_is_refused_with_a_hint(name: str) -> None:
+    refused = command_of(name, AgentRequest())
+
+    assert isinstance(refused, AgentRefused)
+    assert refused.hint
+
+
+@each_adapter
+def test_what_an_adapter_claims_its_level_can_do(adapter: AgentAdapter) -> None:
+    is_understood = adapter.level in ("control", "acp", "json")
+
+    assert (adapter.reader() is not None) == is_understood
+    assert (adapter.channel() is not None) == (adapter.level in ("control", "acp"))
+    assert adapter.memory_bytes > 0
+    assert adapter.limits.wall_s
+
+
+@each_adapter
+def test_a_run_that_was_stopped_or_timed_out_is_no_success(adapter: AgentAdapter) -> None:
+    verdicts = [adapter.verdict(End(said=Summary(), how=how, code=0)) for how in ("stopped", "timed_out")]
+
+    assert [each.outcome for each in verdicts] == ["failed", "failed"]
+    assert all(each.failure and each.rule and each.evidence for each in verdicts)
+
+
+@each_adapter
+def test_a_program_that_says_what_it_does_is_not_believed_by_its_exit_code(adapter: AgentAdapter) -> None:
+    verdict = adapter.verdict(End(said=Summary(), how="exited", code=0))
+
+    assert (verdict.outcome == "succeeded") == (adapter.reader() is None)
