@@ -5,6 +5,7 @@ run; the figures go to standard output as JSON.
 """
 
 import asyncio
+import gc
 import sys
 from typing import Final
 
@@ -22,6 +23,7 @@ from bench.over_socket import over_socket
 from bench.peers import peers
 from bench.replay import replay
 from bench.runs import runs
+from moduprompt.daemon import COLLECT
 
 BENCHMARKS: Final[tuple[tuple[str, Benchmark], ...]] = (
     ("commands", commands),
@@ -46,5 +48,6 @@ async def measured(name: str, scale: Scale) -> list[Figure]:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(*COLLECT)  # as in the daemon, for both sides
     figures = uvloop.run(measured(sys.argv[1], Scale(is_quick="--quick" in sys.argv)))
     sys.stdout.buffer.write(msgspec.json.encode(figures))
