@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from moduprompt.domain.decider import Event, State
 from moduprompt.domain.registry import DECIDER_OF, UPCASTERS, UnreadableEvent, Upcasters, read_event
-from moduprompt.kernel.replay import STRICT, WIRE_END, WIRE_FROM, WIRE_TO, readers
+from moduprompt.kernel.replay import UNREAD, lean_decoder, readers
 from moduprompt.protocol import EventEnvelope, Micros, WorkspaceId, decode_event, encode, to_micros
 from moduprompt.storage.hashing import content_hash, first_hash
 from moduprompt.storage.port import Head, Note, StoredEvent
@@ -100,27 +100,31 @@ class Ledger:
         call of ours that is not needed: a start without a snapshot spends its time here.
         """
         known, versions, states, changed = self._readers, self._versions, self._states, self._changed
-        latest = ""
+        decode, hasher = lean_decoder(), blake3()
+        seq, head_hash, latest = self.seq, self.head_hash, ""
         for stored in page:
             data = stored.data
-            reader = known.get(data[WIRE_FROM : data.find(WIRE_END, WIRE_FROM, WIRE_TO)], STRICT)
             try:
-                lean = reader.decode(data)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                self.replay(stored)  # which says what is wrong with it, or takes what is only uncommon
-                continue
-            id_ = lean.subject.id
+                lean = decode(data)
+            except UNREAD:
+                lean = None
+            reader = None if lean is None else known.get(type(lean))
             if (
-                lean.prev_hash != self.head_hash
-                or lean.seq_global != self.seq + 1
-                or lean.seq_stream != versions.get(id_, 0) + 1
+                lean is None
+                or reader is None
+                or lean.prev_hash != head_hash
+                or lean.seq_global != seq + 1
+                or lean.seq_stream != versions.get(id_ := lean.subject.id, 0) + 1
                 or lean.schema_version != reader.version
-                or lean.timestamp < latest
-                or len(lean.timestamp) != TIMESTAMP_CHARS
+                or (timestamp := lean.timestamp) < latest
+                or len(timestamp) != TIMESTAMP_CHARS
             ):
+                # which says what is wrong with it, or takes what is only uncommon
+                self.seq, self.head_hash = seq, head_hash
                 self.replay(stored)
+                seq, head_hash = self.seq, self.head_hash
                 continue
-            latest = lean.timestamp
+            latest = timestamp
             of_kind = states.get(reader.state)
             if of_kind is None:
                 of_kind = states[reader.state] = {}
@@ -130,8 +134,11 @@ class Ledger:
             changed[id_] = None
             if reader.index_by is not None and getattr(after, reader.index_by) is not None:
                 self._note(id_, after, before)
-            self.seq += 1
-            self.head_hash = "blake3:" + blake3(data).hexdigest()
+            seq += 1
+            hasher.reset()
+            hasher.update(data)
+            head_hash = "blake3:" + hasher.hexdigest()
+        self.seq, self.head_hash = seq, head_hash
         if latest:
             self.last_time = max(self.last_time, _time_of(latest, self))
 

@@ -17,6 +17,7 @@ from moduprompt.domain.registry import UPCASTERS, UnreadableEvent, Upcasters, re
 from moduprompt.kernel.feed import Feed
 from moduprompt.kernel.meters import Meters
 from moduprompt.kernel.rebuild import Rebuilds
+from moduprompt.kernel.replay import read_step
 from moduprompt.kernel.tracks import Stop, Track, Tracks
 from moduprompt.protocol import ViewReport, ViewStop, WorkspaceId, decode_event
 from moduprompt.storage.port import EventLog, Standing, Step, StorageFailed, StoredEvent, ViewBroke, ViewStore
@@ -248,7 +249,10 @@ class Projector:
 
 
 def to_step(stored: StoredEvent, upcasters: Upcasters = UPCASTERS) -> Step:
-    """An event as views take it."""
+    """An event as views take it. Raises UnreadableEvent."""
+    read = read_step(stored.data, upcasters)
+    if read is not None:
+        return read
     envelope = decode_event(stored.data)
     stamp = Stamp(
         workspace_id=envelope.workspace_id,

@@ -1,26 +1,32 @@
-"""Reading the events of our own log for a replay: each is decoded once, payload and all.
+"""Reading the events of our own log again: each is decoded once, payload and all.
 
 What stands in the log was encoded from values that had been checked, and the hash chain
 proves that these are the bytes; so the patterns of ids and names are not matched again,
 which is most of what a strict decode costs. Sizes, kinds and shapes are. Whatever is not
-plainly an event as we write it today (another order of fields, an older version, a
-rejection) has no reader here and goes the strict way.
+plainly an event as we write it today (an older version, a rejection) has no reader here
+and goes the strict way.
+
+One decoder takes all types: an event's own type chooses the shape of its payload. What state
+needs of an envelope and what views need are two such decoders, because a field that nobody
+asks for is only skipped.
 """
 
 from collections.abc import Callable
 from functools import cache
 from types import UnionType
-from typing import Annotated, Final, Union, get_args, get_origin
+from typing import Annotated, Final, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from moduprompt.domain.decider import Event, State
+from moduprompt.domain.decider import Decider, Event, State
 from moduprompt.domain.deciders import DECIDERS
+from moduprompt.domain.item import Stamp
 from moduprompt.domain.registry import EVENTS, Upcasters
+from moduprompt.protocol import Actor, WorkspaceId
+from moduprompt.storage.port import Step
 
-WIRE_FROM: Final = len('{"event_id":"') + 36 + len('","event_type":"')  # the order of fields is fixed
-WIRE_TO: Final = WIRE_FROM + 64  # longer than any name of ours
-WIRE_END: Final = b'"'
+UNREAD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a reader says of bytes that go the strict way."""
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -41,64 +47,114 @@ class Lean(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     prev_hash: str
 
 
-class Reader(msgspec.Struct, frozen=True, kw_only=True):
-    """How the events of one type are read and folded."""
+class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """As much of an envelope as views need."""
 
+    event_id: str
+    timestamp: str
+    actor: Actor
+    workspace_id: WorkspaceId
+    payload: Event
+    schema_version: int
+    seq_global: int
+    seq_stream: int
+
+
+class Reader(msgspec.Struct, frozen=True, kw_only=True):
+    """How the events of one type are folded into state."""
+
+    wire: str
     version: int
-    decode: Callable[[bytes], Lean]
     state: type[State]
     index_by: str | None
     evolve: Callable[[State | None, Event], State]
 
 
-def readers(upcasters: Upcasters) -> dict[bytes, Reader]:
+@cache
+def lean_decoder() -> Callable[[bytes], Lean]:
+    """The decoder of all types; it raises one of UNREAD."""
+    return msgspec.json.Decoder(_shapes(Lean)).decode
+
+
+def readers(upcasters: Upcasters) -> dict[type[msgspec.Struct], Reader]:
     """A reader for the newest version of each type of event; none where an upcaster takes that version."""
     return {
-        wire: reader for wire, reader in _newest().items() if (wire.decode(), reader.version) not in upcasters
+        lean: reader for lean, reader in _newest().items() if (reader.wire, reader.version) not in upcasters
     }
 
 
+def read_step(data: bytes, upcasters: Upcasters) -> Step | None:
+    """An event as views take it; None where it goes the strict way."""
+    try:
+        told = _told_decoder()(data)
+    except UNREAD:
+        return None
+    event = told.payload
+    if told.schema_version != event.version or (upcasters and (event.wire, event.version) in upcasters):
+        return None
+    stamp = Stamp(
+        workspace_id=told.workspace_id,
+        seq=told.seq_global,
+        version=told.seq_stream,
+        timestamp=told.timestamp,
+        actor=told.actor,
+    )
+    return Step(event=event, stamp=stamp, event_id=told.event_id)
+
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
 @cache
-def _newest() -> dict[bytes, Reader]:
+def _told_decoder() -> Callable[[bytes], Told]:
+    return msgspec.json.Decoder(_shapes(Told)).decode
+
+
+def _shapes(base: type[S]) -> type[S]:
+    """All types in one union, which the decoder tells apart by their wire names."""
+    return Union[tuple(_shaped(base, kind) for kind, _ in _kinds())]  # type: ignore[return-value]  # noqa: UP007 - known at run time only
+
+
+@cache
+def _newest() -> dict[type[msgspec.Struct], Reader]:
     return {
-        kind.wire.encode(): Reader(
+        _shaped(Lean, kind): Reader(
+            wire=kind.wire,
             version=kind.version,
-            decode=msgspec.json.Decoder(_lean(kind)).decode,
             state=decider.state,
             index_by=decider.state.index_by,
             evolve=decider.evolve,
         )
-        for decider in DECIDERS
-        for kind in decider.events
-        if (kind.wire, kind.version + 1) not in EVENTS
+        for kind, decider in _kinds()
     }
 
 
-def _unknown(_: bytes) -> Lean:
-    raise msgspec.DecodeError("no type of event that is read like this")
+def _kinds() -> list[tuple[type[Event], Decider]]:
+    """The newest version of each type of event, and whose it is."""
+    return [
+        (kind, decider)
+        for decider in DECIDERS
+        for kind in decider.events
+        if (kind.wire, kind.version + 1) not in EVENTS
+    ]
 
 
-def _never(_own: State | None, _event: Event) -> State:
-    raise AssertionError("BUG: what can't be read is not folded")
-
-
-STRICT: Final = Reader(version=0, decode=_unknown, state=State, index_by=None, evolve=_never)
-"""For what has no reader: it takes nothing, so that everything goes the strict way."""
-
-
-def _lean(kind: type[Event]) -> type[Lean]:
-    made = msgspec.defstruct(
-        f"Lean{kind.__name__}",
+@cache
+def _shaped(base: type[msgspec.Struct], kind: type[Event]) -> type[msgspec.Struct]:
+    """The envelope of one type of event."""
+    return msgspec.defstruct(
+        f"{base.__name__}{kind.__name__}",
         [("payload", _unmatched(kind))],
-        bases=(Lean,),
+        bases=(base,),
         frozen=True,
         kw_only=True,
         gc=False,
+        tag_field="event_type",
+        tag=kind.wire,
     )
-    assert issubclass(made, Lean), "BUG: made from its base"
-    return made
 
 
+@cache
 def _unmatched(kind: type[Event]) -> type[msgspec.Struct]:
     """The same event, an instance of its class, with the patterns of its own fields not matched."""
     fields = [

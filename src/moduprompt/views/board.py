@@ -64,14 +64,14 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
     """One event into the rows."""
     _count(rows, event, stamp)
     match event:
+        case TaskEvent():
+            fold_task(rows, event, stamp)
         case SessionEvent():
             fold_session(rows, event, stamp)
         case RunEvent():
             fold_run(rows, event, stamp)
         case WorktreeEvent():
             fold_worktree(rows, event, stamp)
-        case TaskEvent():
-            fold_task(rows, event, stamp)
         case GateBlocked() | GateSatisfied():
             fold_gate(rows, event, stamp)
         case ApprovalEvent():

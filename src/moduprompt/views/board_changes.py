@@ -1,7 +1,5 @@
 """How a node changes with an event: what every fold of the board does the same way."""
 
-import msgspec
-
 from moduprompt.domain.decider import Event
 from moduprompt.domain.item import Rows, Stamp, revised, touched
 from moduprompt.views.board_rows import BoardEdge, BoardNode, BoardPart, EdgeKind, Facts, NodeKind, edge_id
@@ -25,11 +23,10 @@ def new_node(event: Event, stamp: Stamp, *, kind: NodeKind, title: str, facts: F
 
 def changed(node: BoardNode, event: Event, stamp: Stamp, **changes: object) -> BoardNode:
     """The node after an event; `version` follows its own subject, `since` its status."""
-    own = event.subject().id == node.id
-    after = revised(node, stamp, **changes) if own else touched(node, stamp, **changes)
-    if after.status == node.status:
-        return after
-    return msgspec.structs.replace(after, since=stamp.timestamp)
+    if changes.get("status", node.status) != node.status:
+        changes["since"] = stamp.timestamp
+    own = getattr(event, event.key) == node.id
+    return revised(node, stamp, **changes) if own else touched(node, stamp, **changes)
 
 
 def draw_edge(rows: Rows, stamp: Stamp, kind: EdgeKind, *, source: str, target: str) -> None:

@@ -1,5 +1,8 @@
 """Tasks on the board, each with its gates and approvals folded in as what it waits for."""
 
+from functools import lru_cache
+from typing import Final
+
 from msgspec.structs import replace
 
 from moduprompt.domain.approval.events import ApprovalEvent, ApprovalRequested
@@ -27,6 +30,8 @@ from moduprompt.views.board_rows import (
     short,
 )
 
+CARDS_KEPT: Final = 1_000  # stages are few, and their names repeat in every task: one card serves them all
+
 
 def fold_task(rows: Rows, event: TaskEvent, stamp: Stamp) -> None:
     """An event of a task into its node and edges."""
@@ -35,7 +40,7 @@ def fold_task(rows: Rows, event: TaskEvent, stamp: Stamp) -> None:
         node = new_node(event, stamp, kind="task", title=event.title, facts=facts)
         rows.put(_settled(node, event, stamp, facts=facts))
         return
-    node = node_of(rows, event.task_id)
+    node = rows.get(BoardNode, event.task_id)  # a task is a node itself, and never a part of one
     if node is None or not isinstance(node.facts, TaskFacts):
         return
     if isinstance(event, TaskAssigned):
@@ -121,29 +126,33 @@ def _settled(
 def _cards(state: TaskState) -> tuple[StageCard, ...]:
     here = state.place_of(state.stage)
     return tuple(
-        StageCard(name=stage.name, kind=stage.kind, mark=_mark(state, place, here))
-        for place, stage in enumerate(state.stages)
+        [_card(stage.name, stage.kind, _mark(state, place, here)) for place, stage in enumerate(state.stages)]
     )
 
 
+@lru_cache(maxsize=CARDS_KEPT)
+def _card(name: str, kind: str, mark: StageMark) -> StageCard:
+    return StageCard(name=name, kind=kind, mark=mark)
+
+
 def _mark(state: TaskState, place: int, here: int) -> StageMark:
-    if state.phase == "succeeded" or place < here:
+    if place < here or state.phase == "succeeded":
         return "passed"
     if place == here:
         return "failed" if state.phase in ("failed", "cancelled") else "here"
-    held = "approval" in state.blocks and place == state.place_of(state.proposed)
-    return "held" if held else "ahead"
+    if state.blocks and "approval" in state.blocks and place == state.place_of(state.proposed):
+        return "held"
+    return "ahead"
 
 
 def _detail(facts: TaskFacts) -> tuple[str, ...]:
     state = facts.state
     lines = [f"attempt {state.attempt} of {state.retry.max_attempts}"] if state.attempt else []
     for gate in facts.gates:
-        granted = sum(a.gate_id == gate.gate_id and a.status == "granted" for a in facts.approvals)
-        word = "open" if gate.is_open else "closed"
-        needed = (
-            f", {granted} of {gate.approvals_needed} approvals" if gate.gate_kind == "manual_approval" else ""
-        )
+        word, needed = "open" if gate.is_open else "closed", ""
+        if gate.gate_kind == "manual_approval":
+            granted = sum(a.gate_id == gate.gate_id and a.status == "granted" for a in facts.approvals)
+            needed = f", {granted} of {gate.approvals_needed} approvals"
         lines.append(f"gate to {gate.stage} {word}{needed}")
     if state.deadline is not None:
         lines.append(f"due at {state.deadline}")

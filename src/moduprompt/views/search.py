@@ -5,17 +5,17 @@ reasons, evidence, paths of repositories. What stands in artifacts is not in it:
 here would outlive that.
 """
 
+from functools import cache
 from typing import Final
 from unicodedata import normalize
 
 import msgspec
-from msgspec.structs import replace
 
 from moduprompt.domain.approval.events import ApprovalEvent
 from moduprompt.domain.decider import Event
 from moduprompt.domain.gate.events import GateBlocked, GateSatisfied
 from moduprompt.domain.hit import SearchHit
-from moduprompt.domain.item import Item, Rows, Stamp, View
+from moduprompt.domain.item import Item, Rows, Stamp, View, revised
 from moduprompt.domain.project.events import ProjectEvent, RepositoryAttached, RepositoryDetached
 from moduprompt.domain.run.events import RunEvent
 from moduprompt.domain.session.events import SessionEvent
@@ -43,8 +43,7 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
     subject = event.subject()
     if subject.kind not in KINDS:
         return  # a user has no place in a workspace, and an artifact's text can be erased
-    before = rows.get(SearchDocument, subject.id)
-    row = before or SearchDocument(
+    row = rows.get(SearchDocument, subject.id) or SearchDocument(
         id=subject.id,
         workspace_id=stamp.workspace_id,
         version=stamp.version,
@@ -53,15 +52,18 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
         kind=subject.kind,
     )
     texts = _told(row.texts, event)
-    changed = replace(row, version=stamp.version, updated_at=stamp.timestamp)
-    if texts != row.texts:
-        changed = replace(
-            changed,
+    if texts == row.texts:
+        rows.put(revised(row, stamp))
+        return
+    rows.put(
+        revised(
+            row,
+            stamp,
             texts=texts,
             in_titles=to_index([text for field, text in texts.items() if field in TITLES]),
             in_others=to_index([text for field, text in texts.items() if field not in TITLES]),
         )
-    rows.put(changed)
+    )
 
 
 def place_of(row: SearchDocument, query: Query) -> str | None:
@@ -88,14 +90,23 @@ def _told(texts: dict[str, str], event: Event) -> dict[str, str]:
     """The texts after an event: the last one of each field counts. Fields keep the order of the tables."""
     match event:
         case RepositoryAttached():
-            told = {**texts, f"repository {event.repository_id}": f"{event.path} {event.branch}"}
+            new = {f"repository {event.repository_id}": f"{event.path} {event.branch}"}
         case RepositoryDetached():
             gone = f"repository {event.repository_id}"
-            told = {field: text for field, text in texts.items() if field != gone}
+            return {field: text for field, text in texts.items() if field != gone}
         case _:
-            own = ((field, getattr(event, field, None)) for field in (*TITLES, *OTHERS))
-            told = {**texts, **{field: text for field, text in own if isinstance(text, str) and text}}
-    return {field: normalize("NFC", told[field]) for field in sorted(told, key=_order)}
+            own = {field: getattr(event, field) for field in _fields(type(event))}
+            new = {field: text for field, text in own.items() if isinstance(text, str) and text}
+    if not new:
+        return texts
+    told = {**texts, **{field: normalize("NFC", text) for field, text in new.items()}}
+    return told if len(told) == len(texts) else {field: told[field] for field in sorted(told, key=_order)}
+
+
+@cache
+def _fields(kind: type[Event]) -> tuple[str, ...]:
+    """Those of the tables that this type of event has."""
+    return tuple(field for field in (*TITLES, *OTHERS) if field in kind.__struct_fields__)
 
 
 def _order(field: str) -> tuple[int, str]:

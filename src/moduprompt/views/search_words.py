@@ -9,6 +9,7 @@ and it is where a next page goes on.
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 from unicodedata import normalize
 
@@ -21,6 +22,9 @@ QUERY_MAX: Final = 200  # characters of a query: as long as a name
 ID_PART_MIN: Final = 4  # characters of an id, as on the command line; fewer are met by chance
 SNIPPET_CHARS: Final = 160  # two lines of a terminal: enough to see why it was found
 LEAD_CHARS: Final = 40  # of them before the first match
+TEXTS_KEPT: Final = (
+    1_000  # of those that were split last: one of several changes at a time, and names of stages repeat
+)
 
 IS_ID: Final = 4
 EXACT_TITLE: Final = 3
@@ -50,7 +54,12 @@ def words_of(text: str) -> list[str]:
 
 def to_index(texts: list[str]) -> str:
     """The words of some texts as one string, a space before and behind each: what `strength` looks into."""
-    return f" {' '.join(word for text in texts for word in words_of(text))} "
+    return f" {' '.join([_joined(text) for text in texts])} "
+
+
+@lru_cache(maxsize=TEXTS_KEPT)
+def _joined(text: str) -> str:
+    return " ".join(words_of(text))
 
 
 def strength(query: Query, *, id_: str, title: str, other: str) -> int | None:

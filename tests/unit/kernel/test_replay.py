@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moduprompt.domain.registry import EVENTS, UnreadableEvent
+from moduprompt.domain.registry import EVENTS, UnreadableEvent, Upcasters, read_event
 from moduprompt.kernel.ledger import ChainBroken, Ledger
-from moduprompt.kernel.replay import readers
+from moduprompt.kernel.replay import read_step, readers
 from moduprompt.kernel.transfer import empty_ledger
 from moduprompt.protocol import WorkspaceId, decode_event, encode
 from moduprompt.storage.hashing import content_hash
@@ -64,8 +64,38 @@ def test_the_demo_folds_to_the_same_either_way_whatever_pages_it_comes_in() -> N
 
 
 def test_every_type_of_event_has_a_reader_and_an_upcaster_takes_it_away() -> None:
-    assert set(readers({})) == {wire.encode() for wire, _ in EVENTS}
-    assert b"task.started" not in readers({("task.started", 1): lambda payload: payload})
+    older: Upcasters = {("task.started", 1): lambda payload: payload}
+    assert {each.wire for each in readers({}).values()} == {wire for wire, _ in EVENTS}
+    assert "task.started" not in {each.wire for each in readers(older).values()}
+
+
+def test_views_take_every_event_of_the_log_the_quick_way_as_the_strict_way() -> None:
+    for line in DEMO.read_bytes().splitlines():
+        step, envelope = read_step(line, {}), decode_event(line)
+        event = read_event(envelope)
+        if event is None:
+            assert step is None, "a rejection is no event of an aggregate"
+            continue
+        assert step is not None
+        assert step.event is not None
+        assert isinstance(step.event, type(event))
+        assert encode(step.event) == encode(event)
+        assert step.event.subject() == event.subject()
+        assert step.event_id == envelope.event_id
+        stamp = step.stamp
+        assert (stamp.workspace_id, stamp.seq) == (envelope.workspace_id, envelope.seq_global)
+        assert (stamp.version, stamp.timestamp) == (envelope.seq_stream, envelope.timestamp)
+        assert stamp.actor == envelope.actor
+
+
+def test_views_take_the_strict_way_what_an_upcaster_takes_and_what_has_another_version() -> None:
+    lines = DEMO.read_bytes().splitlines()
+    first = decode_event(lines[0])
+    older: Upcasters = {(first.event_type, first.schema_version): lambda payload: payload}
+
+    assert read_step(lines[0], older) is None
+    assert read_step(encode(msgspec.structs.replace(first, schema_version=2)), {}) is None
+    assert read_step(b"{}", {}) is None
 
 
 def test_an_event_of_another_form_is_taken_the_strict_way() -> None:

@@ -34,7 +34,7 @@ def named_by(event: Event) -> tuple[Named, ...]:
 
 @cache
 def _fields(kind: type[Event]) -> tuple[str, ...]:
-    if kind is ArtifactErased:
+    if issubclass(kind, ArtifactErased):
         return ()  # what is taken away is not brought
     return tuple(field.name for field in msgspec.structs.fields(kind) if _is_artifact(field.type))
 

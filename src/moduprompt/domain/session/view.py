@@ -50,10 +50,10 @@ class SessionItem(Item, frozen=True, kw_only=True):
 
 PROMPTS_SHOWN = 20  # the last ones; the log has them all
 
-_PROMPT_STATES: dict[type[Event], str] = {
-    PromptPlaced: "placed",
-    PromptSubmitted: "submitted",
-    PromptUncertain: "uncertain",
+_PROMPT_STATES: dict[str, str] = {
+    PromptPlaced.wire: "placed",
+    PromptSubmitted.wire: "submitted",
+    PromptUncertain.wire: "uncertain",
 }
 
 
@@ -101,7 +101,7 @@ def _changes(row: SessionItem, event: Event) -> dict[str, object]:
         added = PromptItem(prompt_id=event.prompt_id, ref=event.prompt.ref, state="accepted")
         return {"prompts": (*row.prompts, added)[-PROMPTS_SHOWN:]}
     if isinstance(event, PromptPlaced | PromptSubmitted | PromptUncertain):
-        state = _PROMPT_STATES[type(event)]
+        state = _PROMPT_STATES[event.wire]
         return {
             "prompts": tuple(
                 msgspec.structs.replace(p, state=state) if p.prompt_id == event.prompt_id else p

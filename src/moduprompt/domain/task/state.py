@@ -105,8 +105,11 @@ class TaskState(State, frozen=True, kw_only=True):
 
     def place_of(self, stage: str | None) -> int:
         """Where a stage stands in the row; -1 for none."""
-        names = [each.name for each in self.stages]
-        return names.index(stage) if stage in names else -1
+        if stage is not None:
+            for place, each in enumerate(self.stages):
+                if each.name == stage:
+                    return place
+        return -1
 
 
 def evolve(own: TaskState | None, event: TaskFact) -> TaskState:
@@ -117,12 +120,12 @@ def evolve(own: TaskState | None, event: TaskFact) -> TaskState:
         )
     assert own is not None, "BUG: a task's first event is task.created"
     match event:
+        case StageChanged():  # first, for it happens most
+            return replace(own, stage=event.stage, proposed=None)
         case TaskAssigned():
             return replace(own, session_id=event.session_id)
         case TaskStarted():
             return replace(own, phase="running", attempt=event.attempt, retry_due=None)
-        case StageChanged():
-            return replace(own, stage=event.stage, proposed=None)
         case TaskBlocked():
             return replace(own, blocks=_with(own.blocks, event.by), proposed=event.stage or own.proposed)
         case TaskUnblocked():
