@@ -55,6 +55,32 @@ def test_an_agent_asks_is_answered_and_its_branch_is_merged(
     assert place.ok("run", "output", run, "--follow").out == place.ok("run", "output", run).out
 
 
+def test_a_session_gives_an_account_of_itself_that_people_read(place: Place, repository: Repository) -> None:
+    script = place.root / "agent.toml"
+    script.write_text(
+        "[[step]]\nrun = \"mpctl capsule write status 'half done'; echo wrote=$?\"\n"
+        '[[step]]\nrun = "echo all of it | mpctl capsule write status -; mpctl capsule show; echo shown=$?"\n'
+        '[[step]]\nrun = "seq 2000 | mpctl capsule write risk -; echo long=$?"\n'
+    )
+    place.made("workspace", "create", "core")
+    place.made("project", "create", "paint", "--repo", str(repository.path))
+    session = place.made("session", "spawn", "painter", "-p", "paint", "--script", str(script))
+    eventually(lambda: has_exited(place))
+    run = place.ok("run", "list", "--json").json["items"][0]["id"]
+    printed = place.ok("run", "output", run).out
+
+    for ended in ("wrote=0", "shown=0", "long=8", "has at most 1,000 characters"):
+        assert ended in printed
+    (told,) = place.ok("capsule", "show", "--session", "painter", "--json").json
+    assert (told["kind"], told["text"], told["written_by"]) == ("status", "all of it\n", f"session:{session}")
+    shown = place.ok("capsule", "show", "status", "--session", "painter").out
+    assert shown.startswith("status, ")
+    assert shown.endswith("\n\nall of it\n")
+    assert "status" in place.ok("capsule", "list").out
+    missing = place.call("mpctl", "capsule", "show", "risk", "--session", "painter")
+    assert (missing.status, "has no risk capsule" in missing.err) == (5, True)
+
+
 def test_inside_a_run_the_command_speaks_as_its_session_and_may_not_approve(
     place: Place, repository: Repository
 ) -> None:

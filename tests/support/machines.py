@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from moduprompt.domain.approval.commands import DenyApproval, GrantApproval, RevokeApproval
 from moduprompt.domain.approval.state import ApprovalState
 from moduprompt.domain.artifact.commands import EraseArtifact
+from moduprompt.domain.capsule.commands import WriteCapsule
 from moduprompt.domain.decider import ArtifactFacts, Command
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.gate.commands import RequestApproval, SatisfyGate
@@ -323,6 +324,20 @@ def _artifact(_: Scene) -> Iterator[Command]:
     yield EraseArtifact(workspace_id=WORKSPACE, ref=content_hash(b"a text"), reason="wrong place")
 
 
+def _begin_capsule() -> Scene:
+    scene = _begin_session()
+    scene.when(next(_capsule(scene)))
+    return scene
+
+
+def _capsule(scene: Scene) -> Iterator[Command]:
+    session = next(iter(scene.world.every(SessionState)))
+    for account in ("half done", "done"):
+        yield WriteCapsule(
+            workspace_id=WORKSPACE, session_id=session.session_id, capsule_kind="status", account=account
+        )
+
+
 MACHINES: tuple[Machine, ...] = (
     Machine(noun="workspace", begin=_begin_workspace, orders=_workspace, depth=4),
     Machine(noun="user", begin=_begin_user, orders=_nothing, depth=1),
@@ -334,6 +349,7 @@ MACHINES: tuple[Machine, ...] = (
     Machine(noun="gate", begin=_begin_gate, orders=_gate, depth=5),
     Machine(noun="task", begin=_begin_task, orders=_task, depth=6),
     Machine(noun="artifact", begin=_begin_artifact, orders=_artifact, depth=2),
+    Machine(noun="capsule", begin=_begin_capsule, orders=_capsule, depth=3),
 )
 
 

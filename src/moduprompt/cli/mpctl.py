@@ -33,6 +33,7 @@ NOUNS: Final = (
     Noun("task", "moduprompt.cli.nouns.task", "a tracked piece of work that moves through stages"),
     Noun("gate", "moduprompt.cli.nouns.gate", "a condition that blocks a stage"),
     Noun("approval", "moduprompt.cli.nouns.approval", "a person's yes or no at a gate"),
+    Noun("capsule", "moduprompt.cli.nouns.capsule", "a session's short account of itself"),
     Noun("artifact", "moduprompt.cli.nouns.artifact", "a stored text or recording, until it is erased"),
     Noun("board", "moduprompt.cli.nouns.board", "sessions, tasks and what waits, as one picture"),
     Noun("search", "moduprompt.cli.nouns.search", "find by words of names, titles and reasons"),

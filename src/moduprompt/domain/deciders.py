@@ -13,6 +13,11 @@ from moduprompt.domain.artifact import events as artifact_events
 from moduprompt.domain.artifact import intents as artifact_intents
 from moduprompt.domain.artifact import state as artifact_state
 from moduprompt.domain.artifact import view as artifact_view
+from moduprompt.domain.capsule import commands as capsule_commands
+from moduprompt.domain.capsule import decide as capsule_decide
+from moduprompt.domain.capsule import events as capsule_events
+from moduprompt.domain.capsule import state as capsule_state
+from moduprompt.domain.capsule import view as capsule_view
 from moduprompt.domain.decider import Decider
 from moduprompt.domain.gate import commands as gate_commands
 from moduprompt.domain.gate import decide as gate_decide
@@ -152,6 +157,14 @@ DECIDERS: tuple[Decider, ...] = (
         evolve=artifact_state.evolve,
         intents=artifact_intents.intents,
     ),
+    Decider(
+        noun="capsule",
+        state=capsule_state.CapsuleState,
+        commands=(capsule_commands.WriteCapsule,),
+        events=(capsule_events.CapsuleUpdated,),
+        decide=capsule_decide.decide,
+        evolve=capsule_state.evolve,
+    ),
 )
 
 VIEWS: tuple[View, ...] = (
@@ -164,4 +177,5 @@ VIEWS: tuple[View, ...] = (
     gate_view.VIEW,
     task_view.VIEW,
     artifact_view.VIEW,
+    capsule_view.VIEW,
 )

@@ -1,11 +1,13 @@
 """What a session may reach and see: its own lineage, and what hangs on it.
 
 A lineage is the sessions above and below it and itself; a sibling is not in it. What
-hangs on a session: its runs, its worktree, the tasks it works on, their gates and
-approvals, its project and its workspace.
+hangs on a session: its runs, its worktree, its capsules, the tasks it works on, their gates
+and approvals, its project and its workspace.
 """
 
 from moduprompt.domain.approval.state import ApprovalState
+from moduprompt.domain.capsule.commands import WriteCapsule
+from moduprompt.domain.capsule.state import CapsuleState
 from moduprompt.domain.decider import Command, World
 from moduprompt.domain.gate.commands import RequestApproval
 from moduprompt.domain.gate.state import GateState
@@ -17,7 +19,7 @@ from moduprompt.domain.task.state import TaskState
 from moduprompt.domain.worktree.commands import CommitWorktree
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.policy.rights import Scope
-from moduprompt.protocol import Subject
+from moduprompt.protocol import ArtifactRef, Subject
 
 
 def scope_of(command: Command, asker: SessionState, world: World) -> Scope:
@@ -34,6 +36,8 @@ def scope_of(command: Command, asker: SessionState, world: World) -> Scope:
             within = target is not None and asker.is_above(target)
         case CommitWorktree():
             within = command.worktree_id == asker.worktree_id
+        case WriteCapsule():
+            within = command.session_id == asker.session_id
         case AdvanceStage():
             within = _works_on(asker, command.task_id, world)
         case RequestApproval():
@@ -71,8 +75,23 @@ def sees(asker: SessionState, subject: Subject, world: World) -> bool:
         case "approval":
             approval = world.find(ApprovalState, subject.id)
             return approval is not None and _task_in_lineage(asker, approval.task_id, world)
+        case "capsule":
+            capsule = world.find(CapsuleState, subject.id)
+            return capsule is not None and _in_lineage(asker, capsule.session_id, world)
         case _:
             return False
+
+
+def reads_text(asker: SessionState, ref: ArtifactRef, world: World) -> bool:
+    """Whether a session may read a text: one that was said to its lineage, or that its lineage wrote."""
+    for each in world.every(SessionState):
+        if not _in_lineage(asker, each.session_id, world):
+            continue
+        said = (each.prompt, *(prompt.text for prompt in each.prompts))
+        written = (capsule.text for capsule in world.related(CapsuleState, each.session_id))
+        if any(text is not None and text.ref == ref for text in (*said, *written)):
+            return True
+    return False
 
 
 def _in_lineage(asker: SessionState, session_id: str, world: World) -> bool:

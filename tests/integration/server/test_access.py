@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from moduprompt.domain.capsule.commands import WriteCapsule
 from moduprompt.domain.run.commands import ReportExited
 from moduprompt.domain.session.commands import PromptSession
 from moduprompt.domain.workspace.commands import CreateWorkspace, RenameWorkspace
 from moduprompt.protocol import SYSTEM_WORKSPACE, RunId, WorkspaceId
 from moduprompt.server.catalogue import operations_served
 from moduprompt.server.connection import HEAD_BYTES_MAX
+from moduprompt.storage.hashing import content_hash
 from tests.support.served import AGENT, TOKEN, Line, Served, ask, connect, serve_in
 
 CLOSED = [op for op in operations_served() if not op.is_open]
@@ -184,14 +186,34 @@ async def test_a_session_never_orders_what_is_the_owners(daemon: Served, order: 
     assert (reply.status, reply.code) == (403, "policy_denied")
 
 
-@pytest.mark.parametrize("path", ["/v1/board", f"/v1/artifacts/{A_REF}"])
+@pytest.mark.parametrize("path", ["/v1/board", f"/v1/artifacts/{A_REF}/about"])
 async def test_what_shows_more_than_a_lineage_is_for_users(daemon: Served, path: str) -> None:
     family = await family_of(daemon)
-    query = {"workspace_id": family.workspace} if path == "/v1/board" else {}
+    query = {"workspace_id": family.workspace}
 
     reply = await daemon.ask("GET", path, query=query, token=family.parent.token)
 
     assert (reply.status, reply.code) == (403, "policy_denied")
+
+
+async def test_a_session_reads_what_its_lineage_wrote_and_no_other_text(daemon: Served) -> None:
+    family = await family_of(daemon)
+    for line, account in ((family.child, "the child's plan"), (family.stranger, "a stranger's plan")):
+        wrote = WriteCapsule(
+            workspace_id=family.workspace, session_id=line.session_id, capsule_kind="plan", account=account
+        )
+        assert (await daemon.submit(wrote, token=line.token)).status == 200
+
+    async def read(text: str, workspace: str = family.workspace) -> tuple[int, bytes]:
+        path = f"/v1/artifacts/{content_hash(text.encode())}"
+        reply = await daemon.ask("GET", path, query={"workspace_id": workspace}, token=family.parent.token)
+        return reply.status, reply.body
+
+    assert await read("the child's plan") == (200, b"the child's plan")
+    assert (await read("a stranger's plan"))[0] == 404
+    assert (await read("nobody's plan"))[0] == 404
+    elsewhere = await daemon.make_workspace("elsewhere")
+    assert (await read("the child's plan", elsewhere))[0] == 404
 
 
 async def test_a_session_is_told_nothing_of_other_workspaces_by_readiness_and_metrics(daemon: Served) -> None:

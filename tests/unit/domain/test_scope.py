@@ -5,22 +5,24 @@ from __future__ import annotations
 import pytest
 
 from moduprompt.domain.approval.state import ApprovalState
+from moduprompt.domain.capsule.commands import WriteCapsule
 from moduprompt.domain.decider import Command
 from moduprompt.domain.gate.commands import RequestApproval
 from moduprompt.domain.gate.state import GateState
 from moduprompt.domain.registry import COMMANDS
-from moduprompt.domain.scope import scope_of, sees
+from moduprompt.domain.scope import reads_text, scope_of, sees
 from moduprompt.domain.session.commands import ForkSession, PromptSession, SpawnSession
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.task.commands import AdvanceStage
 from moduprompt.domain.task.state import TaskState
 from moduprompt.domain.worktree.commands import CommitWorktree
 from moduprompt.protocol import ProjectId, SessionId, Subject, TaskId, WorkspaceId
-from tests.support.domain import WORKSPACE, Scene, an_id
+from tests.support.domain import WORKSPACE, Scene, an_id, text_ref
 from tests.support.samples import sample
 from tests.support.stories import (
     AGENT,
     a_project,
+    a_prompt,
     a_running_task,
     a_session,
     advanced,
@@ -122,8 +124,34 @@ def test_a_session_moves_the_task_it_works_on_and_asks_at_its_gates_only(family:
         assert family.allows(RequestApproval(workspace_id=WORKSPACE, gate_id=gate_id)) == is_own
 
 
+def test_a_session_writes_its_own_capsules_only(family: Family) -> None:
+    for session_id in family.everybody():
+        write = WriteCapsule(
+            workspace_id=WORKSPACE, session_id=session_id, capsule_kind="status", account="half done"
+        )
+        assert family.allows(write) == (session_id == family.parent)
+
+
+def test_a_session_reads_the_texts_of_its_lineage_only(family: Family) -> None:
+    world = family.scene.world
+    asker = world.find(SessionState, family.parent)
+    assert asker is not None
+    for session_id in family.everybody():
+        text = f"where {session_id} stands"
+        family.scene.when(
+            WriteCapsule(workspace_id=WORKSPACE, session_id=session_id, capsule_kind="status", account=text)
+        )
+        a_prompt(family.scene, session_id, text=f"go on, {session_id}")
+        seen = session_id in (family.grandparent, family.parent, family.child)
+        assert reads_text(asker, text_ref(text).ref, world) == seen
+        assert reads_text(asker, text_ref(f"go on, {session_id}").ref, world) == seen
+    assert not reads_text(asker, text_ref("nobody said so").ref, world)
+
+
 def test_what_is_not_said_to_be_within_is_outside(family: Family) -> None:
-    listed = (SpawnSession, ForkSession, PromptSession, CommitWorktree, AdvanceStage, RequestApproval)
+    listed = (
+        SpawnSession, ForkSession, PromptSession, CommitWorktree, AdvanceStage, RequestApproval, WriteCapsule,
+    )  # fmt: skip
     for kind in COMMANDS.values():
         if kind not in listed:
             assert not family.allows(sample(kind)), kind

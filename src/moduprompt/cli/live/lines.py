@@ -12,6 +12,7 @@ from moduprompt.cli.live.names import Names
 from moduprompt.cli.live.sentences import (
     approval_sentence,
     artifact_sentence,
+    capsule_sentence,
     gate_sentence,
     project_sentence,
     user_sentence,
@@ -22,6 +23,7 @@ from moduprompt.cli.live.text import pad, plain, without_ids
 from moduprompt.cli.live.work_sentences import run_sentence, session_sentence, task_sentence
 from moduprompt.domain.approval.events import ApprovalEvent, ApprovalFact
 from moduprompt.domain.artifact.events import ArtifactErased
+from moduprompt.domain.capsule.events import CapsuleUpdated
 from moduprompt.domain.decider import Event
 from moduprompt.domain.gate.events import GateBlocked, GateFact, GateSatisfied
 from moduprompt.domain.project.events import ProjectEvent, ProjectFact
@@ -48,6 +50,7 @@ Fact: TypeAlias = (
     | WorkspaceFact
     | UserFact
     | ArtifactErased
+    | CapsuleUpdated
 )
 
 
@@ -107,6 +110,8 @@ def to_sentence(event: Event, names: Names) -> str:
             return user_sentence(fact)
         case ArtifactErased():
             return artifact_sentence(fact)
+        case CapsuleUpdated():
+            return capsule_sentence(fact)
         case _:
             assert_never(fact)
 

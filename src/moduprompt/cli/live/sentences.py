@@ -16,6 +16,7 @@ from moduprompt.domain.approval.events import (
     ApprovalRevoked,
 )
 from moduprompt.domain.artifact.events import ArtifactErased
+from moduprompt.domain.capsule.events import CapsuleUpdated
 from moduprompt.domain.gate.events import GateBlocked, GateFact
 from moduprompt.domain.project.events import (
     ProjectArchived,
@@ -77,6 +78,11 @@ def artifact_sentence(event: ArtifactErased) -> str:
     """What happened to an artifact."""
     what = "text" if event.run_id is None else f"recording of run {short(event.run_id)}"
     return f"is erased, a {what}: {plain(event.reason)}"
+
+
+def capsule_sentence(event: CapsuleUpdated) -> str:
+    """What a session says of itself now."""
+    return f"holds the {event.capsule_kind} of session {short(event.session_id)} now, {event.text.chars} characters"
 
 
 def project_sentence(event: ProjectFact) -> str:

@@ -1,7 +1,6 @@
 """`mpctl session`: start lines of work, speak to them, see what they do and why we think so."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
@@ -13,6 +12,7 @@ from moduprompt.cli.lookup import find_item, find_own, workspace_of
 from moduprompt.cli.pictures import show_tree, watch_board
 from moduprompt.cli.tables import Column, to_paragraph, to_table
 from moduprompt.cli.telling import to_sentences
+from moduprompt.cli.typed import text_or_input
 from moduprompt.cli.verbs import Verb
 from moduprompt.client import first_event
 from moduprompt.domain.project.view import ProjectItem
@@ -29,10 +29,9 @@ from moduprompt.domain.session.commands import (
 from moduprompt.domain.session.events import SessionForked, SessionSpawned
 from moduprompt.domain.session.view import SessionItem
 from moduprompt.domain.task.view import TaskItem
-from moduprompt.protocol import TEXT_MAX, Code, ProjectId, SessionId, TaskId
+from moduprompt.protocol import Code, ProjectId, SessionId, TaskId
 from moduprompt.views.board_rows import short
 
-TEXT_BYTES_MAX: Final = 4 * TEXT_MAX  # a character has at most four
 MINE: Final = "MP_SESSION"
 MODES: Final[dict[str, ForkMode]] = {
     "default": "default",
@@ -227,18 +226,7 @@ def _agent(call: Call) -> AgentSpec:
 
 
 def _text(typed: str | None) -> str | None:
-    """`-` reads standard input."""
-    if typed != "-":
-        return typed
-    try:
-        text = sys.stdin.buffer.read(TEXT_BYTES_MAX + 1).decode()
-    except UnicodeDecodeError as fault:
-        raise misused(f"standard input is not UTF-8: {fault.reason}", hint="prompts are text") from fault
-    if len(text) > TEXT_MAX:
-        raise misused(
-            f"the text has more than {TEXT_MAX} characters", hint="put it in a file the agent can read"
-        )
-    return text
+    return None if typed is None else text_or_input(typed)
 
 
 def _origin(item: SessionItem) -> str | None:

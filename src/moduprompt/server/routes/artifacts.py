@@ -1,4 +1,6 @@
-"""Artifacts by their hash: their bytes in chunks, and what is known of them. For users only.
+"""Artifacts by their hash: their bytes in chunks, and what is known of them. For users.
+
+A session may read the texts of its lineage: what was said to it, and the capsules written there.
 
 An artifact belongs to a workspace. Without `workspace_id` the bytes are looked for in every
 workspace that the actor may enter. What was erased is `not_found` and says by whom and when.
@@ -13,9 +15,12 @@ from starlette.responses import Response, StreamingResponse
 
 from moduprompt.domain.artifact.state import ArtifactState
 from moduprompt.domain.artifact.view import VIEW, ArtifactItem, artifact_id
+from moduprompt.domain.scope import reads_text
+from moduprompt.domain.session.state import SessionState
 from moduprompt.kernel.judgement import ARTIFACT_ERASED
 from moduprompt.kernel.ledger import Ledger
 from moduprompt.kernel.visibility import may_enter
+from moduprompt.policy.rights import Right
 from moduprompt.protocol import (
     REF_PATTERN,
     Actor,
@@ -40,9 +45,8 @@ _REF = re.compile(REF_PATTERN)
 async def artifact(request: Request) -> Response:
     """`GET /v1/artifacts/{ref}`: its bytes."""
     actor, ref = await actor_of(request), _ref(request)
-    _users_only(actor)
     check_names(request, "workspace_id")
-    homes, store = await _homes(request, actor), desk_of(request).kernel.artifacts
+    homes, store = await _homes(request, actor, ref), desk_of(request).kernel.artifacts
     for ledger in homes:
         if ledger.find(ArtifactState, ref) is not None:
             continue
@@ -97,7 +101,13 @@ async def gone(request: HTTPConnection, ledger: Ledger, ref: ArtifactRef) -> Rej
     )
 
 
-async def _homes(request: Request, actor: Actor) -> list[Ledger]:
+async def _homes(request: Request, actor: Actor, ref: ArtifactRef) -> list[Ledger]:
+    if actor.kind != "user":
+        ledger = await entered(request, actor)
+        asker = ledger.find(SessionState, actor.id)
+        if asker is None or Right.READ_LINEAGE not in asker.may or not reads_text(asker, ref, ledger):
+            raise Refused(_absent(ref))  # what may not be seen does not exist
+        return [ledger]
     if "workspace_id" in request.query_params:
         return [await entered(request, actor)]
     return [each for each in await desk_of(request).kernel.cabinet.every() if may_enter(actor, each)]
@@ -119,7 +129,7 @@ def _users_only(actor: Actor) -> None:
         raise Refused(
             refusal(
                 Code.POLICY_DENIED,
-                "artifacts are open to users only",
+                "what is known of artifacts is open to users only",
                 details={"decided_by": "default_rights"},
             )
         )

@@ -1,0 +1,1 @@
+"""A short account that a session gives of itself: what others read before its transcript."""

@@ -1,0 +1,32 @@
+"""A capsule's state.
+
+(none) ── updated ──→ active ── updated ──→ active
+"""
+
+from typing import ClassVar
+
+from moduprompt.domain.capsule.commands import CapsuleKind
+from moduprompt.domain.capsule.events import CapsuleUpdated
+from moduprompt.domain.decider import State
+from moduprompt.protocol import CapsuleId, SessionId, TextRef
+
+
+class CapsuleState(State, frozen=True, kw_only=True):
+    """What decisions need of a capsule: whose it is, and its last text."""
+
+    index_by: ClassVar[str | None] = "session_id"
+
+    capsule_id: CapsuleId
+    session_id: SessionId
+    capsule_kind: CapsuleKind
+    text: TextRef
+
+
+def evolve(own: CapsuleState | None, event: CapsuleUpdated) -> CapsuleState:  # noqa: ARG001 - the last text counts
+    """The state after a fact."""
+    return CapsuleState(
+        capsule_id=event.capsule_id,
+        session_id=event.session_id,
+        capsule_kind=event.capsule_kind,
+        text=event.text,
+    )
