@@ -44,9 +44,13 @@ class ConversationNamed(Spoken, frozen=True, kw_only=True, tag="conversation_nam
 
 
 class TurnBegan(Spoken, frozen=True, kw_only=True, tag="turn_began"):
-    """It works on something. `prompt_id`: on this prompt of ours, where the program says so itself."""
+    """It works on something. Said once a turn, however often the program repeats it."""
 
-    prompt_id: Id[PromptId] | None = None
+
+class PromptTaken(Spoken, frozen=True, kw_only=True, tag="prompt_taken"):
+    """It has taken up this prompt of ours, by the name that we gave it. Programs without names never say this."""
+
+    prompt_id: Id[PromptId]
 
 
 class ToolCalled(Spoken, frozen=True, kw_only=True, tag="tool_called"):
@@ -126,6 +130,7 @@ class TurnEnded(Spoken, frozen=True, kw_only=True, tag="turn_ended"):
 Said: TypeAlias = (
     ConversationNamed
     | TurnBegan
+    | PromptTaken
     | ToolCalled
     | ToolEnded
     | UsageReported

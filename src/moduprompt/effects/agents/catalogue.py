@@ -1,10 +1,11 @@
 """The agent programs that there are: the one list."""
 
+from moduprompt.effects.agents.claude import ClaudeAdapter
 from moduprompt.effects.agents.command import CommandAdapter
 from moduprompt.effects.agents.port import AgentAdapter
 from moduprompt.effects.agents.scripted import ScriptedAdapter
 
-ADAPTERS: tuple[AgentAdapter, ...] = (ScriptedAdapter(), CommandAdapter())
+ADAPTERS: tuple[AgentAdapter, ...] = (ScriptedAdapter(), CommandAdapter(), ClaudeAdapter())
 
 
 def adapter_named(name: str) -> AgentAdapter | None:

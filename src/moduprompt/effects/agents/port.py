@@ -118,14 +118,19 @@ class Resuming(msgspec.Struct, frozen=True, kw_only=True):
     is_named_by_us: bool = False
 
 
-class Worded(msgspec.Struct, frozen=True, kw_only=True):
-    """Something said that has prose with it, for whoever must answer; the prose becomes an artifact."""
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A permission prompt, with what only its reader knows.
+
+    `text`: what the program wants to do, for the person who answers; it becomes an artifact. `answers`: the
+    bytes that each option stands for, by the option's id, ready for standard input.
+    """
 
     said: PermissionAsked
     text: str
+    answers: Mapping[str, bytes]
 
 
-Heard: TypeAlias = Said | Worded
+Heard: TypeAlias = Said | Asked
 
 
 class Reader(Protocol):
@@ -166,14 +171,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Channel(Protocol):
-    """How to talk to a program of level `control` or `acp`: bytes for its standard input, whole lines."""
+    """How to talk to a program of level `control` or `acp`: bytes for its standard input, whole lines.
+
+    Answers to permission prompts come from the reader, with the prompt (`Asked`).
+    """
 
     def say(self, text: str, *, prompt_id: str) -> bytes:
-        """A prompt. Where the program repeats a name with its turn, it is `prompt_id`."""
-        ...
-
-    def answer(self, request_id: str, *, option_id: str) -> bytes:
-        """The answer to a permission prompt: one of its options."""
+        """A prompt, for between turns. `prompt_id`: the name to give it, where the program repeats names."""
         ...
 
     def interrupt(self, *, request_id: str) -> bytes:
