@@ -41,6 +41,7 @@ _CRC = struct.Struct(">I")
 _GAP = struct.Struct(">Q")
 _SIZE = struct.Struct(">HH")
 _HEAD_BYTES = _FRAME_HEAD.size + _CRC.size
+FIRST_FRAME = _FILE_HEAD.size  # where it stands in the file
 
 INDEX_STRIDE_BYTES = 1024 * 1024  # scanning the frame heads of 1 MiB takes a few milliseconds
 INDEX_ENTRIES_MAX = 1024  # 100 kB of memory; beyond it every second entry goes
@@ -60,6 +61,11 @@ class Frame:
         self.time_us = time_us
         self.payload = payload
         self.position = position
+
+    @property
+    def end(self) -> int:
+        """Where the next frame begins."""
+        return self.position + _HEAD_BYTES + len(self.payload)
 
 
 class Recording:
@@ -219,9 +225,21 @@ def read_start(fd: int) -> int:
     return started_us
 
 
-def scan_frames(fd: int) -> "Iterator[Frame]":
-    """Every whole frame from the start. Ends quietly at the first that is torn."""
-    return _scan(lambda length, position: os.pread(fd, length, position), _FILE_HEAD.size)
+def scan_frames(fd: int, *, start: int = FIRST_FRAME) -> "Iterator[Frame]":
+    """Every whole frame from the one at `start` on. Ends quietly at the first that is torn."""
+    return _scan(lambda length, position: os.pread(fd, length, position), start)
+
+
+def skim_frames(block: bytes) -> "Iterator[tuple[int, int, int]]":
+    """(kind, start of the payload, end) of each whole frame of these bytes, unchecked: for who only passes by."""
+    position = 0
+    while position + _HEAD_BYTES <= len(block):
+        kind, _, length = _FRAME_HEAD.unpack_from(block, position)
+        end = position + _HEAD_BYTES + length
+        if length > PAYLOAD_BYTES_MAX or end > len(block):
+            return
+        yield kind, position + _HEAD_BYTES, end
+        position = end
 
 
 def frames_in(block: bytes) -> "Iterator[Frame]":

@@ -9,6 +9,7 @@ from moduprompt.cli.nouns.task import read_stages
 from moduprompt.cli.terminal_text import Cleaner
 from moduprompt.config import Choices, ConfigRefused, DaemonFile, load_config
 from moduprompt.effects.git.parse import Garbled, parse_status, parse_worktrees
+from moduprompt.effects.runner.status.rules import RulesRefused, read_rules
 from moduprompt.effects.screen.screen import Screen
 from moduprompt.protocol import encode
 from moduprompt.scripted.script import Fault, parse_script
@@ -50,6 +51,16 @@ name = "it"
 """
 BUNDLE: Final = a_bundle()
 MANIFEST: Final = BUNDLE[BLOCK : BLOCK + int(BUNDLE[124:135], 8)]
+RULES: Final = b"""version = 1
+program = "it"
+[[rules]]
+name = "one"
+status = "working"
+why = "because"
+when = [{ in = "bottom", lines = 3, has = "x" }, { in = "title", hasnt = "(?P<retry_s>y+)" }]
+cursor_shown = true
+quiet_ms_min = 5
+"""
 CONFIG: Final = b'data_dir = "/data"\nruntime_dir = "/run/x"\nlisten = "127.0.0.1:1"\n'
 STAGES: Final = (
     b'[[stages]]\nname = "plan"\nkind = "plan"\n',
@@ -135,6 +146,12 @@ ON_DISK: Final[tuple[Decoder, ...]] = (
     ),
     Decoder(covers=("cli.daemons:read_daemon_file",), samples=(DAEMON_JSON,), read=read_daemon_json),
     Decoder(covers=("cli.nouns.task:read_stages",), samples=STAGES, read=read_stages_file),
+    Decoder(
+        covers=("effects.runner.status.rules:read_rules",),
+        samples=(RULES,),
+        read=read_rules,
+        refuses=(RulesRefused,),
+    ),
     Decoder(
         covers=("scripted.script:parse_script",),
         samples=(SCRIPT,),

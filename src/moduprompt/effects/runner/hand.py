@@ -28,7 +28,8 @@ from moduprompt.effects.runner import port
 from moduprompt.effects.runner.admission import Admission
 from moduprompt.effects.runner.packing import packed_beside
 from moduprompt.effects.runner.reports import to_report
-from moduprompt.effects.runner.status import Seen, observe
+from moduprompt.effects.runner.status.facts import Seen
+from moduprompt.effects.runner.status.onlooker import Onlooker
 from moduprompt.keeper.keeper import SOCKET_NAME
 from moduprompt.keeper.recording import RecordingError
 from moduprompt.kernel.ports import Clock
@@ -334,9 +335,11 @@ class RunHand:
         """Observe while it runs: often while things change, seldom while they don't."""
         last: Seen | None = None
         pause = LOOK_S
-        with contextlib.suppress(port.LinkClosedError):
+        run_dir = self._backend.run_dir(intent.run_id)
+        onlooker = Onlooker(link, run_dir=run_dir, program=intent.adapter)
+        with contextlib.closing(onlooker), contextlib.suppress(port.LinkClosedError):
             while True:
-                seen = observe(await link.status())
+                seen = await onlooker.look()
                 if intent.run_id in self._answered:  # what was seen may be from before the answer
                     self._answered.discard(intent.run_id)
                     last, pause, seen = None, LOOK_S, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +28,7 @@ from moduprompt.effects.runner.hand import (
     Surroundings,
     free_keepers,
 )
+from moduprompt.keeper.recording import OUTPUT, Recording
 from moduprompt.protocol import ArtifactRef, ProjectId, RecoveredRun, Refused, RunId, SessionId, TextRef
 from tests.support.deadline import eventually_async
 from tests.support.fake_machine import FakeMachine
@@ -320,6 +322,19 @@ async def test_a_status_is_reported_when_it_changes_and_only_then(tmp_path: Path
     keeper.statuses = [WORKING, WORKING, WAITING, WAITING, WORKING, WORKING]
 
     assert await seen(Scene(tmp_path, keeper), keeper, looks=8) == ["working", "waiting_input", "working"]
+
+
+async def test_a_dialog_on_the_screen_of_a_program_in_raw_mode_is_seen(tmp_path: Path) -> None:
+    raw = replace(WAITING, canonical=False)
+    keeper = Keeper(STARTED)
+    keeper.statuses = [raw]
+    scene = Scene(tmp_path, keeper)
+    path = scene.backend.run_dir(RUN) / RECORDING_NAME
+    path.parent.mkdir(parents=True)
+    with contextlib.closing(Recording(str(path), started_us=1)) as recording:
+        recording.append(OUTPUT, 1, b"Do you want to proceed?\r\n> 1. Yes\r\n  2. No (esc to cancel)\r\n")
+
+    assert await seen(scene, keeper, looks=3) == ["blocked_on_permission"]
 
 
 async def test_a_status_that_could_not_be_reported_is_reported_at_a_later_look(tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""Looks at runs: asks the keeper, draws the screen where that can tell more, and applies the rules.
+
+A screen is drawn only while its terminal is in raw mode: in line mode the system itself says whether the
+program waits. What cannot be drawn is no reason to see nothing: then the keeper's facts stand alone.
+"""
+
+import logging
+from pathlib import Path
+from typing import Final
+
+from moduprompt.effects.runner import port
+from moduprompt.effects.runner.status.drawing import Drawing
+from moduprompt.effects.runner.status.engine import observe
+from moduprompt.effects.runner.status.facts import Look, Seen
+from moduprompt.effects.runner.status.rules import rules_for
+from moduprompt.keeper.recording import RECORDING_NAME, RecordingError
+
+log: Final = logging.getLogger(__name__)
+
+
+class Onlooker:
+    """Who looks at one run, over one link. Close it when the run is over or the link broke."""
+
+    def __init__(self, link: port.RunLink, *, run_dir: Path, program: str) -> None:
+        self._link = link
+        self._recording = run_dir / RECORDING_NAME
+        self._rules = rules_for(program)
+        self._drawing: Drawing | None = None
+        self._is_blind = False
+
+    def close(self) -> None:
+        """Let go of the recording. Safe twice."""
+        if self._drawing is not None:
+            self._drawing.close()
+            self._drawing = None
+
+    async def look(self) -> Seen | None:
+        """What it does now; None where that can't be told at this moment. Raises LinkClosedError."""
+        reply = await self._link.status()
+        if reply.canonical or reply.state != "running":
+            return observe(Look(reply=reply))
+        drawing = self._drawn()
+        sight = None if drawing is None else await drawing.follow()
+        return observe(Look(reply=reply, sight=sight), self._rules)
+
+    def _drawn(self) -> Drawing | None:
+        if self._drawing is None and not self._is_blind:
+            try:
+                self._drawing = Drawing(self._recording)
+            except (OSError, RecordingError) as fault:
+                self._is_blind = True
+                log.warning("screen.not_drawn", extra={"recording": str(self._recording), "why": str(fault)})
+        return self._drawing
