@@ -25,7 +25,7 @@ IMPURE_CALLS = {"open", "input", "print", "exec", "eval", "__import__", "hash", 
 CLOCKS = {"now", "utcnow", "today"}
 
 # What starts without the rest of us: it must survive our upgrades and cost no memory.
-STAND_ALONE = {"keeper", "scripted"}
+STAND_ALONE = {"keeper", "scripted", "scripted_model"}
 # Where the storeys alone would allow more than the house does.
 NEIGHBOURS = {
     "client": {"protocol", "domain"},

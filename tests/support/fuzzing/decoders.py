@@ -1,14 +1,15 @@
-"""Everything of ours that reads bytes from outside. A new decoder takes an entry in one of the four lists."""
+"""Everything of ours that reads bytes from outside. A new decoder takes an entry in one of the lists."""
 
 from typing import Final
 
 from tests.support.fuzzing.decoder import Decoder
 from tests.support.fuzzing.of_agents import OF_AGENTS
 from tests.support.fuzzing.of_keepers import OF_KEEPERS
+from tests.support.fuzzing.of_models import OF_MODELS
 from tests.support.fuzzing.on_disk import ON_DISK
 from tests.support.fuzzing.on_the_wire import ON_THE_WIRE
 
-DECODERS: Final[tuple[Decoder, ...]] = (*ON_THE_WIRE, *OF_KEEPERS, *OF_AGENTS, *ON_DISK)
+DECODERS: Final[tuple[Decoder, ...]] = (*ON_THE_WIRE, *OF_KEEPERS, *OF_AGENTS, *OF_MODELS, *ON_DISK)
 
 OUR_OWN: Final[dict[str, str]] = {
     "server.routes.artifacts:gone": "a row that this program wrote, in a file that may be deleted",

@@ -1,0 +1,1 @@
+"""The four languages in which agent programs ask a model: one file each, and what they have in common."""

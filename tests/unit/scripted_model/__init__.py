@@ -1,0 +1,1 @@
+"""The scripted model: its scripts, its tools, and which step comes next."""
