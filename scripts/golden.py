@@ -28,6 +28,7 @@ GENERATORS: tuple[Generator, ...] = (
     Generator("docs/limits.md", "tests.support.limits_page", "limits_page"),
     Generator("tests/golden/metrics", "tests.support.scraping", "metric_names"),
     Generator("tests/golden/cli", "tests.support.cli_help", "helps"),
+    Generator("tests/golden/digested", "tests.support.golden_domain", "digested"),
     Generator("tests/golden/domain", "tests.support.golden_domain", "domain"),
     Generator("tests/golden/events", "tests.support.golden_domain", "stored_events"),
     Generator("tests/golden/histories", "tests.support.live_pictures", "histories"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from moduprompt.effects.git.port import Worktrees, WorktreeSpec
@@ -224,6 +225,51 @@ async def test_a_path_that_is_another_branchs_worktree_is_refused(
     other = WorktreeSpec(repository=spec.repository, path=spec.path, branch="other", base="main")
     assert refused(await worktrees.create(other)).reason == "worktree_conflict"
     assert not repository.exists("refs/heads/other")
+
+
+async def test_work_that_comes_along_lies_uncommitted_in_the_new_worktree_and_stays_in_the_old_one(
+    worktrees: Worktrees, repository: Repository
+):
+    repository.commit("doomed.txt", "to be deleted")
+    repository.commit("deep/kept.txt", "the same in both")
+    source = Path(granted(await worktrees.create(repository.to_create())).path)
+    repository.write("readme.txt", "changed", at=source)
+    repository.write("staged.txt", "staged", at=source)
+    repository.git("add", "--", "staged.txt", at=source)
+    repository.write("ü new/file.txt", "untracked", at=source)
+    repository.write("noise.log", "ignored", at=source)
+    (source / "link").symlink_to("readme.txt")
+    (source / "doomed.txt").unlink()
+    before = repository.git("status", "--porcelain", at=source)
+
+    spec = msgspec.structs.replace(repository.to_create("two", base="mp/one"), work_of=str(source))
+    target = Path(granted(await worktrees.create(spec)).path)
+
+    assert repository.git("status", "--porcelain", at=source) == before
+    assert repository.head(at=target) == repository.head(at=source)
+    assert text_of(target, "readme.txt") == "changed"
+    assert text_of(target, "ü new/file.txt") == "untracked"
+    assert text_of(target, "staged.txt") == "staged"
+    assert text_of(target, "deep/kept.txt") == "the same in both"
+    assert (target / "link").is_symlink()
+    assert text_of(target, "doomed.txt") is None
+    assert text_of(target, "noise.log") is None
+    assert repository.git("diff", "--cached", "--name-only", at=target) == ""
+    assert granted(await worktrees.create(spec)).path == str(target), "after a crash it is made again"
+    assert text_of(target, "readme.txt") == "changed"
+
+
+async def test_work_comes_along_from_a_clean_worktree_too_and_from_no_other_repository(
+    worktrees: Worktrees, repository: Repository, tmp_path: Path
+):
+    source = granted(await worktrees.create(repository.to_create())).path
+    spec = msgspec.structs.replace(repository.to_create("two", base="mp/one"), work_of=source)
+    assert repository.git("status", "--porcelain", at=Path(granted(await worktrees.create(spec)).path)) == ""
+
+    other = make_repository(tmp_path / "other", home=repository.home)
+    for elsewhere, reason in ((other.path, "worktree_conflict"), (tmp_path / "gone", "path_missing")):
+        stranger = msgspec.structs.replace(repository.to_create("three"), work_of=str(elsewhere))
+        assert refused(await worktrees.create(stranger)).reason == reason
 
 
 # commit

@@ -5,9 +5,10 @@ from __future__ import annotations
 from moduprompt.domain.registry import COMMANDS, EVENTS
 from moduprompt.protocol import COMMAND_REJECTED, CommandRejected, encode
 from tests.support.golden import GOLDEN
-from tests.support.samples import sample
+from tests.support.samples import least, sample
 
 STORED = GOLDEN / "events"
+DIGESTED = GOLDEN / "digested"
 
 
 def stored_events() -> dict[str, bytes]:
@@ -22,6 +23,16 @@ def stored_events() -> dict[str, bytes]:
         f"{wire}.v{version}.json": encode(sample(kind)) + b"\n" for (wire, version), kind in EVENTS.items()
     }
     return rejected | new | kept
+
+
+def digested() -> dict[str, bytes]:
+    """What an idempotency key was ever kept with, for each order in its least form; kept as it is, like the events."""
+    kept = {path.name: path.read_bytes() for path in DIGESTED.glob("*.json")}
+    new = {
+        f"{wire}.v{version}.json": encode(least(kind).identity()) + b"\n"
+        for (wire, version), kind in COMMANDS.items()
+    }
+    return new | kept
 
 
 def domain() -> dict[str, bytes]:

@@ -27,6 +27,13 @@ def sample(kind: type[msgspec.Struct]) -> Any:
     return kind(**{field: _value(field, hints[field]) for field in kind.__struct_fields__})
 
 
+def least(kind: type[msgspec.Struct]) -> Any:
+    """A struct with a value in each field that needs one."""
+    hints = get_type_hints(kind, include_extras=True)
+    fields = msgspec.structs.fields(kind)
+    return kind(**{each.name: _value(each.name, hints[each.name]) for each in fields if each.required})
+
+
 def _value(field: str, hint: Any) -> Any:
     origin, inner = get_origin(hint), get_args(hint)
     if isinstance(hint, NewType):

@@ -9,8 +9,8 @@ clock, a random source, a file or a socket: the context hands in what the world 
 A wish already fulfilled decides `[]`.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Final, Protocol, TypeAlias, TypeVar, runtime_checkable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -23,7 +23,9 @@ REACTION_DEPTH_MAX: Final = 8  # a chain this long is a loop, not a consequence
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An order. `wire` is its name for ever; `key` the field that names its subject.
 
-    A create has no key: what it makes gets its id from the context.
+    A create has no key: what it makes gets its id from the context. `later` names the fields that came after
+    the version's first release, each with a default: an order that leaves them at it is the same order as
+    before, so that a repeat over an upgrade is known again by its idempotency key.
     """
 
     wire: ClassVar[str]
@@ -34,12 +36,25 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     right: ClassVar[Right | None] = None
     text_field: ClassVar[str | None] = None
     begins: ClassVar[bool] = False  # whether its subject, named by a key, may begin with it
+    later: ClassVar[frozenset[str]] = frozenset()
 
     workspace_id: Id[WorkspaceId]
 
     def subject_id(self) -> str | None:
         """The id of what this is about; None for a create."""
         return None if self.key is None else str(getattr(self, self.key))
+
+    def identity(self) -> Mapping[str, object] | Self:
+        """What two uses of one idempotency key must have in common: the fields, without later ones at their default."""
+        if not self.later:
+            return self
+        fields = msgspec.structs.fields(type(self))
+        added = {field.name: field.default for field in fields if field.name in self.later}
+        return {
+            name: value
+            for name, value in msgspec.structs.asdict(self).items()
+            if name not in added or value != added[name]
+        }
 
     def text(self) -> str | None:
         """Free text that becomes an artifact before the decision."""

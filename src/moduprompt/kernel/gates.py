@@ -93,7 +93,7 @@ GATES: Final[tuple[Gate, ...]] = (check_schema, check_visibility, check_idempote
 
 def digest_of(command: Command) -> bytes:
     """What makes two uses of a key the same: type, version and payload."""
-    return blake3(f"{command.wire}/{command.version}/".encode() + encode(command)).digest()
+    return blake3(f"{command.wire}/{command.version}/".encode() + encode(command.identity())).digest()
 
 
 def key_reused(used: KeyRow, key: str) -> Rejection:

@@ -15,10 +15,12 @@ from moduprompt.protocol import (
     Subject,
     WorkspaceId,
     decode,
+    encode,
 )
 from tests.support.domain import OWNER, WORKSPACE, an_id
 from tests.support.golden import GOLDEN
-from tests.support.golden_domain import STORED, domain
+from tests.support.golden_domain import DIGESTED, STORED, domain
+from tests.support.samples import least, sample
 
 NAMES = sorted(path.name for path in STORED.iterdir())
 OF_AGGREGATES = [name for name in NAMES if not name.startswith(COMMAND_REJECTED)]
@@ -57,6 +59,26 @@ def test_what_was_stored_is_read_and_loses_nothing(name: str) -> None:
     written = msgspec.json.decode(stored(name), type=dict[str, object])
     again = msgspec.json.decode(msgspec.json.encode(event), type=dict[str, object])
     assert written.items() <= again.items(), "a field that was stored is read by nobody"
+
+
+def test_an_order_in_its_least_form_is_the_same_to_its_key_as_ever() -> None:
+    """A field that came later is listed in `later`, or a repeat over an upgrade would be another order."""
+    now = {
+        f"{wire}.v{version}.json": encode(least(kind).identity()) + b"\n"
+        for (wire, version), kind in COMMANDS.items()
+    }
+    then = {path.name: path.read_bytes() for path in DIGESTED.glob("*.json")}
+    assert now == {name: then[name] for name in now if name in then}
+
+
+def test_a_field_that_came_later_counts_when_it_is_used() -> None:
+    for kind in COMMANDS.values():
+        for name in kind.later:
+            field = next(each for each in msgspec.structs.fields(kind) if each.name == name)
+            assert field.default is not msgspec.NODEFAULT, f"{kind.wire} needs a default for {name}"
+            used = sample(kind)
+            unused = msgspec.structs.replace(used, **{name: field.default})
+            assert encode(used.identity()) != encode(unused.identity())
 
 
 def test_a_stored_refusal_is_read() -> None:

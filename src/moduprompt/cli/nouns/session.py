@@ -88,6 +88,7 @@ async def _fork(call: Call) -> None:
         agent=_agent(call) if words.maybe("agent") or words.maybe("script") or words.program() else None,
         prompt=_text(words.maybe("prompt")),
         branch=words.maybe("branch"),
+        dirty=words.is_set("dirty"),
     )
     accepted = await call.submit(command)
     made = first_event(accepted, SessionForked)
@@ -256,6 +257,7 @@ def _fork_words(parser: argparse.ArgumentParser) -> None:
     _one(parser)
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("--mode", choices=tuple(MODES), default="default", help="what it gets of its own")
+    parser.add_argument("--dirty", action="store_true", help="take along what is not committed there")
     _agent_words(parser)
 
 

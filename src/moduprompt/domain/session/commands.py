@@ -60,13 +60,17 @@ class SpawnSession(Command, frozen=True, kw_only=True):
 
 
 class ForkSession(Command, frozen=True, kw_only=True):
-    """Start an alternative to an existing session, from where its branch stands."""
+    """Start an alternative to an existing session, from where its branch stands.
+
+    `dirty`: what is not committed in its worktree is to lie in the new one too; the old one stays as it is.
+    """
 
     wire: ClassVar[str] = "session.fork"
     kind: ClassVar[str] = "session"
     key: ClassVar[str | None] = "session_id"
     right: ClassVar[Right | None] = Right.SPAWN
     text_field: ClassVar[str | None] = "prompt"
+    later: ClassVar[frozenset[str]] = frozenset({"dirty"})
 
     session_id: Id[SessionId]
     name: Name
@@ -74,6 +78,7 @@ class ForkSession(Command, frozen=True, kw_only=True):
     agent: AgentSpec | None = None
     prompt: Text | None = None
     branch: BranchName | None = None
+    dirty: bool = False
 
 
 class PromptSession(Command, frozen=True, kw_only=True):

@@ -153,6 +153,7 @@ def _fork(command: ForkSession, own: SessionState, *, world: World, context: Con
             prompt=context.text_ref,
             fork_of=own.session_id,
             mode=command.mode,
+            dirty=command.dirty,
         )
     ]
 
@@ -169,6 +170,12 @@ def _unfit_fork(command: ForkSession, own: SessionState) -> Rejection | None:
             "fork_mode_unavailable",
             f"session {own.session_id} can't be forked on its own branch yet",
             hint="use the default mode: a new worktree and a new branch",
+        )
+    if command.dirty and command.mode != "default":
+        return invalid(
+            "no_worktree",
+            f"a fork of session {own.session_id} in the mode {command.mode} has nowhere to put uncommitted work",
+            hint="leave --dirty out, or use the default mode",
         )
     if command.mode == "default" and own.worktree_id is None:
         return invalid(

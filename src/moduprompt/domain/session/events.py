@@ -41,12 +41,13 @@ class SessionSpawned(SessionBegun, frozen=True, kw_only=True):
 
 
 class SessionForked(SessionBegun, frozen=True, kw_only=True):
-    """It exists, as an alternative to another one."""
+    """It exists, as an alternative to another one; `dirty` with what is not committed there."""
 
     wire: ClassVar[str] = "session.forked"
 
     fork_of: Id[SessionId]
     mode: ForkMode
+    dirty: bool = False
 
 
 class SessionWorktreeAttached(SessionEvent, frozen=True, kw_only=True):

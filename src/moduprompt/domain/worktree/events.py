@@ -18,7 +18,10 @@ class WorktreeEvent(Event, frozen=True, kw_only=True):
 
 
 class WorktreeRequested(WorktreeEvent, frozen=True, kw_only=True):
-    """It shall be made: `branch` from `base`, for a session or for nobody yet."""
+    """It shall be made: `branch` from `base`, for a session or for nobody yet.
+
+    `work_of`: the worktree whose uncommitted work is to lie in it too.
+    """
 
     wire: ClassVar[str] = "worktree.requested"
 
@@ -27,6 +30,7 @@ class WorktreeRequested(WorktreeEvent, frozen=True, kw_only=True):
     branch: str
     base: str
     session_id: Id[SessionId] | None = None
+    work_of: Id[WorktreeId] | None = None
 
 
 class WorktreeCreated(WorktreeEvent, frozen=True, kw_only=True):

@@ -15,9 +15,10 @@ class WorktreeIntent(Intent, frozen=True, kw_only=True):
 
 
 class MakeWorktree(WorktreeIntent, frozen=True, kw_only=True):
-    """`git worktree add` on a new branch."""
+    """`git worktree add` on a new branch; `work_of` is the path of the worktree whose uncommitted work comes along."""
 
     base: str
+    work_of: str | None = None
 
 
 class MakeCommit(WorktreeIntent, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ def intents(own: WorktreeState, world: World) -> tuple[Intent, ...]:
                 repository=own.repository,
                 branch=own.branch,
                 base=own.base,
+                work_of=_path_of(own.work_of, world),
             ),
         )
     if own.path is None or own.head is None:
@@ -73,6 +75,11 @@ def intents(own: WorktreeState, world: World) -> tuple[Intent, ...]:
         )
     # A merge waits for the commit under way: what is being committed is meant to be merged.
     return _commit(own, world) or _merge(own, world)
+
+
+def _path_of(worktree_id: WorktreeId | None, world: World) -> str | None:
+    tree = world.find(WorktreeState, worktree_id) if worktree_id else None
+    return tree.path if tree else None
 
 
 def _commit(own: WorktreeState, world: World) -> tuple[Intent, ...]:

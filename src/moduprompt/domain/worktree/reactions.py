@@ -83,8 +83,16 @@ def _request(event: SessionSpawned | SessionForked, world: World, context: Conte
             branch=event.branch,
             base=event.base or main.branch,
             session_id=event.session_id,
+            work_of=_work_of(event, world),
         )
     ]
+
+
+def _work_of(event: SessionSpawned | SessionForked, world: World) -> WorktreeId | None:
+    if not isinstance(event, SessionForked) or not event.dirty:
+        return None
+    original = world.find(SessionState, event.fork_of)
+    return original.worktree_id if original else None
 
 
 def _hand_over(event: WorktreeCreated, world: World) -> list[Event]:

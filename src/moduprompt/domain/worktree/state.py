@@ -43,6 +43,7 @@ class WorktreeState(State, frozen=True, kw_only=True):
     branch: str
     base: str
     session_id: SessionId | None
+    work_of: WorktreeId | None = None
     path: str | None = None
     head: str | None = None
     status: WorktreeStatus = "requested"
@@ -65,6 +66,7 @@ def evolve(own: WorktreeState | None, event: WorktreeFact) -> WorktreeState:
             branch=event.branch,
             base=event.base,
             session_id=event.session_id,
+            work_of=event.work_of,
         )
     assert own is not None, "BUG: a worktree's first event is worktree.requested"
     match event:

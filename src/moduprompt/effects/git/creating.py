@@ -3,7 +3,8 @@
 The branch is created with a mark in its reflog that names the folder it is for. A
 daemon that was killed in between finds the mark and goes on; a branch without it is
 somebody else's and is refused. A folder that git never finished filling is known by the
-lock "initializing", which git itself puts on it, and is made again.
+lock "initializing", which git itself puts on it, and is made again. Work that comes along is
+carried each time: nobody works in a worktree before its making is reported.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from moduprompt.effects.git.carrying import carry_work
 from moduprompt.effects.git.parse import WorktreeEntry
 from moduprompt.effects.git.place import Place, exists, real_path, require_utf8
 from moduprompt.effects.git.port import WorktreeFacts, WorktreeSpec
@@ -23,6 +25,13 @@ UNFINISHED = "initializing"  # git's own lock reason while `worktree add` runs
 
 async def create_worktree(git: GitProcess, spec: WorktreeSpec, *, place: Place) -> WorktreeFacts:
     """The caller holds the repository's lock."""
+    made = await _make(git, spec, place=place)
+    if spec.work_of is not None:
+        await carry_work(git, source=spec.work_of, target=made.path, place=place)
+    return made
+
+
+async def _make(git: GitProcess, spec: WorktreeSpec, *, place: Place) -> WorktreeFacts:
     require_utf8(spec.path)
     await require_branch_name(git, spec.branch, at=place.top)
     path = real_path(spec.path)

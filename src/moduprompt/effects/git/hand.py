@@ -73,7 +73,13 @@ class GitHand:
         path = self._worktrees_dir / intent.worktree_id
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = await self._git.create(
-            WorktreeSpec(repository=intent.repository, path=str(path), branch=intent.branch, base=intent.base)
+            WorktreeSpec(
+                repository=intent.repository,
+                path=str(path),
+                branch=intent.branch,
+                base=intent.base,
+                work_of=intent.work_of,
+            )
         )
         if isinstance(made, GitRefusal):
             await self._refused(intent, made, operation="create")

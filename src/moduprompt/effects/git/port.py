@@ -63,6 +63,8 @@ class WorktreeSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `new_branch` refuses a branch that exists, `existing_branch` one that is checked out;
     `shared_branch` allows a second worktree on it: its caller holds the writer lease.
+    `work_of` is another worktree of the repository: what is not committed there (changed, added, deleted and
+    untracked files, ignored ones not) lies uncommitted in the new one too. The other one is only read.
     """
 
     repository: str
@@ -70,6 +72,7 @@ class WorktreeSpec(msgspec.Struct, frozen=True, kw_only=True):
     branch: str
     base: str = "HEAD"
     mode: BranchMode = "new_branch"
+    work_of: str | None = None
 
 
 class WorktreeFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -52,7 +52,7 @@ async def salvage_worktree(git: GitProcess, *, place: Place, worktree_id: str) -
     extra = await _unfinished(git, place=place)
     if report.is_clean and not extra:
         return await save_head(git, head=head, branch=branch, worktree_id=worktree_id, at=place.top)
-    tree = await _tree_of_working_tree(git, place=place)
+    tree = await tree_of_working_tree(git, place=place)
     index = await _index_commit(git, place=place, head=head, tree=tree)
     parents = _distinct(head, index, *extra)
     if earlier is not None and await _holds(git, earlier, tree=tree, parents=parents, at=place.top):
@@ -108,8 +108,8 @@ def _first_line(path: Path) -> str | None:
         return None
 
 
-async def _tree_of_working_tree(git: GitProcess, *, place: Place) -> str:
-    """Add everything to a copy of the index: the copy keeps git's knowledge of unchanged files, and no lock is met."""
+async def tree_of_working_tree(git: GitProcess, *, place: Place) -> str:
+    """Everything that lies there as a tree, ignored files not. Add everything to a copy of the index: the copy keeps git's knowledge of unchanged files, and no lock is met."""
     index = Path(place.git_dir, "index")
     copy = Path(place.git_dir, "moduprompt-salvage-index")
     repositories = await untracked_repositories(git, top=place.top)

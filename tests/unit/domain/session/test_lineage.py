@@ -10,6 +10,9 @@ from moduprompt.domain.session.commands import CloseSession, ForkMode, ForkSessi
 from moduprompt.domain.session.decide import DEPTH_MAX, branch_name
 from moduprompt.domain.session.events import SessionForked, SessionSpawned
 from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.worktree.events import WorktreeRequested
+from moduprompt.domain.worktree.intents import MakeWorktree
+from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.policy.rights import DEFAULT_RIGHTS, Right
 from moduprompt.protocol import ProjectId, Rejection, SessionId, invalid
 from tests.support.domain import WORKSPACE, Outcome, Scene, an_id, text_ref
@@ -40,9 +43,9 @@ def spawn(
     return scene.when(command, observed=observed)
 
 
-def fork(scene: Scene, session_id: SessionId, mode: ForkMode = "default") -> Outcome:
+def fork(scene: Scene, session_id: SessionId, mode: ForkMode = "default", *, dirty: bool = False) -> Outcome:
     return scene.when(
-        ForkSession(workspace_id=WORKSPACE, session_id=session_id, name="another way", mode=mode)
+        ForkSession(workspace_id=WORKSPACE, session_id=session_id, name="another way", mode=mode, dirty=dirty)
     )
 
 
@@ -158,6 +161,28 @@ def test_a_fork_of_a_root_is_a_root() -> None:
     forked = fork(scene, a_session(scene)).one(SessionForked)
     assert forked.path == (forked.session_id,)
     assert forked.root_session_id == forked.session_id
+
+
+def test_a_dirty_fork_asks_for_the_uncommitted_work_of_its_originals_worktree() -> None:
+    scene = Scene()
+    original_id = a_session(scene)
+    original = scene.state(SessionState, original_id)
+
+    outcome = fork(scene, original_id, dirty=True)
+
+    assert outcome.one(SessionForked).dirty
+    assert outcome.one(WorktreeRequested).work_of == original.worktree_id
+    assert fork(scene, original_id).one(WorktreeRequested).work_of is None
+    (make,) = (
+        each for each in scene.intents() if isinstance(each, MakeWorktree) and each.work_of is not None
+    )
+    assert original.worktree_id is not None
+    assert make.work_of == scene.state(WorktreeState, original.worktree_id).path
+
+
+def test_a_fork_with_no_place_takes_no_uncommitted_work_along() -> None:
+    scene = Scene()
+    fork(scene, a_session(scene), "planning_only", dirty=True).refused("no_worktree")
 
 
 def test_a_fork_for_planning_has_no_place_and_runs_at_once() -> None:
