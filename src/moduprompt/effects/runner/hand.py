@@ -114,7 +114,7 @@ class RunHand:
         self._met: set[RunId] = set()  # whose first look has been told of
 
     def look_again(self, run_id: str) -> None:
-        """Something was typed: what was seen before says nothing about what is now."""
+        """Something was typed, or its start is known only now: what was seen before does not count."""
         self._answered.add(run_id)
 
     async def carry_out(self, intent: Intent) -> bool:
@@ -314,7 +314,8 @@ class RunHand:
         reported = to_report(intent, entry, recording=recording)
         if reported is not None:
             await report(self._reporter, reported.command, key=reported.key)
-        if isinstance(said, port.InputApplied):
+        # Before the start was known, a status was decided as nothing: it is not taken for told.
+        if isinstance(said, port.InputApplied | port.Started):
             self.look_again(intent.run_id)
         return isinstance(said, port.StartFailed | port.Exited)
 
@@ -342,8 +343,8 @@ class RunHand:
                 seen = await onlooker.look()
                 if intent.run_id in self._answered:  # what was seen may be from before the answer
                     self._answered.discard(intent.run_id)
-                    last, pause, seen = None, LOOK_S, None
-                if seen is not None and (last is None or seen.status != last.status):
+                    last, pause = None, LOOK_S
+                elif seen is not None and (last is None or seen.status != last.status):
                     last, pause = (seen if await self._observed(intent, seen) else last), LOOK_S
                 else:
                     pause = min(LOOK_S_MAX, pause * LOOK_GROWTH)

@@ -20,6 +20,7 @@ from moduprompt.effects.runner.journal import read_journal
 from moduprompt.effects.runner.link import KeeperLink, open_link
 from moduprompt.keeper import __file__ as keeper_package
 from moduprompt.keeper import cgroups, detach, processes
+from moduprompt.keeper.journal import JOURNAL_NAME
 from moduprompt.keeper.keeper import SOCKET_NAME, is_held
 
 START_S_MAX = 20.0  # a keeper needs a tenth of a second; a machine that swaps gets the benefit of the doubt
@@ -68,7 +69,11 @@ class LocalBackend:
             await process.wait()
             message = f"no keeper after {START_S_MAX:g} s; dial to learn whether one came up later"
             return port.StartRefused(code="timed_out", message=message, run_id=spec.run_id)
-        return _outcome(spec.run_id, process.returncode, complaint)
+        outcome = _outcome(spec.run_id, process.returncode, complaint)
+        # A keeper that was killed before it could say how it went may have started the program: its journal tells.
+        if isinstance(outcome, port.StartRefused) and outcome.code == "unusable" and _has_begun(directory):
+            return port.StartRefused(code="used", message=outcome.message, run_id=spec.run_id)
+        return outcome
 
     async def dial(self, run_id: str) -> KeeperLink | port.Unreachable | port.Gone:
         """Connect to the run's keeper. The caller closes the link."""
@@ -141,8 +146,14 @@ def _outcome(run_id: str, code: int | None, complaint: bytes) -> port.Kept | por
             return port.StartRefused(code="bad_spec", message=message, run_id=run_id)
         case detach.EXIT_USED:
             return port.StartRefused(code="used", message=message, run_id=run_id)
+        case int() if code < 0:  # what waited for the keeper was killed; the keeper may come up all the same
+            return port.StartRefused(code="timed_out", message=f"ended by signal {-code}", run_id=run_id)
         case _:
             return port.StartRefused(code="unusable", message=message or f"exit {code}", run_id=run_id)
+
+
+def _has_begun(run_dir: Path) -> bool:
+    return (run_dir / JOURNAL_NAME).is_file()
 
 
 def _lives(keeper: port.Launching) -> bool:

@@ -45,6 +45,19 @@ async def started(backend: LocalBackend, spec: port.LaunchSpec) -> port.RunLink:
     return await dialled(backend, spec.run_id)
 
 
+async def test_a_keeper_that_dies_in_the_middle_of_the_start_has_not_left_nothing_behind(
+    backend: LocalBackend,
+) -> None:
+    """Its program runs: whoever took this for a start that was refused would start another one."""
+    spec = a_run(*shell("trap '' HUP; kill -9 $PPID; while :; do sleep 600; done"))
+    outcome = await backend.start(spec)
+    left = await gone(backend, spec.run_id)
+    assert isinstance(outcome, port.Kept) or outcome.code == "used"
+    assert isinstance(left.entries[0].report, port.Launching)
+    assert left.last_word is None
+    assert await backend.sweep(spec.run_id)
+
+
 async def test_a_killed_keeper_is_gone_and_its_program_is_found_and_ended(backend: LocalBackend) -> None:
     spec = a_run(*shell(IGNORES_HANGING_UP))
     async with await started(backend, spec) as link:

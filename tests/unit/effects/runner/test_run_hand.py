@@ -10,6 +10,7 @@ from typing import Literal
 import pytest
 from msgspec.structs import replace
 
+from moduprompt.domain.decider import Command
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import ReportExited, ReportLost, ReportStarted, ReportStatus
 from moduprompt.domain.run.intents import EndRun, KeepRun, ResizeTerminal
@@ -29,7 +30,16 @@ from moduprompt.effects.runner.hand import (
     free_keepers,
 )
 from moduprompt.keeper.recording import OUTPUT, Recording
-from moduprompt.protocol import ArtifactRef, ProjectId, RecoveredRun, Refused, RunId, SessionId, TextRef
+from moduprompt.protocol import (
+    Answer,
+    ArtifactRef,
+    ProjectId,
+    RecoveredRun,
+    Refused,
+    RunId,
+    SessionId,
+    TextRef,
+)
 from tests.support.deadline import eventually_async
 from tests.support.fake_machine import FakeMachine
 from tests.support.fake_runner import (
@@ -71,9 +81,15 @@ RESIZE = ResizeTerminal(name="size", workspace_id=WORKSPACE, run_id=RUN, rows=10
 class Scene:
     """A hand between a backend and a reporter."""
 
-    def __init__(self, folder: Path, found: Keeper | port.Gone | port.Unreachable) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        found: Keeper | port.Gone | port.Unreachable,
+        *,
+        reports: Reports | None = None,
+    ) -> None:
         self.backend = Backend(folder / "runs", found)
-        self.reports = Reports()
+        self.reports = reports or Reports()
         self.doors = Doors()
         self.clock = QuickClock()
         self.machine = FakeMachine()
@@ -344,6 +360,36 @@ async def test_a_status_that_could_not_be_reported_is_reported_at_a_later_look(t
     scene.reports.refusing = 3
 
     assert await seen(scene, keeper, looks=6) == ["waiting_input"]
+
+
+class StartedLate(Reports):
+    """A kernel that takes a status first, and decides nothing from it: the start is not known yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observed: list[str] = []
+        self._is_started = False
+        self._was_looked_at = asyncio.Event()
+
+    async def execute(self, command: Command, *, key: str) -> Answer:
+        if isinstance(command, ReportStarted):
+            await self._was_looked_at.wait()
+            self._is_started = True
+        elif isinstance(command, ReportStatus):
+            self._was_looked_at.set()
+            self.observed += [command.status] if self._is_started else []
+        return await super().execute(command, key=key)
+
+
+async def test_a_status_that_came_before_the_start_was_known_is_reported_again(tmp_path: Path) -> None:
+    """Else its session would look busy for ever, and no prompt would be typed."""
+    keeper = Keeper(STARTED)
+    keeper.statuses = [WAITING]
+    reports = StartedLate()
+    scene = Scene(tmp_path, keeper, reports=reports)
+
+    await seen(scene, keeper, looks=6)
+    assert reports.observed == ["waiting_input"]
 
 
 async def test_after_an_answer_the_same_question_is_a_new_one(tmp_path: Path) -> None:
