@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.simulation.faults import PLANTED, Planted
-from tests.support.simulation.planted import Caught, caught_with
+from tests.support.simulation.faults import Planted
+from tests.support.simulation.planted import PLANTED, Caught, caught_with
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "proofs.md"
 ROW = re.compile(r"^\| (\w+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \| (\d+) \|$", re.MULTILINE)

@@ -41,6 +41,7 @@ DELAY_S_MAX: Final[dict[Moment, float]] = {
     "leaving": 0.02,
     "ended": 0.1,
 }
+MOMENTS: Final[tuple[Moment, ...]] = tuple(DELAY_S_MAX)
 FLOOD_BYTES: Final = 3_000_000  # printed before it leaves: packing that takes long enough to be met
 
 PROGRAM: Final = f"""
@@ -91,8 +92,9 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
 def draw(seed: int, number: int) -> Round:
     """The same for the same seed and number. Every pair of victims and moment comes up once in 48 rounds."""
     rng = random.Random(f"{seed}/{number}")
-    moments = tuple(DELAY_S_MAX)
-    pairs = [(victims, moment) for victims in VICTIMS for moment in moments]
+    pairs: list[tuple[tuple[Victim, ...], Moment]] = [
+        (victims, moment) for victims in VICTIMS for moment in MOMENTS
+    ]
     random.Random(f"{seed}/{number // len(pairs)}").shuffle(pairs)
     victims, moment = pairs[number % len(pairs)]
     return Round(

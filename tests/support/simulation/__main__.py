@@ -8,6 +8,7 @@ import logging
 import time
 
 from tests.support.simulation.power import live
+from tests.support.simulation.runs import keep_runs
 from tests.support.simulation.seeds import fresh_seed, told
 from tests.support.simulation.whole import simulate
 
@@ -28,8 +29,12 @@ def main() -> None:
         with told(seed):
             run = simulate(seed)
             life = live(seed, images=IMAGES)
+            kept = keep_runs(seed)
         took = time.monotonic() - begun
         print(f"seed {seed}: ended by {', '.join(run.ends)}; then {life.images} power cuts; {took:.1f} s")
+        print(
+            f"  {kept.runs} runs over {kept.rounds} killed daemons, {kept.lost} lost, {kept.typed} prompts typed"
+        )
         print(f"  logs {run.log_hash}, {life.log_hash}")
     print(f"sim: {len(seeds)} seeds, everything held")
 

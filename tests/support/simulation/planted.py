@@ -9,13 +9,17 @@ from typing import Final
 
 import msgspec
 
-from tests.support.simulation.faults import PLANTED, Planted
+from tests.support.simulation.faults import PLANTED as PLANTED_IN_KERNEL
+from tests.support.simulation.faults import Planted
+from tests.support.simulation.faults_of_hands import PLANTED_IN_HANDS
 from tests.support.simulation.image import Violation
 from tests.support.simulation.power import live
+from tests.support.simulation.runs import keep_runs
 from tests.support.simulation.whole import simulate
 
 SEEDS: Final = 12  # tried before a fault counts as unnoticed
 IMAGES: Final = 60
+PLANTED: Final[tuple[Planted, ...]] = (*PLANTED_IN_KERNEL, *PLANTED_IN_HANDS)
 
 
 class Caught(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +33,7 @@ class Caught(msgspec.Struct, frozen=True, kw_only=True):
 HARNESSES: Final[dict[str, Callable[[int], object]]] = {
     "whole kernel": simulate,
     "power cuts": lambda seed: live(seed, images=IMAGES),
+    "runs": keep_runs,
 }
 
 
@@ -48,7 +53,9 @@ def caught_with(planted: Planted, *, harness: str, seed: int) -> Caught | None:
 
 def caught(planted: Planted) -> Caught | None:
     """The first seed that notices it."""
-    tries = ((harness, seed) for harness in HARNESSES for seed in range(SEEDS))
+    # The hands that keep runs are real in one harness only.
+    harnesses = ("runs",) if planted in PLANTED_IN_HANDS else tuple(HARNESSES)
+    tries = ((harness, seed) for harness in harnesses for seed in range(SEEDS))
     return next(filter(None, (caught_with(planted, harness=h, seed=s) for h, s in tries)), None)
 
 
