@@ -38,5 +38,5 @@ def test_without_a_planted_bug_nothing_is_caught() -> None:
             pass
     sound = Planted(name="sound", what="nothing", plant=nullcontext)
 
-    caught = {caught_with(sound, harness=row[1], seed=row[3]) for row in ROWS.values()}
-    assert caught == {None}
+    tries = {(row[1], row[3]) for row in ROWS.values()}
+    assert {caught_with(sound, harness=harness, seed=seed) for harness, seed in tries} == {None}
