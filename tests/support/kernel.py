@@ -112,6 +112,7 @@ class GatedLog:
         self._open.set()
         self._failures: list[tuple[Exception, bool]] = []
         self.read_failure: Exception | None = None
+        self.claim_failure: Exception | None = None
 
     def hold(self) -> None:
         """Appends wait from now on."""
@@ -143,8 +144,10 @@ class GatedLog:
         self.appended.append(list(batch))
 
     async def claim(self, workspace_id: WorkspaceId, *, held: int | None = None) -> Head:
-        """As below."""
+        """As below, unless it was told to fail."""
         self._may_read()
+        if self.claim_failure is not None:
+            raise self.claim_failure
         return await self.inner.claim(workspace_id, held=held)
 
     async def heads(self) -> list[Head]:

@@ -7,6 +7,9 @@ must be folded again later is taken up in the epoch that is ours already, or, if
 since, given up until the next start. Nobody steals a workspace back. One that can't be read is nobody else's
 trouble: it answers `unavailable`, and all others work.
 
+A claim is a write, so that what is read after it is durable. While the disk takes none, who only reads is shown the
+workspace as of its last event that is known to be durable; the claim is tried again until it stands.
+
 A workspace may be let go while nobody looks. It then has its snapshot, nothing of it is on its way
 to the disk (its ledger ends where the log does), and its epoch stays ours, so that a decision without events
 that is still in flight is written as if nothing had happened. Timers stay where they are; what wants hands stays.
@@ -15,9 +18,11 @@ that is still in flight is written as if nothing had happened. Timers stay where
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from moduprompt.domain.registry import UPCASTERS, UnreadableEvent, Upcasters
 from moduprompt.kernel.judgement import Wanted
@@ -31,6 +36,7 @@ from moduprompt.protocol import (
     Refused,
     Rejection,
     WorkspaceId,
+    decode_event,
     missing,
     refusal,
 )
@@ -49,6 +55,7 @@ from moduprompt.storage.port import (
 AGAIN_S: Final = 1.0  # a disk that could not be read a moment ago
 SLICE_EVENTS: Final = 200  # folded at once: some two milliseconds
 KEPT_MAX: Final = 1_000  # workspaces in memory; a small one is some 50 kB
+SHOWN_MAX: Final = 100  # workspaces shown while the disk takes no writes; others are folded when asked for
 DAMAGED: Final = "workspace_damaged"
 OVERTAKEN: Final = "overtaken"  # the reason of a workspace that another writer has claimed
 LOG: Final = "log.sqlite"  # as people know it: the kernel has no paths
@@ -84,13 +91,16 @@ class Cabinet:
         loaded: Callable[[Ledger, tuple[Wanted, ...]], None],
         lost: Callable[[WorkspaceId], None] = lambda _: None,
         is_idle: Callable[[Ledger], bool] = lambda _: False,
+        durable: Callable[[WorkspaceId], int] = lambda _: 0,
         snapshots: SnapshotStore | None = None,
         upcasters: Upcasters = UPCASTERS,
     ) -> None:
+        """`durable` knows the last sequence of each workspace that has been shown to anybody."""
         self._log = log
         self._loaded = loaded
         self._lost = lost
         self._is_idle = is_idle
+        self._durable = durable
         self._snapshots = snapshots or NoSnapshots()
         self._upcasters = upcasters
         self._ledgers: dict[WorkspaceId, Ledger] = {}  # the one used longest ago first
@@ -98,6 +108,8 @@ class Cabinet:
         self._held: dict[WorkspaceId, int] = {}  # the epoch in which each is, or was, ours
         self._overtaken: set[WorkspaceId] = set()
         self._damaged: dict[WorkspaceId, Damage] = {}
+        self._unclaimed: dict[WorkspaceId, StorageFailed] = {}  # and what the disk said
+        self._shown: dict[WorkspaceId, Ledger] = {}  # nobody decides on these
         self._known: set[WorkspaceId] | None = None  # not read, or not to be trusted any more
         self._loading: dict[WorkspaceId, asyncio.Lock] = {}
         self._forgotten: dict[WorkspaceId, None] = {}
@@ -136,6 +148,10 @@ class Cabinet:
         """Those that another writer has claimed; this one has stopped."""
         return sorted(self._overtaken)
 
+    def unwritable(self) -> StorageFailed | None:
+        """Why workspaces can't be claimed at this moment; None where nothing is known to be in the way."""
+        return next(iter(self._unclaimed.values()), None)
+
     def is_out_of_reach(self, workspace_id: WorkspaceId) -> bool:
         """Whether it is damaged or overtaken: nothing can be done with it before the next start."""
         return workspace_id in self._damaged or workspace_id in self._overtaken
@@ -146,11 +162,31 @@ class Cabinet:
 
     async def every(self) -> list[Ledger]:
         """All that can be read, loaded for it: for who must look everywhere. Raises StorageFailed."""
-        return [found for each in await self.listed() if (found := await self._found(each)) is not None]
+        found: list[Ledger] = []
+        for workspace_id in await self.listed():
+            with suppress(Refused):
+                ledger = await self.look(workspace_id)
+                found += [ledger] if ledger is not None else []
+        return found
 
     def get(self, workspace_id: WorkspaceId) -> Ledger | None:
         """One that is in memory."""
         return self._ledgers.get(workspace_id)
+
+    def shown(self, workspace_id: WorkspaceId) -> Ledger | None:
+        """One that is in memory, be it only for reading."""
+        return self._ledgers.get(workspace_id) or self._shown.get(workspace_id)
+
+    async def look(self, workspace_id: WorkspaceId) -> Ledger | None:
+        """As `find`, for who decides nothing on it: where it can't be claimed, as of its last durable event."""
+        if workspace_id not in self._unclaimed:
+            try:
+                return await self.find(workspace_id)
+            except StorageFailed:
+                if workspace_id not in self._unclaimed:
+                    raise
+        async with self._loading.setdefault(workspace_id, asyncio.Lock()):
+            return await self._show(workspace_id)
 
     async def find(self, workspace_id: WorkspaceId) -> Ledger | None:
         """The workspace, loaded; None where there is none. Raises Refused for a damaged one."""
@@ -243,12 +279,7 @@ class Cabinet:
         if workspace_id in self._damaged:
             raise _unavailable(self._damaged[workspace_id])
         head = self._let_go.get(workspace_id) or await self._own(workspace_id)
-        ledger = await self._from_snapshot(head)
-        if ledger is None:
-            ledger = Ledger(head, upcasters=self._upcasters)
-            fault = await self._stumbled(ledger, head)
-            if fault is not None:
-                raise self._marked(ledger, fault) from fault
+        ledger = await self._folded(head)
         wanted = await wants_of(ledger)
         self._let_go.pop(workspace_id, None)
         self._loaded(ledger, wanted)
@@ -261,11 +292,52 @@ class Cabinet:
             except HeadMoved as fault:
                 self._overtaken.add(workspace_id)
                 log.error("workspace.overtaken", extra={"workspace_id": workspace_id, "fault": str(fault)})
+                self._unclaimed.pop(workspace_id, None)
                 self._lost(workspace_id)
+            except StorageFailed as fault:
+                self._unclaimed[workspace_id] = fault
+                self._forgotten[workspace_id] = None  # so that it is tried again, needed or not
+                self._has_forgotten.set()
+                raise
             else:
                 self._held[workspace_id] = head.epoch
+                self._unclaimed.pop(workspace_id, None)
+                self._shown.pop(workspace_id, None)
                 return head
         raise Refused(_was_overtaken(workspace_id))
+
+    async def _show(self, workspace_id: WorkspaceId) -> Ledger | None:
+        head = await self._durable_head(workspace_id)
+        shown = self._shown.get(workspace_id)
+        if head is None or (shown is not None and shown.seq == head.seq):
+            return shown
+        shown = self._shown[workspace_id] = await self._folded(head)
+        while len(self._shown) > SHOWN_MAX:
+            del self._shown[next(iter(self._shown))]
+        return shown
+
+    async def _durable_head(self, workspace_id: WorkspaceId) -> Head | None:
+        """Where the log ends for who may only see what is durable; None where nothing is.
+
+        What a commit of unknown outcome has left behind it may be in the file, and be gone after a power cut.
+        """
+        seq = self._durable(workspace_id)
+        found = (each for each in await self._log.heads() if each.workspace_id == workspace_id)
+        head = next(found, None) if seq else None
+        if head is None or head.seq <= seq:
+            return head
+        (following,) = await self._log.read(workspace_id, after=seq, limit=1)
+        return replace(head, seq=seq, head_hash=decode_event(following.data).prev_hash)
+
+    async def _folded(self, head: Head) -> Ledger:
+        """The state at a head. Raises Refused for a workspace that is damaged, and marks it."""
+        ledger = await self._from_snapshot(head)
+        if ledger is None:
+            ledger = Ledger(head, upcasters=self._upcasters)
+            fault = await self._stumbled(ledger, head)
+            if fault is not None:
+                raise self._marked(ledger, fault) from fault
+        return ledger
 
     async def _from_snapshot(self, head: Head) -> Ledger | None:
         """The newest snapshot and the events after it; None where there is none that fits."""

@@ -41,7 +41,7 @@ from moduprompt.kernel.snapshotter import Snapshotter, Wants
 from moduprompt.kernel.tickets import Ticket
 from moduprompt.kernel.timers import Timers
 from moduprompt.kernel.transfer import Transfer
-from moduprompt.kernel.writer import CommandBroke, MovedOn, Writer
+from moduprompt.kernel.writer import CommandBroke, MovedOn, Writer, not_written
 from moduprompt.protocol import (
     SYSTEM_WORKSPACE,
     TRACE_ID_MAX,
@@ -70,6 +70,7 @@ from moduprompt.storage.port import (
     KeyRow,
     SnapshotStore,
     StorageFailed,
+    StorageFull,
     StoredEvent,
     ViewStore,
 )
@@ -125,6 +126,7 @@ class Kernel:
             loaded=self._loaded,
             lost=self._lost,
             is_idle=self._is_idle,
+            durable=self.feed.head,
             snapshots=snapshots,
             upcasters=upcasters,
         )
@@ -208,7 +210,9 @@ class Kernel:
         stopped, overtaken = self.projector.broken, self.cabinet.overtaken()
         views = {} if stopped is None else {"views": f"stopped: {stopped}"}
         writer = {"writer": f"overtaken in {', '.join(overtaken)}"} if overtaken else {}
-        return self.hindered | views | writer
+        unwritable = self.cabinet.unwritable()
+        disk = {} if unwritable is None else {"disk": not_written(unwritable).message}
+        return self.hindered | views | writer | disk
 
     def waited_s(self) -> float:
         """How long the oldest command has waited for the writer, at least."""
@@ -300,6 +304,10 @@ class Kernel:
     async def find(self, workspace_id: WorkspaceId) -> Ledger | None:
         """The workspace, loaded; None where there is none."""
         return await self.cabinet.find(workspace_id)
+
+    async def look(self, workspace_id: WorkspaceId) -> Ledger | None:
+        """As `find`, for reads: they go on while the disk takes no writes."""
+        return await self.cabinet.look(workspace_id)
 
     async def find_key(self, workspace_id: WorkspaceId, *, actor: Actor, key: str) -> KeyRow | None:
         """The accepted use of a key."""
@@ -507,7 +515,7 @@ def _refused(ticket: Ticket, rejection: Rejection) -> RefusedAnswer:
 
 def _not_stored(ticket: Ticket, fault: StorageFailed) -> RefusedAnswer:
     log.error("storage.failed", exc_info=fault, extra={"trace_id": ticket.trace_id})
-    return _refused(ticket, _unavailable(fault))
+    return _refused(ticket, not_written(fault) if isinstance(fault, StorageFull) else _unavailable(fault))
 
 
 def _unavailable(fault: BaseException) -> Rejection:

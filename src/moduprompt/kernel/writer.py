@@ -188,17 +188,26 @@ class Writer:
         log.error("commit.failed", extra={"fault": str(fault), "commands": len(batch)})
         touched = [ledger for done in batch for ledger in (done.home, done.judged.ledger)]
         self._ledgers.forget({ledger.workspace_id for ledger in touched})
-        full = isinstance(fault, StorageFull)
-        refused = refusal(
-            Code.UNAVAILABLE,
-            "the disk takes no writes" if full else "the log could not be written",
-            hint="make room, then send it again with the same idempotency key"
-            if full
-            else "send it again with the same idempotency key",
-            details={"reason": "storage_full" if full else "storage_failed"},
-        )
+        refused = not_written(fault)
         for done in batch:
             done.pending.fail(Refused(refused))
+
+
+def not_written(fault: Exception) -> Rejection:
+    """What is said to whom an order could not be written for."""
+    if isinstance(fault, StorageFull):
+        return refusal(
+            Code.UNAVAILABLE,
+            "the disk takes no writes",
+            hint="see that it is writable and has room, then send it again with the same idempotency key",
+            details={"reason": "storage_full"},
+        )
+    return refusal(
+        Code.UNAVAILABLE,
+        "the log could not be written",
+        hint="send it again with the same idempotency key",
+        details={"reason": "storage_failed"},
+    )
 
 
 def to_appends(batch: list[Done]) -> list[Append]:

@@ -191,7 +191,7 @@ def is_still_known(caller: Caller, desk: Desk) -> bool:
     """Whether the caller's token is still good; asked again while a stream goes on."""
     if caller.workspace_id is None or caller.run_id is None:
         return True
-    ledger = desk.kernel.cabinet.get(caller.workspace_id)
+    ledger = desk.kernel.cabinet.shown(caller.workspace_id)
     run = ledger.find(RunState, caller.run_id) if ledger else None
     return run is not None and run.is_live()
 
@@ -200,7 +200,7 @@ async def _session_of(desk: Desk, token: str) -> Caller | None:
     parts = token.split(".")
     if len(parts) != 4 or parts[0] != RUN_TOKEN_PREFIX or not (is_id(parts[1]) and is_id(parts[2])):
         return None
-    ledger = await desk.kernel.find(WorkspaceId(parts[1]))
+    ledger = await desk.kernel.look(WorkspaceId(parts[1]))
     run = run_of_token(ledger, RunId(parts[2]), token_sha256(token)) if ledger else None
     session = ledger.find(SessionState, run.session_id) if ledger and run else None
     if ledger is None or run is None or session is None:

@@ -25,7 +25,7 @@ class StorageFailed(Exception):
 
 
 class StorageFull(StorageFailed):
-    """There is no room, or the medium is read-only: nothing was written."""
+    """There is no room, or the medium is read-only: it takes no writes. Whether one reached it is as unknown."""
 
 
 class StorageTooNew(Exception):

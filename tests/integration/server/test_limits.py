@@ -111,7 +111,7 @@ async def beyond_the_reads(daemon: Served, patch: pytest.MonkeyPatch) -> Told:
     workspace = await daemon.make_workspace()
     patch.setattr(daemon.desk.reads, "most", 2)
     with patch.context() as own:
-        released = held(daemon.kernel, "find", own)
+        released = held(daemon.kernel, "look", own)
         reading = [asyncio.create_task(daemon.get("/v1/events", workspace_id=workspace)) for _ in range(2)]
         await eventually_async(lambda: is_at(daemon.desk.reads, 2))
         refused = told(await daemon.get("/v1/events", workspace_id=workspace))

@@ -14,6 +14,7 @@ from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.workspace.commands import RenameWorkspace
 from moduprompt.kernel import tracks
 from moduprompt.protocol import SYSTEM_WORKSPACE, ArtifactRef, WorkspaceId
+from tests.support.deadline import eventually_async
 from tests.support.failing_disk import failing_disk
 from tests.support.served import QuietTerminals, Served, serve_in
 
@@ -347,16 +348,31 @@ async def test_another_method_is_refused_with_those_that_are_taken(daemon: Serve
     assert "GET" in reply.headers["allow"]
 
 
+@pytest.mark.parametrize("says", [apsw.FullError, apsw.ReadOnlyError])
 @pytest.mark.parametrize("path", ["/v1/workspaces", "/v1/workspaces/{id}", "/v1/tasks?workspace_id={id}"])
-async def test_on_a_full_disk_a_workspace_is_unavailable_and_never_missing(tmp_path: Path, path: str) -> None:
+async def test_while_the_disk_takes_no_writes_reads_go_on_and_readiness_says_so(
+    tmp_path: Path, path: str, says: type[apsw.Error]
+) -> None:
     with failing_disk() as disk:
         async with serve_in(tmp_path) as daemon:
             workspace = await daemon.make_workspace()
             whole = await daemon.get(path.format(id=workspace))
-            disk.fails("write", apsw.FullError, on="-wal")
+            disk.fails("write", says, on="-wal")
             lost = await daemon.submit(RenameWorkspace(workspace_id=workspace, name="lost"))
-            answers = [lost, await daemon.get(path.format(id=workspace))]
+            again = await daemon.submit(RenameWorkspace(workspace_id=workspace, name="lost again"))
+            meanwhile = await daemon.get(path.format(id=workspace))
+            ready = (await daemon.get("/v1/daemon/ready")).json()
+
+            assert [lost.status, again.status] == [503, 503]
+            assert all(b'"message":"the disk takes no writes"' in each.body for each in (lost, again))
+            assert (meanwhile.status, meanwhile.body) == (200, whole.body)
+            assert ready["hindered"] == {"disk": "the disk takes no writes"}
+
             disk.heal()
 
-            assert [each.status for each in answers] == [503, 503]
+            async def is_mended() -> bool:
+                return "hindered" not in (await daemon.get("/v1/daemon/ready")).json()
+
+            await eventually_async(is_mended)
             assert (await daemon.get(path.format(id=workspace))).body == whole.body
+            assert (await daemon.submit(RenameWorkspace(workspace_id=workspace, name="kept"))).status == 200

@@ -119,4 +119,4 @@ def _seen(_: Glance) -> bool:
 
 def _current(desk: Desk, ledger: Ledger) -> Ledger:
     """The workspace as it is in memory now: after a storage error it is folded anew."""
-    return desk.kernel.cabinet.get(ledger.workspace_id) or ledger
+    return desk.kernel.cabinet.shown(ledger.workspace_id) or ledger

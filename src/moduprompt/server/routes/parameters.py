@@ -61,7 +61,7 @@ async def entered(request: HTTPConnection, actor: Actor) -> Ledger:
     """The workspace of a request, when this actor may know of it. Raises Refused (`not_found`)."""
     wanted = workspace_id(request)
     kernel = desk_of(request).kernel
-    ledger = await kernel.find(wanted)
+    ledger = await kernel.look(wanted)
     if ledger is None and actor.kind == "user" and (refused := damaged_workspace(kernel.damages, wanted)):
         raise Refused(refused)
     if ledger is None or not may_enter(actor, ledger):

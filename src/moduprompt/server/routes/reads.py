@@ -80,7 +80,7 @@ async def item(request: Request) -> Response:
     row = await _fresh_row(request, collection=name, id_=id_, home=home) if is_id(id_) else None
     if row is None or (home is not None and row[0] != home.workspace_id):
         raise Refused(missing(kind, id_[:80]))
-    ledger = await desk.kernel.find(row[0])
+    ledger = await desk.kernel.look(row[0])
     if ledger is None or not may_enter(actor, ledger):
         raise Refused(missing(kind, id_))
     seq = await moment_of(request, ledger)
@@ -148,7 +148,7 @@ async def _entered_after(desk: Desk, actor: Actor, *, after: str, most: int) -> 
         if workspace_id <= after or desk.kernel.cabinet.is_out_of_reach(workspace_id):
             continue
         with suppress(Refused):
-            ledger = await desk.kernel.find(workspace_id)
+            ledger = await desk.kernel.look(workspace_id)
             found += [ledger] if ledger is not None and may_enter(actor, ledger) else []
         if len(found) == most:
             break

@@ -85,7 +85,7 @@ async def visible_run(request: HTTPConnection, caller: Caller) -> RunState:
 async def _homes(desk: Desk, run_id: str) -> list[Ledger]:
     """Where a run can be: where its row says, or in memory, where every live one is."""
     row = await desk.kernel.view_store.row(RUNS, run_id)
-    home = await desk.kernel.find(row[0]) if row else None
+    home = await desk.kernel.look(row[0]) if row else None
     return [home] if home else desk.kernel.cabinet.ledgers()
 
 

@@ -8,6 +8,7 @@ less an acknowledged commit can be gone after a power cut (measured: 577 of 900)
 A connection that met an I/O error is not used again: the next use opens another one.
 """
 
+import errno
 import logging
 import os
 import re
@@ -137,8 +138,20 @@ class Database:
                 self._reopen()
             yield self._raw
         except apsw.Error as fault:
+            takes_none = self._takes_no_writes(fault)
             self._is_doubtful |= isinstance(fault, DOUBTFUL)
+            if takes_none:
+                raise StorageFull(f"{self._path}: {os.strerror(errno.EROFS)}") from fault
             raise to_failure(self._path, fault) from fault
+
+    def _takes_no_writes(self, fault: apsw.Error) -> bool:
+        """Whether a file system that turned read-only under us is what SQLite calls an I/O error."""
+        if not isinstance(fault, apsw.IOError):
+            return False
+        try:
+            return self._raw.system_errno == errno.EROFS
+        except apsw.ConnectionClosedError:  # it could not be opened again
+            return False
 
     def _reopen(self) -> None:
         log.warning("database.reopened", extra={"path": str(self._path)})
