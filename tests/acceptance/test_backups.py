@@ -96,6 +96,21 @@ def test_a_backup_goes_to_another_machine_and_nothing_is_missing_there(place: Pl
     assert Path(made["folder"]).parent == place.data / "backups"
 
 
+def test_what_was_erased_is_not_in_a_backup_and_is_not_called_missing(place: Place) -> None:
+    place.made("workspace", "create", "core")
+    place.made("project", "create", "paint")
+    place.made("task", "create", "-p", "paint", "walls", "--description", "all of them")
+    (kept,) = place.ok("artifact", "list", "--json").json["items"]
+    place.made("task", "create", "-p", "paint", "doors", "--description", "a secret")
+    (ref,) = [each["ref"] for each in place.ok("artifact", "list", "--json").json["items"] if each != kept]
+    place.ok("artifact", "erase", ref, "--reason", f"it was not {kept['ref']}")
+
+    made = place.call("mpd", "backup", "--json").json
+
+    assert (made["erased"], made["missing"], made["artifacts"]) == ([ref], [], 1)
+    assert "1 artifacts were erased" in place.call("mpd", "backup", str(place.root / "again")).out
+
+
 def test_a_restore_with_a_running_daemon_switches_and_goes_on(place: Place) -> None:
     target = str(place.root / "kept")
     place.made("workspace", "create", "core")

@@ -50,6 +50,7 @@ class BackedUp(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     missing: tuple[ArtifactRef, ...]
     damaged: tuple[ArtifactRef, ...]
+    erased: tuple[ArtifactRef, ...]
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,6 +238,7 @@ def _backed_up(target: Path, manifest: BackupManifest) -> BackedUp:
         bytes=manifest.log.size + sum(each.size for each in manifest.artifacts),
         missing=manifest.missing,
         damaged=manifest.damaged,
+        erased=manifest.erased or (),
     )
 
 
@@ -252,6 +254,7 @@ def _told_backup(done: BackedUp) -> str:
         [("missing", f"{len(done.missing)} artifacts are named and were not there")] if done.missing else []
     )
     rows += [("damaged", f"{len(done.damaged)} artifacts were left out")] if done.damaged else []
+    rows += [("erased", f"{len(done.erased)} artifacts were erased, and stay so")] if done.erased else []
     return to_paragraph(
         "the backup is written and checked", [*rows, ("restore", f"mpd restore {done.folder}")]
     )

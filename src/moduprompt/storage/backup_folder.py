@@ -68,7 +68,10 @@ class KeptHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class BackupManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a backup holds. `missing` artifacts were named by events and not there, `damaged` ones not themselves."""
+    """What a backup holds. `missing` artifacts were named by events and not there, `damaged` ones not themselves.
+
+    `erased` ones were erased on purpose: they are not in it, even where their bytes still lay there.
+    """
 
     format: Literal["moduprompt.backup"] = "moduprompt.backup"
     format_version: Literal[1] = 1
@@ -81,6 +84,7 @@ class BackupManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     artifacts: tuple[KeptArtifact, ...]
     missing: tuple[Ref, ...] = ()
     damaged: tuple[Ref, ...] = ()
+    erased: tuple[Ref, ...] | msgspec.UnsetType = msgspec.UNSET  # older programs know no such field
 
 
 def write_backup(
@@ -102,6 +106,7 @@ def write_backup(
             artifacts=tuple(kept),
             missing=tuple(missing),
             damaged=tuple(damaged),
+            erased=tuple(ref for _, ref in sorted(found.erased)) or msgspec.UNSET,
         )
         (part / MANIFEST).write_bytes(msgspec.json.format(encode(manifest), indent=2) + b"\n")
         for place in (part / MANIFEST, *(path for path in part.rglob("*") if path.is_dir()), part):
@@ -195,8 +200,9 @@ def _keep_artifacts(
 ) -> tuple[list[KeptArtifact], list[ArtifactRef], list[ArtifactRef]]:
     """Those that events name. They were there before the events, so none that the copy needs comes late."""
     kept, missing, damaged = list[KeptArtifact](), list[ArtifactRef](), list[ArtifactRef]()
-    for done, (home, ref) in enumerate(sorted(found.refs)):
-        told("copying artifacts", done, len(found.refs))
+    wanted = sorted(found.refs - found.erased)
+    for done, (home, ref) in enumerate(wanted):
+        told("copying artifacts", done, len(wanted))
         source = artifact_path(store.artifacts, home, ref)
         target = artifact_path(part / ARTIFACTS, home, ref)
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

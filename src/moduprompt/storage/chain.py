@@ -11,6 +11,7 @@ import msgspec
 from moduprompt.protocol import ArtifactRef, EventEnvelope, WorkspaceId, decode_event
 from moduprompt.storage.hashing import content_hash, first_hash
 
+ARTIFACT_ERASED: Final = "artifact.erased"  # as it stands in every log; what it names is to be nowhere
 _REF: Final = re.compile(rb"blake3:[0-9a-f]{64}")
 
 

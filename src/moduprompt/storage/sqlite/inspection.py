@@ -14,8 +14,8 @@ from typing import Final, TypeAlias
 import apsw
 import msgspec
 
-from moduprompt.protocol import SEQ_MAX, SYSTEM_WORKSPACE, ArtifactRef, Damage, WorkspaceId
-from moduprompt.storage.chain import Chain, LinkBroken, refs_in
+from moduprompt.protocol import SEQ_MAX, SYSTEM_WORKSPACE, ArtifactRef, Damage, EventEnvelope, WorkspaceId
+from moduprompt.storage.chain import ARTIFACT_ERASED, Chain, LinkBroken, refs_in
 from moduprompt.storage.port import Head, KeyRow, StorageFailed, StoredEvent
 from moduprompt.storage.sqlite.connection import APPLICATION_IDS, Database, load_queries, open_untouched
 from moduprompt.storage.sqlite.rows import to_key
@@ -31,13 +31,17 @@ _PAGE: Final = re.compile(r"\bpage (\d+)", re.IGNORECASE)
 
 
 class Examined(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is. `whole_to` is how far each workspace holds, in the order of the head rows."""
+    """What there is. `whole_to` is how far each workspace holds, in the order of the head rows.
+
+    `refs` are the artifacts that events name, `erased` those of them that were erased since.
+    """
 
     layout: int = 0
     heads: tuple[Head, ...] = ()
     whole_to: tuple[int, ...] = ()
     damages: tuple[Damage, ...] = ()
     refs: frozenset[tuple[WorkspaceId, ArtifactRef]] = frozenset()
+    erased: frozenset[tuple[WorkspaceId, ArtifactRef]] = frozenset()
 
 
 def untold(_what: str, _done: int, _all: int) -> None:
@@ -199,7 +203,8 @@ def _examined(log: LogFile, path: Path, told: Told) -> Examined:
     told("checking the pages", 0, 1)
     damages = _of_header(log, path)
     damages += [Damage(path=str(path), page=_page_in(text), error=text) for text in log.faults()]
-    heads, refs, whole_to = log.heads(), set[tuple[WorkspaceId, ArtifactRef]](), list[int]()
+    heads, whole_to = log.heads(), list[int]()
+    refs, erased = set[tuple[WorkspaceId, ArtifactRef]](), set[tuple[WorkspaceId, ArtifactRef]]()
     try:
         damages += [_without_head(path, number) for number in log.headless()]
     except StorageFailed as fault:
@@ -208,8 +213,12 @@ def _examined(log: LogFile, path: Path, told: Told) -> Examined:
     for head in heads:
         chain = Chain(head.workspace_id)
 
-        def seen(found: set[ArtifactRef], chain: Chain = chain) -> None:
-            refs.update((chain.workspace_id, ref) for ref in found)
+        def seen(event: EventEnvelope, chain: Chain = chain) -> None:
+            refs.update((chain.workspace_id, ref) for ref in refs_in(event))
+            if (
+                event.event_type == ARTIFACT_ERASED
+            ):  # its reason may name others, which are not erased by that
+                erased.add((chain.workspace_id, ArtifactRef(event.subject.id)))
             if chain.seq % EVENTS_OF_A_SLICE == 0:
                 told("following the chains", sum(whole_to) + chain.seq, total)
 
@@ -222,16 +231,17 @@ def _examined(log: LogFile, path: Path, told: Told) -> Examined:
         whole_to=tuple(whole_to),
         damages=tuple(damages),
         refs=frozenset(refs),
+        erased=frozenset(erased),
     )
 
 
 def _walked(
-    log: LogFile, head: Head, *, chain: Chain, path: Path, seen: Callable[[set[ArtifactRef]], None]
+    log: LogFile, head: Head, *, chain: Chain, path: Path, seen: Callable[[EventEnvelope], None]
 ) -> tuple[int, Damage | None]:
     error: str | None = None
     try:
         for stored in log.events(head):
-            seen(refs_in(chain.take(stored.data)))
+            seen(chain.take(stored.data))
     except LinkBroken as fault:
         error = str(fault)
     except StorageFailed as fault:
