@@ -64,3 +64,12 @@ def rewritten(path: Path, workspace_id: str, seq: int) -> None:
     for _, sql in triggers:
         raw.execute(str(sql))
     raw.close()
+
+
+def tampered(path: Path, statement: str) -> None:
+    """One statement carried out, whatever the triggers say; they are gone afterwards."""
+    raw = apsw.Connection(str(path))
+    for name in [row[0] for row in raw.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'")]:
+        raw.execute(f"DROP TRIGGER {name}")
+    raw.execute(statement)
+    raw.close()

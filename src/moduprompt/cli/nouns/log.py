@@ -11,32 +11,34 @@ import msgspec
 
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import failed
+from moduprompt.cli.file_proof import prove_file, refuse_faults
 from moduprompt.cli.lookup import workspace_of
 from moduprompt.cli.printing import print_bytes, print_json
 from moduprompt.cli.progress import waiting_for
-from moduprompt.cli.proof import PAGE, Verified, verify_file, verify_log
+from moduprompt.cli.proof import PAGE, LogBroken, Proof, Verified, verify_log
 from moduprompt.cli.verbs import Verb, whole
-from moduprompt.protocol import SYSTEM_WORKSPACE, Code, WorkspaceId, decode_event, encode
+from moduprompt.protocol import SYSTEM_WORKSPACE, Code, Damage, WorkspaceId, decode_event, encode
 
 
 async def _verify(call: Call) -> None:
     # With --db the file itself is meant: what is wrong with it may keep a daemon from starting.
     named = call.words.maybe("file") or call.words.maybe("db")
-    verified = verify_file(Path(named)) if named else await _verify_daemon(call)
+    proof = await prove_file(Path(named)) if named else await _verify_daemon(call)
     lines = [
         f"{each.name}: {_counted(each.seq, 'event')}, chain and state hold ({each.head_hash})"
-        for each in verified
+        + (f"; so does the snapshot at {each.snapshot_seq}" if each.snapshot_seq else "")
+        for each in proof.verified
     ]
-    total = sum(each.seq for each in verified)
-    call.show(
-        encode({"verified": verified}),
-        "\n".join(
-            [*lines, f"the log holds: {_counted(total, 'event')} in {_counted(len(verified), 'workspace')}"]
-        ),
-    )
+    lines += [str(each) for each in proof.faults]
+    if proof.faults and not call.is_json:
+        call.show(b"", "\n".join(lines))
+    refuse_faults(proof)
+    total = sum(each.seq for each in proof.verified)
+    holds = f"the log holds: {_counted(total, 'event')} in {_counted(len(proof.verified), 'workspace')}"
+    call.show(encode({"verified": proof.verified}), "\n".join([*lines, holds]))
 
 
-async def _verify_daemon(call: Call) -> list[Verified]:
+async def _verify_daemon(call: Call) -> Proof:
     if call.is_in_run:
         raise failed(
             Code.POLICY_DENIED,
@@ -51,10 +53,14 @@ async def _verify_daemon(call: Call) -> list[Verified]:
         only = await workspace_of(call)
         named = {only: named.get(only, only)}
     verified: list[Verified] = []
+    faults: list[Damage] = []
     for workspace_id, name in named.items():
         async with waiting_for(f"reading the log of {name}"):
-            verified.append(await verify_log(client, workspace_id, name=name))
-    return verified
+            try:
+                verified.append(await verify_log(client, workspace_id, name=name))
+            except LogBroken as fault:
+                faults.append(fault.damage)
+    return Proof(verified=tuple(verified), faults=tuple(faults))
 
 
 def _counted(count: int, what: str) -> str:
@@ -93,7 +99,7 @@ async def _export(call: Call) -> None:
     path = Path(call.words.text("file"))
     async with waiting_for("exporting"), aclosing(client.export_log(workspace_id)) as pieces:
         size = await _write_whole(path, pieces)
-    (bundled,) = verify_file(path)
+    (bundled,) = (await prove_file(path)).verified
     told = {"file": str(path), "bytes": size, "verified": [bundled]}
     call.show(
         encode(told), f"{bundled.name}: {bundled.seq} events and their artifacts are in {path} ({size} bytes)"
@@ -164,7 +170,10 @@ def _read(parser: argparse.ArgumentParser) -> None:
 
 def _verified(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", metavar="FILE", nargs="?", help="a bundle or a log.sqlite; no daemon is asked"
+        "file",
+        metavar="FILE",
+        nargs="?",
+        help="a bundle, a log.sqlite or the data folder; no daemon is asked",
     )
 
 
@@ -174,7 +183,8 @@ VERBS: Final = (
         _verify,
         summary="replay every log from zero and compare",
         arguments=_verified,
-        more="Without --workspace: all workspaces, the system's too. With FILE or --db: that file, as it lies there.",
+        more="Without --workspace: all workspaces, the system's too. With FILE or --db: that file, as it "
+        "lies there, compared with the snapshots beside it; all that does not hold is named, not the first alone.",
     ),
     Verb(
         "export",
