@@ -44,7 +44,7 @@ def test_every_place_that_a_page_names_exists() -> None:
 
 def test_the_page_of_the_command_line_lists_every_verb_and_no_other() -> None:
     text = (ROOT / "docs" / "cli.md").read_text("utf-8")
-    listed = set(re.findall(r"^\| `mpctl ([a-z]+(?: [a-z]+)?)[` ]", text, re.MULTILINE))
+    listed = set(re.findall(r"^\| `mpctl ([a-z]+(?: [a-z-]+)?)[` ]", text, re.MULTILINE))
 
     assert listed == {call for noun in NOUNS for call in calls_of(noun)}
 

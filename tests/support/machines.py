@@ -35,11 +35,15 @@ from moduprompt.domain.run.commands import (
 )
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.commands import (
+    CancelPrompt,
     CloseSession,
     ForkSession,
     PromptSession,
     RenameSession,
     ReportPrompt,
+    ReportPromptHeld,
+    ReportTurn,
+    ResendPrompt,
     SpawnSession,
 )
 from moduprompt.domain.session.state import SessionState
@@ -147,7 +151,26 @@ def _of_session(own: SessionState) -> Iterator[Command]:
     yield CloseSession(workspace_id=WORKSPACE, session_id=id_)
     if not own.prompts:
         yield PromptSession(workspace_id=WORKSPACE, session_id=id_, prompt="go on")
+    for doubtful in own.uncertain[:1]:
+        yield ResendPrompt(workspace_id=WORKSPACE, session_id=id_, prompt_id=doubtful.prompt_id)
+    if own.submitted is not None:
+        yield ReportTurn(
+            workspace_id=WORKSPACE,
+            session_id=id_,
+            prompt_id=own.submitted.prompt_id,
+            rule="input_read",
+            rule_version=1,
+            evidence="as it is",
+        )
     for prompt in own.prompts:
+        yield CancelPrompt(workspace_id=WORKSPACE, session_id=id_, prompt_id=prompt.prompt_id)
+        yield ReportPromptHeld(
+            workspace_id=WORKSPACE,
+            session_id=id_,
+            prompt_id=prompt.prompt_id,
+            by="draft",
+            evidence="as it is",
+        )
         for outcome in ("placed", "submitted", "uncertain"):
             yield ReportPrompt(
                 workspace_id=WORKSPACE,

@@ -166,7 +166,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
     Limit(
         name="prompt_queue_full",
         bounds="prompts that wait in one session",
-        constants=("domain.session.decide:PROMPTS_MAX",),
+        constants=("domain.session.prompting:PROMPTS_MAX",),
         told=Code.VALIDATION_FAILED,
         is_rule=True,
     ),

@@ -159,7 +159,7 @@ def _waiting(nodes: tuple[BoardNode, ...]) -> tuple[Waiting, ...]:
 
 VIEW = View(
     name="board",
-    version=1,
+    version=2,
     collections=(
         ("board_nodes", BoardNode),
         ("board_edges", BoardEdge),

@@ -68,6 +68,8 @@ class PendingPrompt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     prompt_id: str
     since: str
     is_placed: bool = False
+    held_by: str | None = None
+    evidence: str | None = None
 
 
 class SessionFacts(msgspec.Struct, frozen=True, kw_only=True, tag="session", omit_defaults=True):

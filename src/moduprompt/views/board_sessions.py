@@ -18,6 +18,8 @@ from moduprompt.domain.run.events import (
 )
 from moduprompt.domain.session.events import (
     PromptAccepted,
+    PromptCancelled,
+    PromptHeld,
     PromptPlaced,
     PromptSubmitted,
     PromptUncertain,
@@ -104,7 +106,10 @@ def _told(facts: SessionFacts, event: SessionEvent, stamp: Stamp) -> SessionFact
                 replace(p, is_placed=p.is_placed or p.prompt_id == event.prompt_id) for p in facts.prompts
             )
             return replace(facts, prompts=tuple(prompts))
-        case PromptSubmitted():
+        case PromptHeld():
+            held = (_held(p, event) if p.prompt_id == event.prompt_id else p for p in facts.prompts)
+            return replace(facts, prompts=tuple(held))
+        case PromptSubmitted() | PromptCancelled():
             return replace(facts, prompts=_without(facts.prompts, event.prompt_id))
         case PromptUncertain():
             left = _without(facts.prompts, event.prompt_id)
@@ -113,6 +118,10 @@ def _told(facts: SessionFacts, event: SessionEvent, stamp: Stamp) -> SessionFact
             return replace(facts, is_closed=True)
         case _:
             return facts
+
+
+def _held(prompt: PendingPrompt, event: PromptHeld) -> PendingPrompt:
+    return replace(prompt, held_by=event.by, evidence=event.evidence)
 
 
 def _without(prompts: tuple[PendingPrompt, ...], prompt_id: str) -> tuple[PendingPrompt, ...]:
@@ -204,6 +213,13 @@ def _account(run: RunFacts) -> str:
     return how if run.evidence is None else f"{how} ({run.evidence})"
 
 
+_HOLDERS: dict[str, str] = {
+    "draft": "a person, whose half-typed line stands there",
+    "dialog": "a person, who is asked something",
+    "screen": "a person: its program may not be taking text",
+}
+
+
 def _waits(session_id: str, title: str, facts: SessionFacts) -> tuple[Wait, ...]:
     run = facts.run
     if run is None or run.status in ENDED or facts.is_closed:
@@ -212,7 +228,7 @@ def _waits(session_id: str, title: str, facts: SessionFacts) -> tuple[Wait, ...]
         since = run.since
         return (Wait(what=f"the program of {title} starts", on="keeper", whom="its keeper", since=since),)
     if facts.prompts:
-        return (_undelivered(title, facts.prompts[0], run),)
+        return (_undelivered(title, facts),)
     if run.observed == "waiting_input":
         return (
             Wait(
@@ -233,8 +249,20 @@ def _waits(session_id: str, title: str, facts: SessionFacts) -> tuple[Wait, ...]
     return ()
 
 
-def _undelivered(title: str, prompt: PendingPrompt, run: RunFacts) -> Wait:
-    if prompt.is_placed or run.observed == "waiting_input":
+def _undelivered(title: str, facts: SessionFacts) -> Wait:
+    run, prompt = facts.run, facts.prompts[0]
+    is_at_rest = run is not None and run.observed in ("waiting_input", "idle")
+    blocked = run is not None and run.observed == "blocked_on_permission"
+    if blocked or (is_at_rest and prompt.held_by is not None and not prompt.is_placed):
+        return Wait(
+            what=f"a prompt for {title} is not typed yet",
+            on="person",
+            whom=_HOLDERS["dialog" if blocked else prompt.held_by or "screen"],
+            since=prompt.since,
+            command=f"mpctl run attach {short(run.run_id)}" if run is not None else None,
+            note=run.evidence if blocked and run is not None else prompt.evidence,
+        )
+    if prompt.is_placed or is_at_rest:
         what = f"a prompt for {title} is typed"
         return Wait(what=what, on="keeper", whom="its keeper", since=prompt.since)
     what = f"a prompt for {title} is not typed yet"

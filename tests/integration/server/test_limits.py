@@ -16,6 +16,7 @@ from moduprompt.client.sockets import open_socket
 from moduprompt.domain.project import decide as project_decide
 from moduprompt.domain.project.commands import AttachRepository
 from moduprompt.domain.session import decide as session_decide
+from moduprompt.domain.session import prompting as session_prompting
 from moduprompt.domain.session.commands import PromptSession, SpawnSession
 from moduprompt.domain.workspace.commands import CreateWorkspace, RenameWorkspace
 from moduprompt.kernel import inbox, writer
@@ -392,7 +393,7 @@ async def beyond_a_search(daemon: Served, patch: pytest.MonkeyPatch) -> Told:
 async def beyond_a_prompt_queue(daemon: Served, patch: pytest.MonkeyPatch) -> Told:
     workspace = await daemon.make_workspace()
     line = await daemon.make_session(workspace, await daemon.make_project(workspace))
-    patch.setattr(session_decide, "PROMPTS_MAX", 1)
+    patch.setattr(session_prompting, "PROMPTS_MAX", 1)
     prompt = PromptSession(workspace_id=workspace, session_id=line.session_id, prompt="go on")
     assert (await daemon.submit(prompt)).status == 200
     return told(await daemon.submit(prompt))

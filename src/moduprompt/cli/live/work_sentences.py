@@ -18,6 +18,8 @@ from moduprompt.domain.run.events import (
 )
 from moduprompt.domain.session.events import (
     PromptAccepted,
+    PromptCancelled,
+    PromptHeld,
     PromptPlaced,
     PromptSubmitted,
     PromptUncertain,
@@ -28,6 +30,7 @@ from moduprompt.domain.session.events import (
     SessionSpawned,
     SessionWorktreeAttached,
     SessionWorktreeDetached,
+    TurnObserved,
 )
 from moduprompt.domain.task.events import (
     AttemptFailed,
@@ -83,13 +86,20 @@ def session_sentence(event: SessionFact, names: Names) -> str:
             return f"leaves its worktree {names.of(event.worktree_id)}"
         case PromptAccepted():
             chars = event.prompt.chars
-            return f"gets a prompt of {chars} character{'' if chars == 1 else 's'}"
+            again = " once more" if event.resend_of is not None else ""
+            return f"gets a prompt of {chars} character{'' if chars == 1 else 's'}{again}"
+        case PromptCancelled():
+            return "does not get its prompt: it was taken back" + _because(event.reason)
+        case PromptHeld():
+            return f"waits with its prompt: {without_ids(event.evidence)}"
         case PromptPlaced():
             return "has its next prompt at the keyboard"
         case PromptSubmitted():
             return "was told: the prompt is typed"
         case PromptUncertain():
             return f"may not have got its prompt: {without_ids(event.evidence)}"
+        case TurnObserved():
+            return f"has taken its prompt ({event.rule})"
         case SessionRenamed():
             return f"is now called {plain(event.name)}"
         case SessionClosed():

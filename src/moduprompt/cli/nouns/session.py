@@ -1,7 +1,6 @@
 """`mpctl session`: start lines of work, speak to them, see what they do and why we think so."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -10,6 +9,7 @@ from moduprompt.cli.faults import failed, misused
 from moduprompt.cli.live.text import plain
 from moduprompt.cli.lookup import find_item, find_own, workspace_of
 from moduprompt.cli.pictures import show_tree, watch_board
+from moduprompt.cli.prompting import ABOUT_PROMPTS, MINE, PROMPT, runs_of, waits_for
 from moduprompt.cli.tables import Column, to_paragraph, to_table
 from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.typed import text_or_input
@@ -22,7 +22,6 @@ from moduprompt.domain.session.commands import (
     CloseSession,
     ForkMode,
     ForkSession,
-    PromptSession,
     RenameSession,
     SpawnSession,
 )
@@ -32,7 +31,6 @@ from moduprompt.domain.task.view import TaskItem
 from moduprompt.protocol import Code, ProjectId, SessionId, TaskId
 from moduprompt.views.board_rows import short
 
-MINE: Final = "MP_SESSION"
 MODES: Final[dict[str, ForkMode]] = {
     "default": "default",
     "planning_only": "planning_only",
@@ -95,27 +93,6 @@ async def _fork(call: Call) -> None:
     call.answer(accepted, f"session {made.session_id} {plain(made.name)}", *to_sentences(accepted)[1:])
 
 
-async def _prompt(call: Call) -> None:
-    item = await _named(call)
-    text = _text(call.words.text("text"))
-    if not text:
-        raise misused("there is nothing to say", hint="mpctl session prompt SESSION TEXT, or - to read it")
-    accepted = await call.submit(
-        PromptSession(workspace_id=item.workspace_id, session_id=SessionId(item.id), prompt=text)
-    )
-    call.answer(accepted, *to_sentences(accepted, item), *await _unheard(call, item))
-
-
-async def _unheard(call: Call, item: SessionItem) -> list[str]:
-    """What to type when nobody is there to hear a prompt: it waits for the next run, and nothing else says so."""
-    if call.is_json:
-        return []
-    runs = await _runs(call, item)
-    if not runs or runs[-1].status in ("requested", "started"):
-        return []
-    return [f"no run of {item.name} is live; the next one gets it: mpctl run start {short(item.id)}"]
-
-
 async def _list(call: Call) -> None:
     of = await workspace_of(call)
     await call.show_list(
@@ -128,7 +105,7 @@ async def _show(call: Call) -> None:
     if call.is_json:
         await call.show_item(item, "")
         return
-    runs = await _runs(call, item)
+    runs = await runs_of(call, item)
     facts: list[tuple[str, str | int | None]] = [
         ("id", item.id),
         ("status", item.status),
@@ -138,6 +115,7 @@ async def _show(call: Call) -> None:
         ("task", item.task_id),
         ("from", _origin(item)),
         ("prompts", ", ".join(f"{short(p.prompt_id)} {p.state}" for p in item.prompts)),
+        ("waits for", waits_for(item, runs)),
         ("may", ", ".join(item.may)),
     ]
     shown = to_paragraph(item.name, facts)
@@ -147,7 +125,7 @@ async def _show(call: Call) -> None:
 async def _explain(call: Call) -> None:
     """What it is doing, by which rule, on what evidence: never a bare verdict."""
     item = await _own(call)
-    runs = await _runs(call, item)
+    runs = await runs_of(call, item)
     if not runs:
         # A session that was just made starts by itself: to start a run by hand would be the wrong advice.
         raise failed(
@@ -209,11 +187,6 @@ async def _parent(call: Call) -> SessionId | None:
     return None if named is None else SessionId((await find_item(call, SessionItem, named)).id)
 
 
-async def _runs(call: Call, item: SessionItem) -> Sequence[RunItem]:
-    runs = await call.list(RunItem, of=item.workspace_id)
-    return sorted((run for run in runs if run.session_id == item.id), key=lambda run: run.ordinal)
-
-
 def _agent(call: Call) -> AgentSpec:
     """`--script` means the scripted agent, words behind `--` mean a command; both at once can't be meant."""
     script, program = call.words.maybe("script"), call.words.program()
@@ -269,11 +242,6 @@ def _maybe_one(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("session", metavar="SESSION", nargs="?", help="id or name; inside a run: its own")
 
 
-def _said(parser: argparse.ArgumentParser) -> None:
-    _one(parser)
-    parser.add_argument("text", metavar="TEXT", help="what to say; - reads standard input")
-
-
 def _watched(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watch", action="store_true", help="keep it up to date")
 
@@ -300,7 +268,8 @@ VERBS: Final = (
     Verb(
         "fork", _fork, summary="start an alternative to a session", arguments=_fork_words, takes_program=True
     ),
-    Verb("prompt", _prompt, summary="say something to it, or answer its question", arguments=_said),
+    PROMPT,
+    *ABOUT_PROMPTS,
     Verb("list", _list, summary="list the sessions of the workspace", shows_past=True),
     Verb("show", _show, summary="show one, with its runs", arguments=_maybe_one, shows_past=True),
     Verb("tree", _tree, summary="draw who came from whom", arguments=_watched, shows_past=True),

@@ -1,11 +1,17 @@
 """What a run needs done by its keeper."""
 
+from typing import Final
+
 from moduprompt.domain.decider import Event, Intent, World
+from moduprompt.domain.run.commands import ObservedStatus
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.events import SessionEvent
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import ProjectId, PromptId, RunId, SessionId, TextRef
+
+TAKES_TEXT: Final[frozenset[ObservedStatus]] = frozenset({"waiting_input", "idle"})
+"""What a run is doing when a prompt may be typed. Whoever types looks once more before the first key."""
 
 
 class RunIntent(Intent, frozen=True, kw_only=True):
@@ -39,6 +45,17 @@ class ResizeTerminal(RunIntent, frozen=True, kw_only=True):
     cols: int
 
 
+class WatchTurn(RunIntent, frozen=True, kw_only=True):
+    """It is looked whether the program has taken the prompt that was typed last.
+
+    `output_bytes`: how much it had printed when the last key was typed.
+    """
+
+    session_id: SessionId
+    prompt_id: PromptId
+    output_bytes: int
+
+
 class TypePrompt(RunIntent, frozen=True, kw_only=True):
     """A prompt is typed, once."""
 
@@ -59,7 +76,13 @@ def intents(own: RunState, world: World) -> tuple[Intent, ...]:
     """What is wanted and not known to be done."""
     if not own.is_live():
         return ()
-    return (_keep(own, world), *_stop(own, world), *_resize(own, world), *_type(own, world))
+    return (
+        _keep(own, world),
+        *_stop(own, world),
+        *_resize(own, world),
+        *_type(own, world),
+        *_watch(own, world),
+    )
 
 
 def _keep(own: RunState, world: World) -> KeepRun:
@@ -108,7 +131,7 @@ def _type(own: RunState, world: World) -> tuple[Intent, ...]:
         return ()
     ends = own.stop_requested or session.status == "closed"
     # What was placed may have been typed: that is found out, whatever else happens.
-    if not first.is_placed and (ends or own.observed != "waiting_input"):
+    if not first.is_placed and (ends or own.observed not in TAKES_TEXT):
         return ()
     return (
         TypePrompt(
@@ -119,5 +142,22 @@ def _type(own: RunState, world: World) -> tuple[Intent, ...]:
             prompt_id=first.prompt_id,
             text=first.text,
             is_placed=first.is_placed,
+        ),
+    )
+
+
+def _watch(own: RunState, world: World) -> tuple[Intent, ...]:
+    session = world.find(SessionState, own.session_id)
+    last = session.submitted if session else None
+    if session is None or last is None or last.run_id != own.run_id or last.output_bytes is None:
+        return ()
+    return (
+        WatchTurn(
+            name=f"run/{own.run_id}/turn/{last.prompt_id}",
+            workspace_id=world.workspace_id,
+            run_id=own.run_id,
+            session_id=own.session_id,
+            prompt_id=last.prompt_id,
+            output_bytes=last.output_bytes,
         ),
     )

@@ -1,5 +1,7 @@
 """What follows for runs from facts about sessions, and from a run's end for its session and worktree."""
 
+from typing import Final
+
 from moduprompt.domain.decider import Context, Event, World
 from moduprompt.domain.run.decide import begin_run, live_run
 from moduprompt.domain.run.events import (
@@ -8,6 +10,7 @@ from moduprompt.domain.run.events import (
     RunStatusObserved,
     RunStopRequested,
 )
+from moduprompt.domain.run.intents import TAKES_TEXT
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.events import (
     PromptPlaced,
@@ -17,11 +20,15 @@ from moduprompt.domain.session.events import (
     SessionForked,
     SessionSpawned,
     SessionWorktreeAttached,
+    TurnObserved,
 )
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.workspace.events import WorkspaceAdopted
 from moduprompt.domain.worktree.events import WriterReleased
 from moduprompt.domain.worktree.state import WorktreeState
+
+TYPED: Final = "prompt_submitted"  # the rule by which a program works that was just told something
+ALIVE: Final = "process_alive"  # says nothing but that it has not ended
 
 
 def react(event: Event, world: World, context: Context) -> list[Event]:
@@ -40,6 +47,8 @@ def react(event: Event, world: World, context: Context) -> list[Event]:
             return _placed_nowhere(event, world)
         case PromptSubmitted():
             return _answered(event, world)
+        case RunStatusObserved():
+            return _moved_on(event, world)
         case RunExited() | RunLost():
             return _ended(event, world)
         case WorkspaceAdopted():
@@ -73,15 +82,33 @@ def _placed_nowhere(event: PromptPlaced, world: World) -> list[Event]:
 
 def _answered(event: PromptSubmitted, world: World) -> list[Event]:
     live = live_run(event.session_id, world)
-    if live is None or live.observed != "waiting_input":
+    if live is None or live.observed not in TAKES_TEXT:
         return []
     return [
         RunStatusObserved(
             run_id=live.run_id,
             status="working",
-            rule="prompt_submitted",
+            rule=TYPED,
             rule_version=1,
             evidence=f"prompt {event.prompt_id} was typed",
+        )
+    ]
+
+
+def _moved_on(event: RunStatusObserved, world: World) -> list[Event]:
+    """What it is seen doing after a prompt was typed shows that it has taken it, or died of it."""
+    run = world.find(RunState, event.run_id)
+    session = world.find(SessionState, run.session_id) if run else None
+    last = session.submitted if session else None
+    if session is None or last is None or last.run_id != event.run_id or event.rule in (TYPED, ALIVE):
+        return []
+    return [
+        TurnObserved(
+            session_id=session.session_id,
+            prompt_id=last.prompt_id,
+            rule=event.rule,
+            rule_version=event.rule_version,
+            evidence=event.evidence,
         )
     ]
 

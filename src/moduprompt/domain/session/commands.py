@@ -6,7 +6,19 @@ import msgspec
 
 from moduprompt.domain.decider import Command
 from moduprompt.policy.rights import Right
-from moduprompt.protocol import Id, Name, ProjectId, PromptId, Reason, SessionId, TaskId, Text
+from moduprompt.protocol import (
+    Count,
+    Id,
+    Name,
+    ProjectId,
+    PromptId,
+    Reason,
+    RunId,
+    SessionId,
+    TaskId,
+    Text,
+    UserId,
+)
 
 ARGV_MAX = 256  # words of a command line; an agent with more wants a file
 BRANCH_PATTERN = r"^(?![-/.])(?!.*(\.\.|//|@\{|\.lock(/|$)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![/.])$(?!\n)"
@@ -15,6 +27,9 @@ Word: TypeAlias = Annotated[str, msgspec.Meta(max_length=4_096, pattern=r"^[^\x0
 BranchName: TypeAlias = Annotated[str, msgspec.Meta(max_length=200, pattern=BRANCH_PATTERN)]
 Place: TypeAlias = Literal["new_worktree", "none"]
 ForkMode: TypeAlias = Literal["default", "same_branch", "planning_only"]
+HeldBy: TypeAlias = Literal["draft", "dialog", "screen"]
+"""What keeps a prompt from being typed: a person's half-typed line, an open question, or a screen of which
+it is not known that it takes text."""
 
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +97,10 @@ class ForkSession(Command, frozen=True, kw_only=True):
 
 
 class PromptSession(Command, frozen=True, kw_only=True):
-    """Say something to a session; it is typed when its program asks for input."""
+    """Say something to a session; it is typed when its program asks for input.
+
+    `steer`: into the turn that runs, where the agent takes that.
+    """
 
     wire: ClassVar[str] = "session.prompt"
     kind: ClassVar[str] = "session"
@@ -92,6 +110,30 @@ class PromptSession(Command, frozen=True, kw_only=True):
 
     session_id: Id[SessionId]
     prompt: Text
+    steer: bool = False
+
+
+class CancelPrompt(Command, frozen=True, kw_only=True):
+    """Take a prompt back that is not at the keyboard yet. Whoever's it is: so it is for people only."""
+
+    wire: ClassVar[str] = "session.cancel_prompt"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+
+    session_id: Id[SessionId]
+    prompt_id: Id[PromptId]
+    reason: Reason | None = None
+
+
+class ResendPrompt(Command, frozen=True, kw_only=True):
+    """Say again what nobody can say was typed: as a prompt of its own, by a person who has looked."""
+
+    wire: ClassVar[str] = "session.resend_prompt"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+
+    session_id: Id[SessionId]
+    prompt_id: Id[PromptId]
 
 
 class RenameSession(Command, frozen=True, kw_only=True):
@@ -117,7 +159,10 @@ class CloseSession(Command, frozen=True, kw_only=True):
 
 
 class ReportPrompt(Command, frozen=True, kw_only=True):
-    """What became of a prompt in the terminal. Kernel only."""
+    """What became of a prompt in the terminal. Kernel only.
+
+    `output_bytes`: how much the run had printed when the last key was typed.
+    """
 
     wire: ClassVar[str] = "session.report_prompt"
     kind: ClassVar[str] = "session"
@@ -128,8 +173,49 @@ class ReportPrompt(Command, frozen=True, kw_only=True):
     prompt_id: Id[PromptId]
     outcome: Literal["placed", "submitted", "uncertain"]
     evidence: Reason = ""
+    run_id: Id[RunId] | None = None
+    output_bytes: Count | None = None
+
+
+class ReportPromptHeld(Command, frozen=True, kw_only=True):
+    """Why a prompt whose turn it is can't be typed now. `user_id`: whose draft stands there. Kernel only."""
+
+    wire: ClassVar[str] = "session.report_prompt_held"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+    internal: ClassVar[bool] = True
+
+    session_id: Id[SessionId]
+    prompt_id: Id[PromptId]
+    by: HeldBy
+    evidence: Reason
+    user_id: Id[UserId] | None = None
+
+
+class ReportTurn(Command, frozen=True, kw_only=True):
+    """A prompt that was submitted has reached the program, by this rule. Kernel only."""
+
+    wire: ClassVar[str] = "session.report_turn"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+    internal: ClassVar[bool] = True
+
+    session_id: Id[SessionId]
+    prompt_id: Id[PromptId]
+    rule: str
+    rule_version: Count
+    evidence: Reason
 
 
 SessionCommand: TypeAlias = (
-    SpawnSession | ForkSession | PromptSession | RenameSession | CloseSession | ReportPrompt
+    SpawnSession
+    | ForkSession
+    | PromptSession
+    | CancelPrompt
+    | ResendPrompt
+    | RenameSession
+    | CloseSession
+    | ReportPrompt
+    | ReportPromptHeld
+    | ReportTurn
 )

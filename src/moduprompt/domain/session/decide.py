@@ -7,31 +7,38 @@ from moduprompt.domain.decider import Context, Decision, World
 from moduprompt.domain.project.decide import takes_no_work
 from moduprompt.domain.project.state import ProjectState
 from moduprompt.domain.session.commands import (
+    CancelPrompt,
     CloseSession,
     ForkSession,
     Place,
     PromptSession,
     RenameSession,
     ReportPrompt,
+    ReportPromptHeld,
+    ReportTurn,
+    ResendPrompt,
     SessionCommand,
     SpawnSession,
 )
 from moduprompt.domain.session.events import (
-    PromptAccepted,
-    PromptPlaced,
-    PromptSubmitted,
-    PromptUncertain,
     SessionClosed,
     SessionForked,
     SessionRenamed,
     SessionSpawned,
 )
+from moduprompt.domain.session.prompting import (
+    accept_prompt,
+    cancel_prompt,
+    hold_prompt,
+    observe_turn,
+    report_prompt,
+    resend_prompt,
+)
 from moduprompt.domain.session.state import SessionState
 from moduprompt.policy.rights import DEFAULT_RIGHTS, narrowed
-from moduprompt.protocol import PromptId, Rejection, SessionId, invalid, missing
+from moduprompt.protocol import Rejection, SessionId, invalid, missing
 
 DEPTH_MAX = 16  # a lineage this deep has lost its purpose
-PROMPTS_MAX = 100  # waiting in one session; more is a loop talking to itself
 
 
 def decide(command: SessionCommand, own: SessionState | None, world: World, context: Context) -> Decision:
@@ -43,7 +50,11 @@ def decide(command: SessionCommand, own: SessionState | None, world: World, cont
         case ForkSession():
             return _fork(command, own, world=world, context=context)
         case PromptSession():
-            return _prompt(own, context)
+            return accept_prompt(command, own, context)
+        case CancelPrompt():
+            return cancel_prompt(command, own)
+        case ResendPrompt():
+            return resend_prompt(command, own, context)
         case RenameSession():
             if command.name == own.name:
                 return []
@@ -53,7 +64,11 @@ def decide(command: SessionCommand, own: SessionState | None, world: World, cont
                 return []
             return [SessionClosed(session_id=own.session_id, reason=command.reason)]
         case ReportPrompt():
-            return _report(command, own)
+            return report_prompt(command, own)
+        case ReportPromptHeld():
+            return hold_prompt(command, own)
+        case ReportTurn():
+            return observe_turn(command, own)
         case _:
             assert_never(command)
 
@@ -184,32 +199,3 @@ def _unfit_fork(command: ForkSession, own: SessionState) -> Rejection | None:
             hint="use --mode planning_only, or wait until its worktree is there",
         )
     return None
-
-
-def _prompt(own: SessionState, context: Context) -> Decision:
-    if own.status == "closed":
-        return invalid("session_closed", f"session {own.session_id} is closed and takes no prompt")
-    if len(own.prompts) >= PROMPTS_MAX:
-        return invalid("prompt_queue_full", f"session {own.session_id} has {PROMPTS_MAX} prompts waiting")
-    return [
-        PromptAccepted(
-            session_id=own.session_id, prompt_id=context.mint(PromptId), prompt=context.stored_text()
-        )
-    ]
-
-
-def _report(command: ReportPrompt, own: SessionState) -> Decision:
-    prompt = next((p for p in own.prompts if p.prompt_id == command.prompt_id), None)
-    if prompt is None:
-        return []
-    if command.outcome == "placed":
-        return (
-            [] if prompt.is_placed else [PromptPlaced(session_id=own.session_id, prompt_id=prompt.prompt_id)]
-        )
-    if command.outcome == "submitted":
-        return [PromptSubmitted(session_id=own.session_id, prompt_id=prompt.prompt_id)]
-    return [
-        PromptUncertain(
-            session_id=own.session_id, prompt_id=prompt.prompt_id, evidence=command.evidence or "not said"
-        )
-    ]

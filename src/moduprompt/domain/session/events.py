@@ -3,9 +3,22 @@
 from typing import ClassVar, TypeAlias
 
 from moduprompt.domain.decider import Event
-from moduprompt.domain.session.commands import Agent, ForkMode, Place
+from moduprompt.domain.session.commands import Agent, ForkMode, HeldBy, Place
 from moduprompt.policy.rights import Right
-from moduprompt.protocol import Id, Name, ProjectId, PromptId, Reason, SessionId, TaskId, TextRef, WorktreeId
+from moduprompt.protocol import (
+    Count,
+    Id,
+    Name,
+    ProjectId,
+    PromptId,
+    Reason,
+    RunId,
+    SessionId,
+    TaskId,
+    TextRef,
+    UserId,
+    WorktreeId,
+)
 
 
 class SessionEvent(Event, frozen=True, kw_only=True):
@@ -67,12 +80,34 @@ class SessionWorktreeDetached(SessionEvent, frozen=True, kw_only=True):
 
 
 class PromptAccepted(SessionEvent, frozen=True, kw_only=True):
-    """The kernel has it, and will deliver it in order."""
+    """The kernel has it, and will deliver it in order. `resend_of`: a person says again what was uncertain."""
 
     wire: ClassVar[str] = "session.prompt_accepted"
 
     prompt_id: Id[PromptId]
     prompt: TextRef
+    resend_of: Id[PromptId] | None = None
+
+
+class PromptCancelled(SessionEvent, frozen=True, kw_only=True):
+    """It was taken back before its turn came; no key of it was typed."""
+
+    wire: ClassVar[str] = "session.prompt_cancelled"
+
+    prompt_id: Id[PromptId]
+    reason: Reason | None = None
+
+
+class PromptHeld(SessionEvent, frozen=True, kw_only=True):
+    """Its turn has come, and it waits: for a person's draft, for an answered question, for a screen that
+    takes text. Said when the reason changes, not for as long as it lasts."""
+
+    wire: ClassVar[str] = "session.prompt_held"
+
+    prompt_id: Id[PromptId]
+    by: HeldBy
+    evidence: Reason
+    user_id: Id[UserId] | None = None
 
 
 class PromptPlaced(SessionEvent, frozen=True, kw_only=True):
@@ -84,11 +119,27 @@ class PromptPlaced(SessionEvent, frozen=True, kw_only=True):
 
 
 class PromptSubmitted(SessionEvent, frozen=True, kw_only=True):
-    """The keeper has typed it and confirmed, exactly once."""
+    """The keeper has typed it and confirmed, exactly once.
+
+    `output_bytes`: how much the run had printed by then; older events don't say, nor which run it was.
+    """
 
     wire: ClassVar[str] = "session.prompt_submitted"
 
     prompt_id: Id[PromptId]
+    run_id: Id[RunId] | None = None
+    output_bytes: Count | None = None
+
+
+class TurnObserved(SessionEvent, frozen=True, kw_only=True):
+    """The program has it: seen by this rule, on this evidence."""
+
+    wire: ClassVar[str] = "session.turn_observed"
+
+    prompt_id: Id[PromptId]
+    rule: str
+    rule_version: Count
+    evidence: Reason
 
 
 class PromptUncertain(SessionEvent, frozen=True, kw_only=True):
@@ -122,9 +173,12 @@ SessionFact: TypeAlias = (
     | SessionWorktreeAttached
     | SessionWorktreeDetached
     | PromptAccepted
+    | PromptCancelled
+    | PromptHeld
     | PromptPlaced
     | PromptSubmitted
     | PromptUncertain
+    | TurnObserved
     | SessionRenamed
     | SessionClosed
 )

@@ -1,9 +1,10 @@
 """A session's state, and that of the prompts waiting in it.
 
 session:  (none) ── spawned | forked ──→ open ── closed ──→ closed
-prompt:   accepted ── placed ──→ placed
-              │                    │
-              └────────────────────┴── submitted | uncertain ──→ (done)
+prompt:   accepted ── placed ──→ placed ── submitted ──→ submitted ── turn observed ──→ (done)
+           │  ↺ held               │
+           │                       └── uncertain ──→ (done, unless a person says it again)
+           └── cancelled ──→ (done)
 
 A prompt whose keys may have been typed when the run ended is uncertain: it is never
 typed again by itself. One that was never placed waits for the next run.
@@ -14,9 +15,11 @@ from typing import Literal, TypeAlias, assert_never
 from msgspec.structs import replace
 
 from moduprompt.domain.decider import State
-from moduprompt.domain.session.commands import Agent, Place
+from moduprompt.domain.session.commands import Agent, HeldBy, Place
 from moduprompt.domain.session.events import (
     PromptAccepted,
+    PromptCancelled,
+    PromptHeld,
     PromptPlaced,
     PromptSubmitted,
     PromptUncertain,
@@ -27,11 +30,14 @@ from moduprompt.domain.session.events import (
     SessionSpawned,
     SessionWorktreeAttached,
     SessionWorktreeDetached,
+    TurnObserved,
 )
 from moduprompt.policy.rights import Right
-from moduprompt.protocol import ProjectId, PromptId, SessionId, TaskId, TextRef, WorktreeId
+from moduprompt.protocol import ProjectId, PromptId, RunId, SessionId, TaskId, TextRef, UserId, WorktreeId
 
 SessionStatus: TypeAlias = Literal["open", "closed"]
+
+UNCERTAIN_MAX = 20  # that a person may say again; who waits longer writes anew
 
 
 class Prompt(State, frozen=True, kw_only=True):
@@ -40,10 +46,23 @@ class Prompt(State, frozen=True, kw_only=True):
     prompt_id: PromptId
     text: TextRef
     is_placed: bool = False
+    held_by: HeldBy | None = None
+    holder: UserId | None = None
+
+
+class SubmittedPrompt(State, frozen=True, kw_only=True):
+    """The last prompt that was typed, until its turn is observed. `output_bytes`: printed by then."""
+
+    prompt_id: PromptId
+    run_id: RunId | None
+    output_bytes: int | None
 
 
 class SessionState(State, frozen=True, kw_only=True):
-    """What decisions need of a session. `prompts` holds those still on their way, in order."""
+    """What decisions need of a session.
+
+    `prompts` holds those still on their way, in order; `uncertain` the last that may be said again.
+    """
 
     session_id: SessionId
     project_id: ProjectId
@@ -61,6 +80,8 @@ class SessionState(State, frozen=True, kw_only=True):
     task_id: TaskId | None
     worktree_id: WorktreeId | None = None
     prompts: tuple[Prompt, ...] = ()
+    submitted: SubmittedPrompt | None = None
+    uncertain: tuple[Prompt, ...] = ()
     status: SessionStatus = "open"
 
     def is_above(self, other: "SessionState") -> bool:
@@ -80,12 +101,17 @@ def evolve(own: SessionState | None, event: SessionFact) -> SessionState:
             return replace(own, worktree_id=None)
         case PromptAccepted():
             waiting = Prompt(prompt_id=event.prompt_id, text=event.prompt)
-            return replace(own, prompts=(*own.prompts, waiting))
-        case PromptPlaced():
-            return replace(own, prompts=_placed(own.prompts, event.prompt_id))
-        case PromptSubmitted() | PromptUncertain():
-            left = tuple(p for p in own.prompts if p.prompt_id != event.prompt_id)
-            return replace(own, prompts=left)
+            doubtful = tuple(p for p in own.uncertain if p.prompt_id != event.resend_of)
+            return replace(own, prompts=(*own.prompts, waiting), uncertain=doubtful)
+        case (
+            PromptCancelled()
+            | PromptHeld()
+            | PromptPlaced()
+            | PromptSubmitted()
+            | PromptUncertain()
+            | TurnObserved()
+        ):
+            return _moved(own, event)
         case SessionRenamed():
             return replace(own, name=event.name)
         case SessionClosed():
@@ -113,5 +139,35 @@ def _begun(event: SessionSpawned | SessionForked) -> SessionState:
     )
 
 
-def _placed(prompts: tuple[Prompt, ...], prompt_id: PromptId) -> tuple[Prompt, ...]:
-    return tuple(replace(p, is_placed=True) if p.prompt_id == prompt_id else p for p in prompts)
+def _moved(
+    own: SessionState,
+    event: PromptCancelled | PromptHeld | PromptPlaced | PromptSubmitted | PromptUncertain | TurnObserved,
+) -> SessionState:
+    left = tuple(p for p in own.prompts if p.prompt_id != event.prompt_id)
+    match event:
+        case PromptHeld():
+            held = (
+                replace(p, held_by=event.by, holder=event.user_id) if p.prompt_id == event.prompt_id else p
+                for p in own.prompts
+            )
+            return replace(own, prompts=tuple(held))
+        case PromptPlaced():
+            placed = (
+                replace(p, is_placed=True) if p.prompt_id == event.prompt_id else p for p in own.prompts
+            )
+            return replace(own, prompts=tuple(placed))
+        case PromptSubmitted():
+            submitted = SubmittedPrompt(
+                prompt_id=event.prompt_id, run_id=event.run_id, output_bytes=event.output_bytes
+            )
+            return replace(own, prompts=left, submitted=submitted)
+        case PromptUncertain():
+            doubtful = tuple(p for p in own.prompts if p.prompt_id == event.prompt_id)
+            return replace(own, prompts=left, uncertain=(*own.uncertain, *doubtful)[-UNCERTAIN_MAX:])
+        case PromptCancelled():
+            return replace(own, prompts=left)
+        case TurnObserved():
+            is_last = own.submitted is not None and own.submitted.prompt_id == event.prompt_id
+            return replace(own, submitted=None) if is_last else own
+        case _:
+            assert_never(event)

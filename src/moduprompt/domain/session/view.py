@@ -1,11 +1,16 @@
 """What people see of a session."""
 
+from typing import Final, TypeAlias, assert_never
+
 import msgspec
+from msgspec.structs import replace
 
 from moduprompt.domain.decider import Event
 from moduprompt.domain.item import Item, Rows, Stamp, View, revised
 from moduprompt.domain.session.events import (
     PromptAccepted,
+    PromptCancelled,
+    PromptHeld,
     PromptPlaced,
     PromptSubmitted,
     PromptUncertain,
@@ -16,15 +21,25 @@ from moduprompt.domain.session.events import (
     SessionSpawned,
     SessionWorktreeAttached,
     SessionWorktreeDetached,
+    TurnObserved,
 )
 
 
 class PromptItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt and how far it came."""
+    """A prompt and how far it came.
+
+    `held_by` is why one whose turn it is waits; `holder` is the person whose draft it waits for; `rule` says
+    how its turn was seen, `evidence` what that, its waiting or its uncertainty rests on.
+    """
 
     prompt_id: str
     ref: str
     state: str
+    held_by: str | None = None
+    holder: str | None = None
+    rule: str | None = None
+    evidence: str | None = None
+    resend_of: str | None = None
 
 
 class SessionItem(Item, frozen=True, kw_only=True):
@@ -50,11 +65,17 @@ class SessionItem(Item, frozen=True, kw_only=True):
 
 PROMPTS_SHOWN = 20  # the last ones; the log has them all
 
-_PROMPT_STATES: dict[str, str] = {
-    PromptPlaced.wire: "placed",
-    PromptSubmitted.wire: "submitted",
-    PromptUncertain.wire: "uncertain",
-}
+PromptFact: TypeAlias = (
+    PromptCancelled | PromptHeld | PromptPlaced | PromptSubmitted | PromptUncertain | TurnObserved
+)
+_PROMPT_FACTS: Final = (
+    PromptCancelled,
+    PromptHeld,
+    PromptPlaced,
+    PromptSubmitted,
+    PromptUncertain,
+    TurnObserved,
+)
 
 
 def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
@@ -98,21 +119,37 @@ def _changes(row: SessionItem, event: Event) -> dict[str, object]:
     if isinstance(event, SessionWorktreeDetached):
         return {"worktree_id": None}
     if isinstance(event, PromptAccepted):
-        added = PromptItem(prompt_id=event.prompt_id, ref=event.prompt.ref, state="accepted")
+        added = PromptItem(
+            prompt_id=event.prompt_id, ref=event.prompt.ref, state="accepted", resend_of=event.resend_of
+        )
         return {"prompts": (*row.prompts, added)[-PROMPTS_SHOWN:]}
-    if isinstance(event, PromptPlaced | PromptSubmitted | PromptUncertain):
-        state = _PROMPT_STATES[event.wire]
-        return {
-            "prompts": tuple(
-                msgspec.structs.replace(p, state=state) if p.prompt_id == event.prompt_id else p
-                for p in row.prompts
-            )
-        }
+    if isinstance(event, _PROMPT_FACTS):
+        moved = (_moved(p, event) if p.prompt_id == event.prompt_id else p for p in row.prompts)
+        return {"prompts": tuple(moved)}
     if isinstance(event, SessionRenamed):
         return {"name": event.name}
     return {"status": "closed"} if isinstance(event, SessionClosed) else {}
 
 
+def _moved(item: PromptItem, event: PromptFact) -> PromptItem:
+    free = replace(item, held_by=None, holder=None, evidence=None)
+    match event:
+        case PromptHeld():
+            return replace(item, held_by=event.by, holder=event.user_id, evidence=event.evidence)
+        case PromptPlaced():
+            return replace(free, state="placed")
+        case PromptCancelled():
+            return replace(free, state="cancelled", evidence=event.reason)
+        case PromptSubmitted():
+            return replace(free, state="submitted")
+        case PromptUncertain():
+            return replace(free, state="uncertain", evidence=event.evidence)
+        case TurnObserved():
+            return replace(free, state="turn_observed", rule=event.rule, evidence=event.evidence)
+        case _:
+            assert_never(event)
+
+
 VIEW = View(
-    name="sessions", version=1, collections=(("sessions", SessionItem),), fold=fold, takes=(SessionEvent,)
+    name="sessions", version=2, collections=(("sessions", SessionItem),), fold=fold, takes=(SessionEvent,)
 )

@@ -219,7 +219,7 @@ def test_a_submitted_prompt_resets_the_waiting_so_that_the_next_one_waits_for_it
 def test_a_submitted_prompt_says_nothing_of_a_run_that_was_not_waiting() -> None:
     scene = Scene()
     session_id = a_working_session(scene)
-    observed(scene, its_run(scene, session_id), "idle")
+    observed(scene, its_run(scene, session_id), "rate_limited")
     prompt_id = a_prompt(scene, session_id)
     report_prompt(scene, session_id, prompt_id, submitted=True).then_wires("session.prompt_submitted")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from moduprompt.domain.session.commands import CloseSession, PromptSession, RenameSession, ReportPrompt
-from moduprompt.domain.session.decide import PROMPTS_MAX
 from moduprompt.domain.session.events import (
     PromptPlaced,
     PromptSubmitted,
@@ -11,6 +10,7 @@ from moduprompt.domain.session.events import (
     SessionClosed,
     SessionRenamed,
 )
+from moduprompt.domain.session.prompting import PROMPTS_MAX
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.session.view import PROMPTS_SHOWN, SessionItem
 from moduprompt.protocol import PromptId, SessionId
