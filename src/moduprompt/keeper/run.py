@@ -16,7 +16,7 @@ import time
 from moduprompt.keeper import processes, recording
 from moduprompt.keeper.cgroups import Cgroup
 from moduprompt.keeper.inputs import Input, Inputs, Refused
-from moduprompt.keeper.journal import UNACKNOWLEDGED_MAX, Journal
+from moduprompt.keeper.journal import UNACKNOWLEDGED_MAX, Journal, sync_directory
 from moduprompt.keeper.launcher import LaunchError, launch
 from moduprompt.keeper.stopping import Ladder, deliver
 from moduprompt.keeper.terminal import Questions, Terminal
@@ -32,6 +32,7 @@ RUNNING, STOPPING, EXITED, START_FAILED = "running", "stopping", "exited", "star
 
 READ_BYTES_MAX = 64 * 1024  # one frame of the recording; also what one turn of the loop may take
 DISK_RETRY_S = 1.0  # how long a disk that refused is left alone; the program's output waits meanwhile
+SYNC_EVERY_S = 30.0  # so much of a recording a power cut may take; an idle run syncs nothing
 HUNG_UP_RETRY_S = 0.2  # a program may close its terminal and open it again; until then there is nothing
 _HELD_ANYWHERE = ("wall_s", "idle_s", "output_bytes_max", "cpu_s", "file_bytes_max", "open_files_max")
 REPORTED_PROCESSES_MAX = 64  # enough to tell a person what was left
@@ -67,11 +68,15 @@ class Run:
         self._output_dropped = 0
         self._is_terminal_open = True
         self._read_again_at: float | None = None
+        self._sync_at: float | None = None  # when what was recorded shall be durable
+        self._directory = directory
 
     def start(self) -> None:
         """Start the program. Returns once the outcome is reported."""
         keeper = {"keeper_pid": self.keeper.pid, "keeper_start_time": self.keeper.start_time}
         self._record(recording.RESIZE, recording.pack_size(self.spec.rows, self.spec.cols))
+        self.recording.sync()
+        sync_directory(self._directory)  # from now on the recording is there, whatever happens
         self._report("launching", {**keeper, "boot_id": processes.boot_id()})
         try:
             pid = launch(self.spec, self.terminal.path, cgroup=self._cgroup)
@@ -183,6 +188,9 @@ class Run:
             self._keep_output(b"")
         if self.agent is None or self.has_ended:
             return
+        if self._sync_at is not None and now >= self._sync_at:
+            self._sync_at = None
+            self.recording.sync()
         for limit, at in self._deadlines():
             if now >= at:
                 self._hit(limit)
@@ -197,7 +205,7 @@ class Run:
         if not self.journal.is_durable:
             times.append(time.monotonic() + DISK_RETRY_S)
         if not self.has_ended:
-            times.append(self._ladder.next_at)
+            times += [self._ladder.next_at, self._sync_at]
         if self.state == RUNNING:
             times += [at for _, at in self._deadlines()]
         return min((at for at in times if at is not None), default=None)
@@ -364,6 +372,7 @@ class Run:
             self.recording.append(kind, int((time.monotonic() - self._began) * 1_000_000), payload)
         except OSError:
             return False
+        self._sync_at = self._sync_at or time.monotonic() + SYNC_EVERY_S
         return True
 
     def _mark(self, kind: str) -> None:
