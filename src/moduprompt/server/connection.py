@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from uvicorn.server import ServerState
+from wsproto.connection import ConnectionState
 
 from moduprompt.kernel.meters import Meters
 from moduprompt.protocol import HTTP_STATUS, Rejection, encode, misfit, overloaded, retry_after_s, to_error
@@ -125,6 +126,19 @@ class _Bells:
             ring()
 
 
+class _Shaken:
+    """In the place of a handshake that is over: what made it (a parser of HTTP, its buffers) is let go."""
+
+    state: Final = ConnectionState.OPEN
+
+    def events(self) -> tuple[()]:
+        """None any more."""
+        return ()
+
+
+SHAKEN: Final = _Shaken()
+
+
 class Socket(WSProtocol, _Bells):
     """Leaves the end of an open socket to the application, which says why, and says when it is gone."""
 
@@ -155,6 +169,11 @@ class Socket(WSProtocol, _Bells):
             self._stall.end()
         self.ring_all()
         self._lost()
+
+    def start_keepalive(self) -> None:
+        """The socket is open, and what opened it is not needed any more."""
+        self.conn.handshake = SHAKEN  # type: ignore[assignment]  # all of it that an open connection asks for
+        super().start_keepalive()
 
     @property
     def is_full(self) -> bool:
@@ -202,10 +221,8 @@ class Connection(HttpToolsProtocol, _Bells):
     ) -> None:
         HttpToolsProtocol.__init__(self, config, server_state, named(app_state, self))
         _Bells.__init__(self)
-        self._lost = lost
         self._turnstile = turnstile
         self._meters = turnstile.meters
-        self.ws_protocol_class = partial(Socket, lost=self._leave, meters=self._meters)
         self._no_entry: Rejection | None = None
         self._is_in_head, self._is_in_body = True, False
         self._kept_bytes = 0
@@ -213,6 +230,9 @@ class Connection(HttpToolsProtocol, _Bells):
         self._timer: asyncio.TimerHandle | None = None
         self._stall: StallWatch | None = None
         self._last: RequestResponseCycle | None = None
+        # Nothing of this object is in it: a socket that is open for days must not keep the HTTP before it alive.
+        self._left = partial(_leave, turnstile, lost)
+        self.ws_protocol_class = partial(Socket, lost=self._left, meters=self._meters)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Somebody has connected."""
@@ -234,7 +254,8 @@ class Connection(HttpToolsProtocol, _Bells):
         if self._stall is not None:
             self._stall.end()
         self.ring_all()
-        self._leave()
+        self._unset()
+        self._left()
 
     @property
     def is_full(self) -> bool:
@@ -257,7 +278,10 @@ class Connection(HttpToolsProtocol, _Bells):
             return
         self._kept_bytes += len(data)
         super().data_received(data)
-        if self.transport.is_closing() or self not in self.connections:  # ended, or a socket now
+        if self not in self.connections:  # a socket now, which takes its leave itself; or ended
+            self._unset()
+            return
+        if self.transport.is_closing():
             return
         if self._kept_bytes > HEAD_BYTES_MAX:
             self._refuse(_too_long())
@@ -307,13 +331,11 @@ class Connection(HttpToolsProtocol, _Bells):
         """What came is no HTTP that we take; then the connection ends."""
         self._refuse(misfit("", msg, hint="speak HTTP/1.1, with less than 64 KiB of headers"))
 
-    def _leave(self) -> None:
-        """Called once: by this protocol, or by the one that took the connection over."""
+    def _unset(self) -> None:
+        """No timer of this protocol rings any more."""
         if self._timer is not None:
             self._timer.cancel()
-        self._due = None
-        self._turnstile.leave()
-        self._lost()
+        self._timer = self._due = None
 
     def _wait(self, seconds: float) -> None:
         self._due = self.loop.time() + seconds
@@ -356,6 +378,12 @@ class Connection(HttpToolsProtocol, _Bells):
         limit = (rejection.details or {}).get("limit")
         if isinstance(limit, str):
             self._meters.refused[limit] += 1
+
+
+def _leave(turnstile: Turnstile, lost: Callable[[], None]) -> None:
+    """Called once for a connection: by its first protocol, or by the one that took it over."""
+    turnstile.leave()
+    lost()
 
 
 def _too_long() -> Rejection:
