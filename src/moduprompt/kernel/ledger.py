@@ -89,6 +89,11 @@ class Ledger:
         """Of all of one kind, in the order they came to be."""
         return self._states.get(state, {})
 
+    def some(self, state: type[State], ids: Sequence[str]) -> list[tuple[str, State]]:
+        """Those of one kind that have these ids, which must be there."""
+        of_kind = self._states[state] if ids else {}
+        return [(id_, of_kind[id_]) for id_ in ids]
+
     def version(self, id_: str) -> int:
         """The `seq_stream` of a subject's last event; 0 where there is none."""
         return self._versions.get(id_, 0)
@@ -241,11 +246,10 @@ class Ledger:
         self._indexed = [*captured.indexed, *self._indexed]
         self.captured_seq = before
 
-    def restore(self, states: Iterable[tuple[str, int, State]]) -> None:
-        """States of a snapshot with ids and versions, in order; they are captured already."""
-        for id_, version, state in states:
-            self._states.setdefault(type(state), {})[id_] = state
-            self._versions[id_] = version
+    def restore(self, states: dict[str, State], versions: dict[str, int], *, kind: type[State]) -> None:
+        """States of one kind out of a snapshot, in order; they are captured already."""
+        self._states.setdefault(kind, {}).update(states)
+        self._versions.update(versions)
 
     def restore_index(self, entries: Iterable[IndexEntry]) -> None:
         """Entries of a snapshot's index, in order; they are captured already."""

@@ -103,8 +103,12 @@ async def wants_of(ledger: Ledger) -> tuple[Wanted, ...]:
     found: list[Wanted] = []
     for decider in WANTING:
         for ids in _slices(list(ledger.ids(decider.state)), SLICE_STATES):
-            wanted = (wanted_by(decider.noun, id_, world=ledger) for id_ in ids)
-            found += [each for each in wanted if each.intents or each.timers]
+            found += [
+                wanted_by(decider.noun, id_, world=ledger)
+                for id_, own in ledger.some(decider.state, ids)
+                if decider.intents(own, ledger)
+                or decider.timers(own, ledger.workspace_id)  # most want nothing
+            ]
             await asyncio.sleep(0)
     return tuple(found)
 
@@ -117,7 +121,11 @@ def _restore_piece(ledger: Ledger, piece: Piece) -> None:
         if piece.kind not in KINDS or piece.version != state_version(piece.kind):
             raise Unfit(f"its states of kind {piece.kind} have another version")
         ids, versions, states = _sheet_of(piece.kind).decode(piece.data)
-        ledger.restore(zip(ids, versions, states, strict=True))
+        ledger.restore(
+            dict(zip(ids, states, strict=True)),
+            dict(zip(ids, versions, strict=True)),
+            kind=KINDS[piece.kind].state,
+        )
     except (msgspec.DecodeError, ValueError) as fault:
         raise Unfit(f"its piece {piece.number} can't be read: {fault}") from fault
 
