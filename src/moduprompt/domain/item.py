@@ -53,10 +53,19 @@ class Rows(Protocol):
         ...
 
 
+class Searched(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a row can be searched: words in lower case, a space before and behind each. Titles count for more."""
+
+    titles: str = ""
+    others: str = ""
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """One read model. `version` changes whenever the fold would give other rows.
 
     `takes` are the kinds of events that its fold is called with, each with all that derive from it.
+    `searched` says by which words its rows are found; such a view has one collection, and its fold looks at
+    a row before it writes it.
     """
 
     name: str
@@ -64,6 +73,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     collections: tuple[tuple[str, type[Item]], ...]
     fold: Callable[[Rows, Event, Stamp], None]
     takes: tuple[type[Event], ...] = (Event,)
+    searched: Callable[[Item], Searched] | None = None
 
 
 def revised(row: I, stamp: Stamp, **changes: object) -> I:

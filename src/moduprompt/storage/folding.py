@@ -33,6 +33,7 @@ class Batch:
         self._load = load
         self._home = WorkspaceId("")
         self._seen: dict[Place, Item | None] = {}
+        self._found: dict[Place, Item | None] = {}
         self._changed: dict[Place, None] = {}
 
     def enter(self, workspace_id: WorkspaceId) -> None:
@@ -45,7 +46,7 @@ class Batch:
         try:
             row = self._seen[at]
         except KeyError:
-            row = self._seen[at] = self._load(at[0], kind, id_, self._home)
+            row = self._seen[at] = self._found[at] = self._load(at[0], kind, id_, self._home)
         return row if isinstance(row, kind) else None
 
     def put(self, row: Item) -> None:
@@ -62,6 +63,11 @@ class Batch:
         at = (self._names[kind], id_, self._home)
         self._seen[at] = None
         self._changed[at] = None
+
+    def before(self, at: Place) -> Item | None:
+        """The row as the store has it; it must have been looked at before it was changed."""
+        assert at in self._found, f"BUG: {at} is searched, and its fold writes it without a look"
+        return self._found[at]
 
     def changed(self) -> Iterator[tuple[Place, Item | None]]:
         """Where something was changed, and the row; None for one that is gone."""

@@ -14,6 +14,7 @@ import msgspec
 from moduprompt.domain.decider import Event
 from moduprompt.domain.item import Item, Stamp, View
 from moduprompt.protocol import CommandId, Micros, WorkspaceId
+from moduprompt.views.search_words import Query
 
 READ_MAX = 10_000  # rows of one read; a reader that wants more comes again
 
@@ -258,6 +259,16 @@ class ViewRows(Protocol):
         self, collection: str, *, workspace_id: WorkspaceId | None, after: str, limit: int
     ) -> list[tuple[str, bytes]]:
         """(id, JSON) with `id > after` in the order of ids; of all workspaces where None."""
+        ...
+
+    async def answering(
+        self, view: View, query: Query, *, workspace_id: WorkspaceId, strength: int, behind: str, limit: int
+    ) -> list[tuple[str, bytes]]:
+        """(id, JSON) of the rows that answer a query so well and no better, the newest first; at most `limit`.
+
+        From the one behind the row `behind` on, from the newest where there is no such row. A row is as old as
+        the event that first made it. Nothing for a view that is not `searched`.
+        """
         ...
 
     async def row(self, collection: str, id_: str) -> tuple[WorkspaceId, bytes] | None:

@@ -15,7 +15,7 @@ from moduprompt.domain.approval.events import ApprovalEvent
 from moduprompt.domain.decider import Event
 from moduprompt.domain.gate.events import GateBlocked, GateSatisfied
 from moduprompt.domain.hit import SearchHit
-from moduprompt.domain.item import Item, Rows, Stamp, View, revised
+from moduprompt.domain.item import Item, Rows, Searched, Stamp, View, revised
 from moduprompt.domain.project.events import ProjectEvent, RepositoryAttached, RepositoryDetached
 from moduprompt.domain.run.events import RunEvent
 from moduprompt.domain.session.events import SessionEvent
@@ -64,6 +64,12 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
             in_others=to_index([text for field, text in texts.items() if field not in TITLES]),
         )
     )
+
+
+def searched(row: Item) -> Searched:
+    """Its words."""
+    assert isinstance(row, SearchDocument), "BUG: the view has no other rows"
+    return Searched(titles=row.in_titles, others=row.in_others)
 
 
 def place_of(row: SearchDocument, query: Query) -> str | None:
@@ -119,6 +125,7 @@ VIEW: Final = View(
     version=1,
     collections=(("search_documents", SearchDocument),),
     fold=fold,
+    searched=searched,
     takes=(
         WorkspaceEvent,
         ProjectEvent,

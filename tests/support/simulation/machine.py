@@ -91,7 +91,7 @@ class Machine:
             disk.path(LOG_DB), vfs=disk.name, workers=self._workers, in_vain_max=IN_VAIN_MAX
         )
         self._views = await SqliteViews.open(
-            disk.path(VIEWS_DB), views=VIEWS, vfs=disk.name, workers=self._workers
+            disk.path(VIEWS_DB), views=VIEWS, vfs=disk.name, workers=self._workers, set_aside=self._remove
         )
         self._snapshots = await open_snapshots(
             disk.path(SNAPSHOTS_DB), vfs=disk.name, workers=self._workers, remove=self._remove

@@ -1,11 +1,14 @@
 """Read models in a dictionary."""
 
 from collections.abc import Sequence
+from itertools import islice
 
 from moduprompt.domain.item import Item, View
 from moduprompt.protocol import WorkspaceId, encode
 from moduprompt.storage.folding import Batch, fold_into, sort_out
 from moduprompt.storage.port import Standing, Step
+from moduprompt.views.search_words import Query
+from moduprompt.views.search_words import strength as strength_of
 
 
 class Edition:
@@ -70,6 +73,19 @@ class MemoryViews:
         found = self._collection(collection)
         places = sorted(place for place in found if workspace_id in (None, place[1]))
         return [(place[0], encode(found[place])) for place in places if place[0] > after][:limit]
+
+    async def answering(
+        self, view: View, query: Query, *, workspace_id: WorkspaceId, strength: int, behind: str, limit: int
+    ) -> list[tuple[str, bytes]]:
+        """All rows of the workspace are looked at."""
+        found = self._collection(view.collections[0][0])
+        ids = [
+            id_ for id_, home in reversed(found) if home == workspace_id
+        ]  # a dictionary keeps who came first
+        left = ids[ids.index(behind) + 1 :] if behind in ids else ids
+        rows = ((id_, found[id_, workspace_id]) for id_ in left if view.searched is not None)
+        answers = ((id_, encode(row)) for id_, row in rows if _strength(view, query, row=row) == strength)
+        return list(islice(answers, limit))
 
     async def row(self, collection: str, id_: str) -> tuple[WorkspaceId, bytes] | None:
         """One of them."""
@@ -142,6 +158,12 @@ class MemoryShadow:
 
     async def discard(self) -> None:
         """Nobody knows of it."""
+
+
+def _strength(view: View, query: Query, *, row: Item) -> int | None:
+    assert view.searched is not None, "BUG: asked of a view that is searched"
+    words = view.searched(row)
+    return strength_of(query, id_=row.id, title=words.titles, other=words.others)
 
 
 def _apply(editions: Sequence[Edition], steps: Sequence[Step]) -> None:

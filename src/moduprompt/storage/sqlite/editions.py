@@ -4,18 +4,19 @@ Used from the one writing thread only. What is changed is kept in memory beside 
 row that was just written is not read and decoded again; a transaction that fails forgets all of it.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final, TypeVar
 
 import msgspec
 
-from moduprompt.domain.item import Item, View
+from moduprompt.domain.item import Item, Searched, View
 from moduprompt.protocol import WorkspaceId, encode
 from moduprompt.storage.folding import Batch, Place, fold_into, sort_out
 from moduprompt.storage.port import Standing, Step
 from moduprompt.storage.sqlite.connection import Database, load_queries
+from moduprompt.storage.sqlite.words import Entry
 
 R = TypeVar("R")
 ROWS_KEPT: Final = (
@@ -31,11 +32,13 @@ class Edition:
         self.view = view
         self.shelves = shelves
         self.kept: dict[Place, Item] = {}
+        self.numbers: dict[Place, int] = {}
         self.reached: dict[WorkspaceId, int] = {}
 
     def forget(self) -> None:
         """What is in memory can't be trusted any more."""
         self.kept.clear()
+        self.numbers.clear()
         self.reached.clear()
 
 
@@ -49,6 +52,7 @@ class Editions:
         self._known: dict[str, Edition] | None = None  # not read, or not to be trusted any more
         self._shadows: dict[str, Edition] = {}
         self._homes: dict[WorkspaceId, int] = {}
+        self._last_number: int | None = None
 
     def open(self) -> None:
         """Drop what nobody finished, and the rows of views that are no more."""
@@ -115,8 +119,8 @@ class Editions:
     def forget(self, workspace_id: WorkspaceId) -> None:
         """Nothing of a workspace any more, in any edition."""
         with self._transaction():
-            self._database.write(self._sql["forget_rows"], (workspace_id,))
-            self._database.write(self._sql["forget_positions"], (workspace_id,))
+            for name in ("forget_rows", "forget_words", "forget_documents", "forget_positions"):
+                self._database.write(self._sql[name], (workspace_id,))
         self._trust_nothing()
 
     def position(self, edition: Edition, workspace_id: WorkspaceId) -> int:
@@ -149,6 +153,7 @@ class Editions:
         for edition in self._shadows.values():
             edition.forget()
         self._known = None
+        self._last_number = None
         self._homes.clear()
 
     def _serving(self) -> dict[str, Edition]:
@@ -195,8 +200,58 @@ class Editions:
         self._database.write_many(self._sql["drop"], gone)
         put.sort()
         self._database.write_many(self._sql["put"], put)
+        if edition.view.searched is not None:
+            self._index(edition, batch, searched=edition.view.searched)
         if len(kept) > ROWS_KEPT:
             kept.clear()
+            edition.numbers.clear()
+
+    def _index(self, edition: Edition, batch: Batch, *, searched: Callable[[Item], Searched]) -> None:
+        """The words of what has changed, where they are others than before."""
+        added: list[tuple[int, int, str, int]] = []
+        words: dict[str, list[tuple[int, str, str, str, str]]] = {"add_words": [], "put_words": []}
+        for place, row in batch.changed():
+            before = batch.before(place)
+            if row is None:
+                self._unindex(edition, place)
+                continue
+            told = searched(row)
+            if before is not None and searched(before) == told:
+                continue
+            home = self._home(place[2])
+            shelf = edition.shelves[place[0]]
+            if before is None:
+                number = self._next_number()
+                added.append((number, shelf, row.id, home))
+                edition.numbers[place] = number
+            else:
+                number = self._number(edition, place)
+            entry = Entry(row, told, shelf=shelf, home=home)
+            words["add_words" if before is None else "put_words"].append(entry.bindings(number))
+        self._database.write_many(self._sql["add_document"], added)
+        for name, entries in words.items():
+            self._database.write_many(self._sql[name], entries)
+
+    def _unindex(self, edition: Edition, place: Place) -> None:
+        number = self._number(edition, place)
+        edition.numbers.pop(place, None)
+        for name in ("drop_word", "drop_document"):
+            self._database.write(self._sql[name], (number,))
+
+    def _number(self, edition: Edition, place: Place) -> int:
+        """Of a row that is indexed; one that isn't has 0, which no row has."""
+        known = edition.numbers.get(place)
+        if known is None:
+            bindings = (edition.shelves[place[0]], place[1], self._home(place[2]))
+            rows = self._rows("number", bindings, tuple[int])
+            known = rows[0][0] if rows else 0
+        return known
+
+    def _next_number(self) -> int:
+        if self._last_number is None:
+            self._last_number = self._rows("last_number", (), tuple[int])[0][0]
+        self._last_number += 1
+        return self._last_number
 
     def _move(self, edition: Edition, reached: Sequence[Standing]) -> None:
         moved = [each for each in reached if each.seq > self.position(edition, each.workspace_id)]
@@ -229,7 +284,14 @@ class Editions:
         return Edition(number, view, shelves=shelves)
 
     def _drop(self, number: int) -> None:
-        for name in ("drop_rows", "drop_shelves", "drop_positions", "drop_edition"):
+        for name in (
+            "drop_rows",
+            "drop_words",
+            "drop_documents",
+            "drop_shelves",
+            "drop_positions",
+            "drop_edition",
+        ):
             self._database.write(self._sql[name], (number,))
 
     def _rows(self, name: str, bindings: tuple[str | int, ...], row: type[R]) -> list[R]:

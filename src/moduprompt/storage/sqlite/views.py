@@ -23,7 +23,9 @@ from moduprompt.storage.sqlite.connection import (
     open_writer,
 )
 from moduprompt.storage.sqlite.editions import Edition, Editions
+from moduprompt.storage.sqlite.words import expression
 from moduprompt.storage.sqlite.worker import Worker
+from moduprompt.views.search_words import Query
 
 log = logging.getLogger(__name__)
 
@@ -55,17 +57,21 @@ class SqliteViews:
         views: tuple[View, ...],
         vfs: str | None = None,
         workers: Callable[[str], Worker] = Worker,
+        set_aside: Callable[[Path], None] | None = None,
     ) -> "SqliteViews":
-        """Open or make the file. What nobody finished is dropped, and what is damaged is made again."""
+        """Open or make the file. What nobody finished is dropped, and what is damaged is made again.
+
+        `set_aside` moves a damaged file out of the way, on a file system that is not the machine's own.
+        """
         opening = workers("views-open")
         try:
             try:
                 opened = await opening.run(lambda: _open(path, views, vfs=vfs))
             except (StorageFailed, StorageTooNew) as fault:
-                if vfs is not None or not _is_beyond_repair(fault):
+                if not _is_beyond_repair(fault):
                     raise
                 log.warning("views.made_again", extra={"path": str(path), "fault": str(fault)})
-                await opening.run(lambda: _set_aside(path))
+                await opening.run(lambda: (set_aside or _set_aside)(path))
                 opened = await opening.run(lambda: _open(path, views, vfs=vfs))
         finally:
             opening.stop()
@@ -93,6 +99,16 @@ class SqliteViews:
         if workspace_id is None:
             return await self._select("list_all", (collection, after, bounded))
         return await self._select("list_of_home", (collection, workspace_id, after, bounded))
+
+    async def answering(
+        self, view: View, query: Query, *, workspace_id: WorkspaceId, strength: int, behind: str, limit: int
+    ) -> list[tuple[str, bytes]]:
+        """By the full-text index."""
+        if view.searched is None:
+            return []
+        collection, asked = view.collections[0][0], expression(query, strength)
+        bounded = min(limit, READ_MAX)
+        return await self._select("answering", (collection, workspace_id, asked, behind, bounded))
 
     async def row(self, collection: str, id_: str) -> tuple[WorkspaceId, bytes] | None:
         """One of them."""

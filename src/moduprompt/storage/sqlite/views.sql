@@ -22,6 +22,13 @@ DELETE FROM shelves WHERE edition = ?;
 -- name: drop_rows
 DELETE FROM rows WHERE shelf IN (SELECT shelf FROM shelves WHERE edition = ?);
 
+-- name: drop_words
+DELETE FROM words WHERE rowid IN
+  (SELECT number FROM documents WHERE shelf IN (SELECT shelf FROM shelves WHERE edition = ?));
+
+-- name: drop_documents
+DELETE FROM documents WHERE shelf IN (SELECT shelf FROM shelves WHERE edition = ?);
+
 -- name: drop_positions
 DELETE FROM positions WHERE edition = ?;
 
@@ -33,6 +40,13 @@ INSERT INTO homes (workspace_id) VALUES (?) RETURNING home;
 
 -- name: forget_rows
 DELETE FROM rows WHERE home = (SELECT home FROM homes WHERE workspace_id = ?);
+
+-- name: forget_words
+DELETE FROM words WHERE rowid IN
+  (SELECT number FROM documents WHERE home = (SELECT home FROM homes WHERE workspace_id = ?));
+
+-- name: forget_documents
+DELETE FROM documents WHERE home = (SELECT home FROM homes WHERE workspace_id = ?);
 
 -- name: forget_positions
 DELETE FROM positions WHERE home = (SELECT home FROM homes WHERE workspace_id = ?);
@@ -62,6 +76,39 @@ ON CONFLICT (shelf, id, home) DO UPDATE SET data = excluded.data;
 
 -- name: drop
 DELETE FROM rows WHERE shelf = ? AND id = ? AND home = ?;
+
+-- name: last_number
+SELECT coalesce(max(number), 0) FROM documents;
+
+-- name: number
+SELECT number FROM documents WHERE shelf = ? AND id = ? AND home = ?;
+
+-- name: add_document
+INSERT INTO documents (number, shelf, id, home) VALUES (?, ?, ?, ?);
+
+-- name: drop_document
+DELETE FROM documents WHERE number = ?;
+
+-- name: add_words
+INSERT INTO words (rowid, titles, others, ids, tails) VALUES (?, ?, ?, ?, ?);
+
+-- name: put_words
+INSERT OR REPLACE INTO words (rowid, titles, others, ids, tails) VALUES (?, ?, ?, ?, ?);
+
+-- name: drop_word
+DELETE FROM words WHERE rowid = ?;
+
+-- name: answering
+WITH place AS (
+  SELECT shelf, home FROM shelves JOIN editions USING (edition) JOIN homes
+  WHERE serves = 1 AND collection = ?1 AND workspace_id = ?2
+)
+SELECT rows.id, rows.data FROM words
+  CROSS JOIN documents ON documents.number = words.rowid
+  CROSS JOIN rows ON rows.shelf = documents.shelf AND rows.id = documents.id AND rows.home = documents.home
+WHERE words MATCH replace(?3, '|', (SELECT coalesce(max(shelf || '-' || home), '') || '-' FROM place))
+  AND words.rowid < coalesce((SELECT number FROM documents JOIN place USING (shelf, home) WHERE id = ?4), 1 << 62)
+ORDER BY words.rowid DESC LIMIT ?5;
 
 -- name: list_all
 SELECT id, data FROM rows
