@@ -372,8 +372,8 @@ def snapshot_not_atomic() -> AbstractContextManager[None]:
 def snapshot_forgets_versions() -> AbstractContextManager[None]:
     whole = Ledger.restore
 
-    def broken(self: Ledger, states: Iterable[tuple[str, int, State]]) -> None:
-        whole(self, ((id_, 1, state) for id_, _, state in states))
+    def broken(self: Ledger, states: dict[str, State], versions: dict[str, int], **kind: Any) -> None:
+        whole(self, states, dict.fromkeys(versions, 1), **kind)
 
     return swapped(Ledger, "restore", broken)
 
