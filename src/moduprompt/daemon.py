@@ -202,8 +202,7 @@ async def _serve(
             kernel = _build_safe_kernel(config, damaged, mint=mint, observer=observer)
         backend = LocalBackend(config.runs_dir)
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        composers = Composers()
-        memory = StartMemory(version=__version__, clock=SystemClock())
+        composers, memory = Composers(), StartMemory(version=__version__, clock=SystemClock())
         terminals, listener = LocalTerminals(backend, composers), Listener(kernel.meters)
         desk = _build_desk(
             config,
@@ -213,6 +212,7 @@ async def _serve(
             token=token,
             draining=stopping,
             listener=listener,
+            keeper_links=backend.open_links,
         )
         app = build_app(desk)
         doors = RunDoors(config.run_sockets_dir, listener=listener, app=app)
@@ -347,6 +347,7 @@ def _build_desk(
     token: str,
     draining: asyncio.Event,
     listener: Listener,
+    keeper_links: Callable[[], int],
 ) -> Desk:
     return Desk(
         kernel=kernel,
@@ -358,6 +359,7 @@ def _build_desk(
         pid=os.getpid(),
         draining=draining,
         turnstile=listener.turnstile,
+        keeper_links=keeper_links,
     )
 
 

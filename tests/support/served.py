@@ -287,6 +287,7 @@ async def serve_in(
             pid=1,
             draining=asyncio.Event(),
             turnstile=listener.turnstile,
+            keeper_links=lambda: 0,
         )
         app = build_app(desk)
         doors = RunDoors(folder / "agents", listener=listener, app=app)

@@ -12,6 +12,8 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from moduprompt.domain.item import Stamp, View
 from moduprompt.domain.registry import UPCASTERS, UnreadableEvent, Upcasters, read_event
 from moduprompt.kernel.feed import Feed
@@ -27,6 +29,13 @@ LINGER_S: Final = 0.05  # a busy second is then twenty transactions; a reader ne
 AGAIN_S: Final = 0.5  # a disk that failed a moment ago; a reader waits for several tries
 
 log = logging.getLogger(__name__)
+
+
+class Stand(msgspec.Struct, frozen=True, kw_only=True):
+    """A view: the events it holds, and those that are durable and that it doesn't."""
+
+    position: int
+    behind: int
 
 
 class Projector:
@@ -77,6 +86,15 @@ class Projector:
         known = {each for track in self.tracks.all for each in track.reached}
         lowest = {each: self.tracks.lowest(each) for each in known}
         return sum(max(0, self._feed.head(each) - seq) for each, seq in lowest.items() if seq is not None)
+
+    def stands(self) -> dict[str, Stand]:
+        """How far each view has come, in events of all workspaces that are known here."""
+        found: dict[str, Stand] = {}
+        for track in self.tracks.all:
+            heads = {each: self._feed.head(each) for each in track.reached}
+            behind = sum(max(0, head - track.reached[each]) for each, head in heads.items())
+            found[track.view.name] = Stand(position=sum(track.reached.values()), behind=behind)
+        return found
 
     async def run(self) -> None:
         """Fold, for ever."""

@@ -7,7 +7,7 @@ a run's door that run's token is taken and no other.
 
 import asyncio
 import hmac
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import Final, Protocol, Self
 
@@ -114,6 +114,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     draining: asyncio.Event
     turnstile: Turnstile
+    keeper_links: Callable[[], int]
     reads: Seats = msgspec.field(default_factory=read_seats)
     streams: Seats = msgspec.field(default_factory=stream_seats)
     transfers: Seats = msgspec.field(default_factory=transfer_seats)

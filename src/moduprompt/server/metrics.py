@@ -29,6 +29,7 @@ def collect(actor: Actor, desk: Desk) -> Iterator[Family | Distribution]:
         yield from _commits(desk)
         yield from _streams(desk)
         yield from _views(desk)
+        yield from _keepers(desk)
         yield from _limits(desk)
         yield from _process()
 
@@ -102,12 +103,21 @@ def _views(desk: Desk) -> Iterator[Family | Distribution]:
         "Events that the read models have not folded yet.",
         one(desk.kernel.projector.behind()),
     )
+    stands = desk.kernel.projector.stands()
+    position: dict[str, float] = {name: stand.position for name, stand in stands.items()}
+    behind: dict[str, float] = {name: stand.behind for name, stand in stands.items()}
+    yield Family("mp_view_position_events", "gauge", "Events that a read model holds.", position, "view")
+    yield Family("mp_view_lag_events", "gauge", "Events that a read model does not hold yet.", behind, "view")
     yield Family(
         "mp_view_events_total", "counter", "Events folded into read models.", one(meters.events_folded)
     )
     yield Distribution(
         "mp_view_fold_seconds", "One batch of events folded into the read models.", meters.fold_s
     )
+
+
+def _keepers(desk: Desk) -> Iterator[Family]:
+    yield Family("mp_keeper_links", "gauge", "Open connections to keepers.", one(desk.keeper_links()))
 
 
 def _limits(desk: Desk) -> Iterator[Family]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.workspace.commands import RenameWorkspace
+from moduprompt.kernel.tracks import Stop
 from tests.support.deadline import eventually_async
 from tests.support.golden import GOLDEN
 from tests.support.scraping import metric_names, parse, scrape, value
@@ -47,6 +49,33 @@ async def test_streams_and_views_are_counted(daemon: Served) -> None:
         return value(await scrape(daemon), "mp_streams") == 0
 
     await eventually_async(is_over)
+
+
+async def test_each_view_tells_how_far_it_has_come(daemon: Served) -> None:
+    workspace = await daemon.make_workspace()
+    await daemon.make_project(workspace)
+    await daemon.get("/v1/projects", workspace_id=workspace)
+
+    async def keep_up() -> bool:
+        seen = await scrape(daemon)
+        lags = [value(seen, "mp_view_lag_events", view.name) for view in VIEWS]
+        positions = [value(seen, "mp_view_position_events", view.name) for view in VIEWS]
+        return not any(lags) and set(positions) == {value(seen, "mp_events_total")}
+
+    await eventually_async(keep_up)
+
+
+async def test_a_view_that_has_stopped_stands_behind_alone(daemon: Served) -> None:
+    workspace = await daemon.make_workspace()
+    await daemon.get("/v1/projects", workspace_id=workspace)
+    track = next(each for each in daemon.kernel.projector.tracks.all if each.view.name == "projects")
+    track.stops[workspace] = Stop(view="projects", workspace_id=workspace, seq=2, event_id="e", fault="f")
+    await daemon.accepted(RenameWorkspace(workspace_id=workspace, name="new"))
+    await daemon.get("/v1/workspaces")
+    seen = await scrape(daemon)
+
+    assert value(seen, "mp_view_lag_events", "projects") == 1
+    assert value(seen, "mp_view_lag_events", "workspaces") == 0
 
 
 async def test_the_process_is_told_as_every_exporter_tells_it(daemon: Served) -> None:

@@ -114,6 +114,11 @@ class KeeperLink:
         await asyncio.gather(self._pump, return_exceptions=True)
         await _hang_up(self._writer)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the keeper is still at the other end, as far as is known."""
+        return self._closed_because is None and not self._writer.is_closing()
+
     async def entries(self, *, after: int = 0) -> AsyncIterator[port.Entry]:
         """See `RunLink.entries`."""
         await self._ask(wire.FOLLOW, {"after": after})

@@ -12,6 +12,7 @@ import secrets
 import signal
 import sys
 from pathlib import Path
+from weakref import WeakSet
 
 import msgspec
 
@@ -36,6 +37,11 @@ class LocalBackend:
     def __init__(self, runs_dir: Path) -> None:
         self._runs_dir = runs_dir.absolute()
         self._key: bytes | None = None
+        self._links: WeakSet[KeeperLink] = WeakSet()
+
+    def open_links(self) -> int:
+        """How many connections to keepers there are at this moment."""
+        return sum(link.is_open for link in self._links)
 
     def run_dir(self, run_id: str) -> Path:
         """Where the run's recording and journal lie."""
@@ -84,7 +90,9 @@ class LocalBackend:
         except OSError as error:
             return port.Gone(run_id=run_id, evidence=f"no run directory: {error}", entries=(), survivors=())
         try:
-            return await open_link(f"/proc/self/fd/{fd}/{SOCKET_NAME}", nonce=self.nonce(run_id))
+            link = await open_link(f"/proc/self/fd/{fd}/{SOCKET_NAME}", nonce=self.nonce(run_id))
+            self._links.add(link)
+            return link
         except (OSError, TimeoutError, port.LinkClosedError) as error:
             evidence = f"{type(error).__name__}: {error}"
         finally:

@@ -11,6 +11,7 @@ import pytest
 
 from moduprompt.effects.runner import link as link_module
 from moduprompt.effects.runner import port
+from moduprompt.effects.runner.link import KeeperLink
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.recording import Input, RecordingReader, Resize
 from moduprompt.keeper import processes
@@ -100,13 +101,25 @@ async def test_a_link_learns_that_its_keeper_died(backend: LocalBackend) -> None
     spec = a_run(*shell("read line"))
     async with await started(backend, spec) as link:
         await eventually_async(lambda: is_waiting(link))
+        assert backend.open_links() == 1
         os.kill(link.welcome.keeper_pid, signal.SIGKILL)
         with pytest.raises(port.LinkClosedError):
             await all_output(link)
         with pytest.raises(port.LinkClosedError):
             async for _ in link.entries():
                 pass
+        assert backend.open_links() == 0
     await gone(backend, spec.run_id)
+
+
+async def test_a_link_that_was_closed_is_not_counted_as_open(backend: LocalBackend) -> None:
+    spec = a_run(*shell("read line"))
+    async with running(backend, spec):
+        again = await backend.dial(spec.run_id)
+        assert isinstance(again, KeeperLink)
+        assert backend.open_links() == 2
+        await again.close()
+        assert backend.open_links() == 1
 
 
 async def test_a_keeper_that_does_not_answer_is_not_taken_for_dead(
