@@ -1,0 +1,1 @@
+"""The corpus of screens: real programs recorded beside a scripted model, replayed against the rules."""
