@@ -12,11 +12,11 @@ SEED ?=
 ROUNDS ?= 10
 NAMES ?=
 
-.PHONY: help run test smoke setup lint types contracts pytest golden bench sim clean
+.PHONY: help run test smoke setup lint types contracts pytest golden bench sim status-report clean
 
 help: ## list the verbs
 	@echo "ModuPrompt. make VERB, where VERB is one of:"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
 run: setup ## set everything up and run the demo on a real repository (RUN_ARGS='--repo PATH')
 	@$(BIN)/mpctl demo $(RUN_ARGS)
@@ -57,6 +57,9 @@ bench: ## measure, and write bench/RESULTS.md (NAMES='commands replay', or NAMES
 
 sim: setup ## simulate crashes and power cuts with fresh seeds (ROUNDS=10), or one again (SEED=n)
 	@$(BIN)/python -m tests.support.simulation $(if $(SEED),$(SEED),--rounds $(ROUNDS))
+
+status-report: setup ## replay the recorded screens: how often the status rules are right
+	@$(BIN)/python -m tests.support.status.report
 
 clean: ## remove what set-up and tests left in this folder; your data lie elsewhere and stay
 	@rm -rf .venv .venv-bench .tools .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -20,6 +20,9 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     argv: tuple[str, ...]
     asks: bool = True
     retries_limits: bool = True  # asks again by itself after a 429
+    start_s: float = 0.0  # so long it draws nothing and takes no keys after its first screen
+    wants_whole_paths: bool = False
+    escalates: bool = False  # asks for commands only where the model says that its sandbox is too narrow
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,16 +35,18 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 PROGRAMS: Final = (
     Program(name="claude", version="2.1.197", argv=("claude",)),
-    Program(name="codex", version="0.169.0", argv=("codex", "--no-daemon"), retries_limits=False),
+    Program(
+        name="codex", version="0.169.0", argv=("codex", "--no-daemon"), retries_limits=False, escalates=True
+    ),
     Program(name="gemini", version="0.61.0", argv=("gemini", "--skip-trust")),
-    Program(name="opencode", version="1.18.33", argv=("opencode",)),
+    Program(name="opencode", version="1.18.33", argv=("opencode",), start_s=25.0),
     Program(
         name="pi",
         version="0.73.1",
         argv=("pi", "--provider", "scripted", "--model", "scripted-model"),
         asks=False,
     ),
-    Program(name="qwen", version="0.15.10", argv=("qwen", "--auth-type", "openai")),
+    Program(name="qwen", version="0.15.10", argv=("qwen", "--auth-type", "openai"), wants_whole_paths=True),
 )
 
 
@@ -133,7 +138,7 @@ def _codex(place: Place) -> str:
     return f"""
 model = "scripted-model"
 model_provider = "scripted"
-approval_policy = "untrusted"
+approval_policy = "on-request"
 sandbox_mode = "read-only"
 check_for_update_on_startup = false
 [model_providers.scripted]

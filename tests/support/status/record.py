@@ -31,7 +31,7 @@ from moduprompt.scripted_model.server import Handler, ModelServer
 from tests.support.runs import AUTHOR, a_run, running
 from tests.support.status.corpus import Facts, Scene, keep
 from tests.support.status.programs import PROGRAMS, Place, Program, configure, environment
-from tests.support.status.scenarios import SCENARIOS, Prompt, Scenario
+from tests.support.status.scenarios import FILE, SCENARIOS, Prompt, Scenario
 from tests.support.status.truth import Event, Kind, Mislabelled, to_labels
 
 LOOK_S: Final = 0.2
@@ -50,8 +50,10 @@ class Telling(Handler):
 
     def _answer(self, route: Route, body: dict[str, object], *, size: int) -> None:
         self.server.current.line = None
-        super()._answer(route, body, size=size)
-        self.server.answered()
+        try:
+            super()._answer(route, body, size=size)
+        finally:  # some hang up before the last chunk, when they have read all that counts
+            self.server.answered()
 
 
 class TruthServer(ModelServer):
@@ -88,7 +90,10 @@ class TruthServer(ModelServer):
 class Stage:
     """One program, one scenario."""
 
-    def __init__(self, program: Program, scenario: Scenario, *, link: port.RunLink, server: TruthServer) -> None:
+    def __init__(
+        self, program: Program, scenario: Scenario, *, link: port.RunLink, server: TruthServer, repo: Path
+    ) -> None:
+        self._repo = repo
         self._program = program
         self._scenario = scenario
         self._link = link
@@ -114,6 +119,7 @@ class Stage:
 
     async def _get_ready(self) -> None:
         async with asyncio.timeout(START_S_MAX):
+            await asyncio.sleep(self._program.start_s)
             while True:
                 await asyncio.sleep(LOOK_S)
                 reply = self.facts[-1][1] if self.facts else None
@@ -124,12 +130,15 @@ class Stage:
                     return
 
     async def _say(self, prompt: Prompt, *, is_first: bool) -> None:
-        self._server.asking = frozenset(prompt.asking) if self._program.asks else frozenset()
+        self._server.asking = frozenset(self._asking(prompt))
         before = len(self._server.events)
         if is_first:
             self._server.tell("ready", at_s=time.time() - READY_S)
         self._server.tell("typed")
-        await self._type(b"\x1b[200~" + prompt.text().encode() + b"\x1b[201~")
+        text = prompt.text(escalates=self._program.escalates)
+        if self._program.wants_whole_paths:
+            text = text.replace(FILE, f"{self._repo}/{FILE}")
+        await self._type(b"\x1b[200~" + text.encode() + b"\x1b[201~")
         await asyncio.sleep(BETWEEN_KEYS_S)
         await self._type(b"\r")
         async with asyncio.timeout(PROMPT_S_MAX):
@@ -142,6 +151,13 @@ class Stage:
                         await self._type(b"\r")
         await asyncio.sleep(HOLD_S)
 
+    def _asking(self, prompt: Prompt) -> tuple[int, ...]:
+        if not self._program.asks:
+            return ()
+        if not self._program.escalates:
+            return prompt.asking
+        return tuple(number for number in prompt.asking if "bash" in prompt.steps[number - 1])
+
     async def _type(self, keys: bytes) -> None:
         await self._link.send_input(keys, author=AUTHOR, input_id=None)
 
@@ -153,8 +169,7 @@ async def record(program: Program, scenario: Scenario, *, programs: Path, keep_f
     serving = threading.Thread(target=server.serve_forever, daemon=True)
     serving.start()
     place = Place(home=folder / "home", repo=folder / "repo", address=server.address)
-    place.repo.mkdir(parents=True)
-    subprocess.run(("git", "init", "-q", "-b", "main", str(place.repo)), check=True)
+    await asyncio.to_thread(_make_repository, place.repo)
     configure(place)
     backend = LocalBackend(folder / "runs")
     env = {**environment(place), "PATH": f"{programs}:{os.environ['PATH']}"}
@@ -162,7 +177,7 @@ async def record(program: Program, scenario: Scenario, *, programs: Path, keep_f
     recording = backend.run_dir(spec.run_id) / RECORDING_NAME
     try:
         async with running(backend, spec) as link:
-            stage = Stage(program, scenario, link=link, server=server)
+            stage = Stage(program, scenario, link=link, server=server, repo=place.repo)
             await stage.play()
             shutil.copy(recording, folder / "kept.mprec")
         return _kept(program, scenario, folder=folder, stage=stage, server=server)
@@ -174,6 +189,11 @@ async def record(program: Program, scenario: Scenario, *, programs: Path, keep_f
         server.shutdown()
         server.server_close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_repository(repo: Path) -> None:
+    repo.mkdir(parents=True)
+    subprocess.run(("git", "init", "-q", "-b", "main", str(repo)), check=True)
 
 
 def _kept(program: Program, scenario: Scenario, *, folder: Path, stage: Stage, server: TruthServer) -> Scene:

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+FILE: Final = "hello.txt"
 SLOW_TEXT: Final = "I looked at the files one after the other and this is what I found so far. " * 3
 # What a person may read in an answer, and what must not be taken for a dialog, a limit or work.
 DECEITFUL: Final = (
@@ -22,8 +23,21 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[dict[str, object], ...]
     asking: tuple[int, ...] = ()
 
-    def text(self) -> str:
-        return f"{self.words} SCRIPT{json.dumps(self.steps)}ENDSCRIPT"
+    def text(self, *, escalates: bool) -> str:
+        steps = [_escalated(step) for step in self.steps] if escalates else self.steps
+        return f"{self.words} SCRIPT{json.dumps(steps)}ENDSCRIPT"
+
+
+def _escalated(step: dict[str, object]) -> dict[str, object]:
+    if "bash" not in step:
+        return step
+    arguments = {
+        "cmd": step["bash"],
+        "sandbox_permissions": "require_escalated",
+        "justification": "May I run this outside of the sandbox?",
+    }
+    rest = {key: value for key, value in step.items() if key != "bash"}
+    return {**rest, "tool": {"name": "exec_command", "arguments": arguments}}
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,9 +53,7 @@ SCENARIOS: Final = (
         name="turns",
         prompts=(
             Prompt(words="Think.", steps=({"sleep_s": 7, "text": "There is nothing to do."},)),
-            Prompt(
-                words="Say it slowly.", steps=({"drip_s": 0.4, "text": SLOW_TEXT},)
-            ),
+            Prompt(words="Say it slowly.", steps=({"drip_s": 0.1, "text": SLOW_TEXT},)),
             Prompt(words="Answer.", steps=({"sleep_s": 4, "text": DECEITFUL},)),
         ),
     ),
@@ -51,7 +63,7 @@ SCENARIOS: Final = (
             Prompt(
                 words="Write and look.",
                 steps=(
-                    {"sleep_s": 4, "write": {"path": "hello.txt", "content": "hi\n"}},
+                    {"sleep_s": 4, "write": {"path": FILE, "content": "hi\n"}},
                     {"sleep_s": 4, "bash": "touch made.txt && sleep 6"},
                     {"sleep_s": 3, "text": "Both are done."},
                 ),

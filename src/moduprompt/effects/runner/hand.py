@@ -337,7 +337,7 @@ class RunHand:
         last: Seen | None = None
         pause = LOOK_S
         run_dir = self._backend.run_dir(intent.run_id)
-        onlooker = Onlooker(link, run_dir=run_dir, program=intent.adapter)
+        onlooker = Onlooker(link, run_dir=run_dir, program=_looked_at(intent))
         with contextlib.closing(onlooker), contextlib.suppress(port.LinkClosedError):
             while True:
                 seen = await onlooker.look()
@@ -393,6 +393,11 @@ class RunHand:
                 return "unknown"
         is_settled = isinstance(answer, port.Done) or answer.code == "not_running"
         return "asked" if is_settled else "unknown"
+
+
+def _looked_at(intent: KeepRun) -> str:
+    """Whose rules fit: any program may stand behind the words of a command."""
+    return Path(intent.argv[0]).name if intent.adapter == "command" and intent.argv else intent.adapter
 
 
 async def free_keepers(backend: port.Backend, ended: Iterable[RunId]) -> tuple[RunId, ...]:

@@ -62,18 +62,7 @@ class Drawing:
                     await asyncio.sleep(0)
             if self._position >= end:
                 break
-        return self.sight()
-
-    def sight(self) -> Sight:
-        """What stands there as far as it is drawn."""
-        screen = self._screen
-        return Sight(
-            lines=tuple(screen.text()),
-            cursor=screen.cursor,
-            title=screen.title,
-            is_alternate=screen.is_alternate,
-            modes=screen.modes,
-        )
+        return sight_of(self._screen)
 
     def _pieces(self, frame: format_.Frame) -> list[bytes]:
         if frame.kind == format_.RESIZE:
@@ -99,3 +88,14 @@ class Drawing:
                 return  # torn, or still being written: the next look goes on here
             self._position += end
             await asyncio.sleep(0)
+
+
+def sight_of(screen: Screen) -> Sight:
+    """What stands there now."""
+    return Sight(
+        lines=tuple(screen.text()),
+        cursor=screen.cursor,
+        title=screen.title,
+        is_alternate=screen.is_alternate,
+        modes=screen.modes,
+    )
