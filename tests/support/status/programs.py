@@ -21,6 +21,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     asks: bool = True
     retries_limits: bool = True  # asks again by itself after a 429
     start_s: float = 0.0  # so long it draws nothing and takes no keys after its first screen
+    allow: str = "\r"  # the key that takes the first answer of a dialog
     wants_whole_paths: bool = False
     escalates: bool = False  # asks for commands only where the model says that its sandbox is too narrow
 
@@ -46,7 +47,13 @@ PROGRAMS: Final = (
         argv=("pi", "--provider", "scripted", "--model", "scripted-model"),
         asks=False,
     ),
-    Program(name="qwen", version="0.15.10", argv=("qwen", "--auth-type", "openai"), wants_whole_paths=True),
+    Program(
+        name="qwen",
+        version="0.15.10",
+        argv=("qwen", "--auth-type", "openai"),
+        wants_whole_paths=True,
+        allow="1",
+    ),
 )
 
 

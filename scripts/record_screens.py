@@ -1,6 +1,6 @@
 """Records a real program in a terminal, under a keeper, beside the scripted model that knows what it does.
 
-    python -m tests.support.status.record --bin DIR PROGRAM [SCENARIO …]
+    PYTHONPATH=. python scripts/record_screens.py --bin DIR PROGRAM [SCENARIO …]
 
 DIR holds the programs. The recording and its labels go into the corpus. What did not go as its script says is refused.
 """
@@ -21,6 +21,11 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from tests.support.runs import AUTHOR, a_run, running
+from tests.support.status.corpus import Facts, Scene, keep
+from tests.support.status.programs import PROGRAMS, Place, Program, configure, environment
+from tests.support.status.scenarios import FILE, SCENARIOS, Prompt, Scenario
+from tests.support.status.truth import Event, Kind, Mislabelled, to_labels
 
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.local import LocalBackend
@@ -28,11 +33,6 @@ from moduprompt.effects.runner.recording import RecordingReader
 from moduprompt.keeper.recording import RECORDING_NAME
 from moduprompt.scripted_model.routes import Route
 from moduprompt.scripted_model.server import Handler, ModelServer
-from tests.support.runs import AUTHOR, a_run, running
-from tests.support.status.corpus import Facts, Scene, keep
-from tests.support.status.programs import PROGRAMS, Place, Program, configure, environment
-from tests.support.status.scenarios import FILE, SCENARIOS, Prompt, Scenario
-from tests.support.status.truth import Event, Kind, Mislabelled, to_labels
 
 LOOK_S: Final = 0.2
 START_S_MAX: Final = 90.0
@@ -148,7 +148,7 @@ class Stage:
                     await asyncio.sleep(HOLD_S)
                     if self._server.events[-1].kind == "called":
                         self._server.tell("allowed")
-                        await self._type(b"\r")
+                        await self._type(self._program.allow.encode())
         await asyncio.sleep(HOLD_S)
 
     def _asking(self, prompt: Prompt) -> tuple[int, ...]:
@@ -228,7 +228,7 @@ def _changes(facts: list[tuple[float, port.StatusReply]], *, started_us: int) ->
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.support.status.record")
+    parser = argparse.ArgumentParser(prog="python scripts/record_screens.py")
     parser.add_argument("--bin", type=Path, required=True, help="the folder that holds the programs")
     parser.add_argument("--keep-failed", type=Path)
     parser.add_argument("program", choices=[each.name for each in PROGRAMS])
