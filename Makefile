@@ -12,7 +12,7 @@ SEED ?=
 ROUNDS ?= 10
 NAMES ?=
 
-.PHONY: help run test smoke setup lint types contracts pytest golden bench sim status-report clean
+.PHONY: help run test smoke setup lint types contracts pytest agents golden bench sim status-report clean
 
 help: ## list the verbs
 	@echo "ModuPrompt. make VERB, where VERB is one of:"
@@ -22,7 +22,9 @@ run: setup ## set everything up and run the demo on a real repository (RUN_ARGS=
 	@$(BIN)/mpctl demo $(RUN_ARGS)
 
 test: setup ## set everything up, then lint, types, import contracts and every test
-	@$(MAKE) --no-print-directory lint types contracts pytest
+	@$(MAKE) --no-print-directory lint types contracts
+	@$(WITH_PYTHON) scripts/agents.py --if-possible
+	@$(MAKE) --no-print-directory pytest
 	@echo "test: everything passed"
 
 smoke: ## check the repository itself: standard library only, no set-up, seconds
@@ -48,6 +50,9 @@ pytest: setup ## run every test (PYTEST_ARGS='tests/unit -k lease')
 	@echo "pytest: $(PYTEST_ARGS)"
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
+agents: ## install the agent programs that the tests drive, pinned, into .agents (needs Node; make test does it where it can)
+	@$(WITH_PYTHON) scripts/agents.py
+
 golden: setup ## write the golden files again; read the diff before you commit it
 	@$(BIN)/python scripts/golden.py
 
@@ -62,6 +67,6 @@ status-report: setup ## replay the recorded screens: how often the status rules 
 	@$(BIN)/python -m tests.support.status.report
 
 clean: ## remove what set-up and tests left in this folder; your data lie elsewhere and stay
-	@rm -rf .venv .venv-bench .tools .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	@rm -rf .venv .venv-bench .tools .agents .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 	@echo "clean: done"

@@ -25,7 +25,17 @@ from urllib.parse import unquote
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE_LINES_MAX = 600  # the house's limit; more is two files that were never separated
-SKIPPED_FOLDERS = {".git", ".venv", ".venv-bench", ".tools", "node_modules", "build", "dist", "__pycache__"}
+SKIPPED_FOLDERS = {
+    ".git",
+    ".venv",
+    ".venv-bench",
+    ".tools",
+    ".agents",
+    "node_modules",
+    "build",
+    "dist",
+    "__pycache__",
+}
 FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
 LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
 HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*\s*$")

@@ -18,8 +18,9 @@ ANSWER_S_MAX = 60  # a busy machine gets the benefit of the doubt
 class RunningModel:
     """A server that listens."""
 
-    def __init__(self, address: str, *, log: Path) -> None:
+    def __init__(self, address: str, *, pid: int, log: Path) -> None:
         self.address = address
+        self.pid = pid
         self._log = log
 
     def asked(self) -> list[Mapping[str, Any]]:
@@ -52,16 +53,24 @@ class RunningModel:
 
 
 @contextmanager
-def running_model(folder: Path, *words: str) -> Generator[RunningModel]:
-    """A server on a free port that dies with this test's process at the latest."""
+def running_model(folder: Path, *, start: tuple[str, ...] = ()) -> Generator[RunningModel]:
+    """A server on a free port that dies with this test's process at the latest. `start`: the words that start it."""
     log = folder / "model.log"
-    command = (sys.executable, "-I", "-S", str(ROOT / "src/moduprompt/scripted_model"), "--with-parent")
+    command = (
+        *start,
+        sys.executable,
+        "-I",
+        "-S",
+        str(ROOT / "src/moduprompt/scripted_model"),
+        "--with-parent",
+    )
     with subprocess.Popen(
-        (*command, "--log", str(log), *words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        (*command, "--log", str(log)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout is not None
         try:
-            yield RunningModel(json.loads(server.stdout.readline())["address"], log=log)
+            said = json.loads(server.stdout.readline())
+            yield RunningModel(said["address"], pid=said["pid"], log=log)
         finally:
             server.kill()
 

@@ -1,11 +1,21 @@
 """The agent programs that there are: the one list."""
 
 from moduprompt.effects.agents.claude import ClaudeAdapter
+from moduprompt.effects.agents.codex import CodexAdapter
 from moduprompt.effects.agents.command import CommandAdapter
+from moduprompt.effects.agents.gemini import GeminiAdapter
+from moduprompt.effects.agents.pi import PiAdapter
 from moduprompt.effects.agents.port import AgentAdapter
 from moduprompt.effects.agents.scripted import ScriptedAdapter
 
-ADAPTERS: tuple[AgentAdapter, ...] = (ScriptedAdapter(), CommandAdapter(), ClaudeAdapter())
+ADAPTERS: tuple[AgentAdapter, ...] = (
+    ScriptedAdapter(),
+    CommandAdapter(),
+    ClaudeAdapter(),
+    CodexAdapter(),
+    GeminiAdapter(),
+    PiAdapter(),
+)
 
 
 def adapter_named(name: str) -> AgentAdapter | None:

@@ -75,8 +75,11 @@ class Fields:
 
     def paths(self, name: str) -> tuple[str, ...]:
         """Files that an object of arguments names."""
-        arguments = self.inner(name)
-        named = (arguments.text(each)[:TOUCHED_MAX] for each in PATH_NAMES)
+        return self.inner(name).own_paths()
+
+    def own_paths(self) -> tuple[str, ...]:
+        """Files that this object names."""
+        named = (self.text(each)[:TOUCHED_MAX] for each in PATH_NAMES)
         return tuple(dict.fromkeys(path for path in named if path))[:PATHS_MAX]
 
     def pretty(self, name: str) -> str:
