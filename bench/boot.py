@@ -14,6 +14,7 @@ from typing import Final
 from bench.figures import Figure, Scale, Watch
 from bench.history import History
 from bench.rig import FOLDER, Blind, Scrap
+from bench.sampling import profiled
 from moduprompt.kernel.clock import SystemClock, SystemMint
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.storage.sqlite.log import SqliteLog
@@ -33,6 +34,7 @@ async def boot(scale: Scale) -> list[Figure]:
         history = await _fill(folder, tasks=scale.of(TASKS, quick=500))
         without_s, _ = await _start(folder, history)
         with_s, loaded_s = await _start(folder, history)
+        profile = await profiled(lambda: _start(folder, history))
     events = f"{history.seq:,} events in one workspace, {scale.of(TASKS, quick=500):,} tasks"
     return [
         Figure(name="start without a snapshot", unit="s", value=without_s, goal="< 15 s", note=events),
@@ -43,6 +45,7 @@ async def boot(scale: Scale) -> list[Figure]:
             value=loaded_s,
             goal="< 1 s",
             note="what the first command in it waits for",
+            profile=profile,
         ),
     ]
 
