@@ -9,13 +9,14 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 SOCKET_PATH_MAX: Final = 107  # sun_path of Linux has 108 bytes, the last one a zero
 RUN_SOCKET_CHARS: Final = 12  # of a run's id, its end: 48 random bits
 CONFIG_BYTES_MAX: Final = 64 * 1024  # a configuration, not a document
+RUNS_MAX: Final = 100_000  # more than any machine has processes for: a slip of the finger
 
 
 AGENTS_NOT_CONFINED: Final = (
@@ -42,6 +43,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     runtime_dir: str | None = None
     db: str | None = None
     listen: str | None = None
+    live_runs_max: Annotated[int, msgspec.Meta(ge=1, le=RUNS_MAX)] | None = None
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +53,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     runtime_dir: Path
     log_db: Path
     listen: str | None
+    live_runs_max: int | None = None  # None: as many as the daemon takes by itself
 
     @property
     def state_dir(self) -> Path:
@@ -136,7 +139,13 @@ def load_config(flags: Choices, environ: Mapping[str, str]) -> Config:
     data_dir = _absolute(given.data_dir) or _data_home(environ) / "moduprompt"
     runtime_dir = _absolute(given.runtime_dir) or _runtime_home(environ, data_dir)
     log_db = _absolute(given.db) or data_dir / "state" / "log.sqlite"
-    config = Config(data_dir=data_dir, runtime_dir=runtime_dir, log_db=log_db, listen=given.listen)
+    config = Config(
+        data_dir=data_dir,
+        runtime_dir=runtime_dir,
+        log_db=log_db,
+        listen=given.listen,
+        live_runs_max=given.live_runs_max,
+    )
     longest = config.run_sockets_dir / run_socket_name("0" * RUN_SOCKET_CHARS)
     if len(os.fsencode(longest)) > SOCKET_PATH_MAX:
         raise ConfigRefused(
@@ -184,17 +193,16 @@ def _from_file(environ: Mapping[str, str]) -> Choices:
         return msgspec.convert(tomllib.loads(data.decode()), type=Choices)
     except (ValueError, RecursionError) as fault:  # no TOML, no UTF-8, unknown settings, a number without end
         raise ConfigRefused(
-            f"{path}: {fault}", path=str(path), hint="known settings: data_dir, runtime_dir, db, listen"
+            f"{path}: {fault}", path=str(path), hint=f"known settings: {', '.join(Choices.__struct_fields__)}"
         ) from fault
 
 
 def _merge(*layers: Choices) -> Choices:
-    def first(name: str) -> str | None:
-        return next((value for layer in layers if (value := getattr(layer, name)) is not None), None)
-
-    return Choices(
-        data_dir=first("data_dir"), runtime_dir=first("runtime_dir"), db=first("db"), listen=first("listen")
-    )
+    """Of each setting the first that is given."""
+    merged: dict[str, object] = {}
+    for layer in reversed(layers):
+        merged |= {name: value for name, value in msgspec.structs.asdict(layer).items() if value is not None}
+    return msgspec.convert(merged, type=Choices)
 
 
 def _absolute(path: str | None) -> Path | None:

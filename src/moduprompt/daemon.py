@@ -45,7 +45,7 @@ from moduprompt.effects.observer import LocalObserver
 from moduprompt.effects.recovery.books import KernelBooks
 from moduprompt.effects.recovery.comparing import Grounds, compare
 from moduprompt.effects.recovery.memory import StartMemory
-from moduprompt.effects.runner.admission import Admission, ThisMachine
+from moduprompt.effects.runner.admission import LIVE_MAX, Admission, ThisMachine
 from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.hand import PROMPT_NAME, RECORDING_NAME, RunHand, Surroundings
 from moduprompt.effects.runner.local import LocalBackend
@@ -196,13 +196,11 @@ async def _serve(
         mint = SystemMint(_load_secret(config))
         git = GitProgram(environment=_git_environment(environ))
         observer = LocalObserver(git, program_path=_path(environ))
-        if damaged is None:
-            kernel = await _build_kernel(config, house, mint=mint, observer=observer)
-        else:
-            kernel = _build_safe_kernel(config, damaged, mint=mint, observer=observer)
+        kernel = await _open_kernel(config, house, damaged=damaged, mint=mint, observer=observer)
         backend = LocalBackend(config.runs_dir)
         token = secrets.token_urlsafe(TOKEN_BYTES)
         composers, memory = Composers(), StartMemory(version=__version__, clock=SystemClock())
+        admission = _build_admission(config, kernel)
         terminals, listener = LocalTerminals(backend, composers), Listener(kernel.meters)
         desk = _build_desk(
             config,
@@ -213,6 +211,7 @@ async def _serve(
             draining=stopping,
             listener=listener,
             keeper_links=backend.open_links,
+            admission=admission,
         )
         app = build_app(desk)
         doors = RunDoors(config.run_sockets_dir, listener=listener, app=app)
@@ -226,6 +225,7 @@ async def _serve(
             doors=doors,
             composers=composers,
             memory=memory,
+            admission=admission,
         )
         house.push_async_callback(kernel.stop)
         house.push_async_callback(listener.stop)
@@ -297,6 +297,19 @@ def _bind(config: Config, house: AsyncExitStack, *, handed: Handed) -> list[sock
     return sockets
 
 
+async def _open_kernel(
+    config: Config,
+    house: AsyncExitStack,
+    *,
+    damaged: Examined | None,
+    mint: SystemMint,
+    observer: LocalObserver,
+) -> Kernel:
+    if damaged is not None:
+        return _build_safe_kernel(config, damaged, mint=mint, observer=observer)
+    return await _build_kernel(config, house, mint=mint, observer=observer)
+
+
 async def _build_kernel(
     config: Config, house: AsyncExitStack, *, mint: SystemMint, observer: LocalObserver
 ) -> Kernel:
@@ -348,6 +361,7 @@ def _build_desk(
     draining: asyncio.Event,
     listener: Listener,
     keeper_links: Callable[[], int],
+    admission: Admission,
 ) -> Desk:
     return Desk(
         kernel=kernel,
@@ -360,7 +374,13 @@ def _build_desk(
         draining=draining,
         turnstile=listener.turnstile,
         keeper_links=keeper_links,
+        starts=admission,
     )
+
+
+def _build_admission(config: Config, kernel: Kernel) -> Admission:
+    live_max = config.live_runs_max or LIVE_MAX
+    return Admission(ThisMachine(), clock=SystemClock(), hindered=kernel.hindered, live_max=live_max)
 
 
 def _build_hands(
@@ -374,6 +394,7 @@ def _build_hands(
     doors: RunDoors,
     composers: Composers,
     memory: StartMemory,
+    admission: Admission,
 ) -> tuple[Hand, ...]:
     artifacts = FolderArtifacts(config.artifacts_dir)
     artifacts.sweep()
@@ -392,7 +413,7 @@ def _build_hands(
         surroundings=surroundings,
         clock=SystemClock(),
         witness=memory,
-        admission=Admission(ThisMachine(), clock=SystemClock(), hindered=kernel.hindered),
+        admission=admission,
     )
     typist = Typist(backend, kernel, artifacts=artifacts, typed=runs.look_again, composers=composers)
     eraser = EraseHand(artifacts, run_dir=backend.run_dir, recording=RECORDING_NAME, prompt=PROMPT_NAME)

@@ -102,6 +102,13 @@ def waits_for(item: SessionItem, runs: Sequence[RunItem]) -> str | None:
     return "its turn"
 
 
+def waits_to_start(run: RunItem) -> str | None:
+    """A run's place in the queue of starts, and what it stands there for; None where it does not wait."""
+    if run.waits is None:
+        return None
+    return f"waits to start, as no {run.waits.place} since {run.waits.since}: {run.waits.why}"
+
+
 async def runs_of(call: Call, item: SessionItem) -> Sequence[RunItem]:
     """The runs of a session, oldest first."""
     runs = await call.list(RunItem, of=item.workspace_id)

@@ -15,6 +15,7 @@ import msgspec
 from starlette.requests import HTTPConnection
 
 from moduprompt.domain.run.state import RunState
+from moduprompt.domain.run.view import Waits
 from moduprompt.domain.session.state import SessionState
 from moduprompt.kernel.clock import token_sha256
 from moduprompt.kernel.kernel import Kernel
@@ -94,6 +95,22 @@ class Terminals(Protocol):
         ...
 
 
+class Starts(Protocol):
+    """Runs that wait for room to start."""
+
+    def waits(self, run_id: RunId) -> Waits | None:
+        """Where it stands in the queue at this moment; None where it does not wait."""
+        ...
+
+
+class NobodyWaits:
+    """The `Starts` of a daemon that starts nothing."""
+
+    def waits(self, run_id: RunId) -> None:
+        """Never."""
+        del run_id
+
+
 class StartReport(Protocol):
     """What this daemon found when it started."""
 
@@ -115,6 +132,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     draining: asyncio.Event
     turnstile: Turnstile
     keeper_links: Callable[[], int]
+    starts: Starts = NobodyWaits()
     reads: Seats = msgspec.field(default_factory=read_seats)
     streams: Seats = msgspec.field(default_factory=stream_seats)
     transfers: Seats = msgspec.field(default_factory=transfer_seats)

@@ -14,6 +14,7 @@ from moduprompt.cli.call import Call
 from moduprompt.cli.faults import misused
 from moduprompt.cli.lookup import find_item, find_own, workspace_of
 from moduprompt.cli.printing import print_bytes, print_text
+from moduprompt.cli.prompting import waits_to_start
 from moduprompt.cli.recordings import (
     LINE_CHARS_MAX,
     Shown,
@@ -54,7 +55,7 @@ COLUMNS: Final[tuple[Column[RunItem], ...]] = (
     ("ID", lambda item: item.id),
     ("SESSION", lambda item: short(item.session_id)),
     ("NO", lambda item: item.ordinal),
-    ("STATUS", lambda item: item.status),
+    ("STATUS", lambda item: f"waits, no {item.waits.place}" if item.waits else item.status),
     ("SEEN", lambda item: item.observed),
     ("CODE", lambda item: item.code),
     ("PROGRAM", lambda item: " ".join(item.argv) or item.adapter),
@@ -90,6 +91,7 @@ async def _show(call: Call) -> None:
         ("id", item.id),
         ("session", item.session_id),
         ("status", item.status),
+        ("waits", waits_to_start(item)),
         ("seen", item.observed),
         ("rule", item.rule),
         ("evidence", item.evidence),

@@ -9,7 +9,7 @@ from moduprompt.cli.faults import failed, misused
 from moduprompt.cli.live.text import plain
 from moduprompt.cli.lookup import find_item, find_own, workspace_of
 from moduprompt.cli.pictures import show_tree, watch_board
-from moduprompt.cli.prompting import ABOUT_PROMPTS, MINE, PROMPT, runs_of, waits_for
+from moduprompt.cli.prompting import ABOUT_PROMPTS, MINE, PROMPT, runs_of, waits_for, waits_to_start
 from moduprompt.cli.tables import Column, to_paragraph, to_table
 from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.typed import text_or_input
@@ -116,6 +116,7 @@ async def _show(call: Call) -> None:
         ("from", _origin(item)),
         ("prompts", ", ".join(f"{short(p.prompt_id)} {p.state}" for p in item.prompts)),
         ("waits for", waits_for(item, runs)),
+        ("its run", waits_to_start(runs[-1]) if runs else None),
         ("may", ", ".join(item.may)),
     ]
     shown = to_paragraph(item.name, facts)

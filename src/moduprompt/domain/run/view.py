@@ -1,5 +1,7 @@
 """What people see of a run."""
 
+import msgspec
+
 from moduprompt.domain.decider import Event
 from moduprompt.domain.item import Item, Rows, Stamp, View, revised
 from moduprompt.domain.run.events import (
@@ -15,8 +17,19 @@ from moduprompt.domain.run.events import (
 )
 
 
+class Waits(msgspec.Struct, frozen=True, kw_only=True):
+    """It waits for room to start: its place in the queue, from 1 on, and why; `why` also says what unblocks it."""
+
+    place: int
+    since: str
+    why: str
+
+
 class RunItem(Item, frozen=True, kw_only=True):
-    """A row of `/v1/runs`. `observed` is what it was last seen doing, with rule and evidence."""
+    """A row of `/v1/runs`. `observed` is what it was last seen doing, with rule and evidence.
+
+    `waits` is of the moment of the reading: no event holds it and no row, and a read of the past has none.
+    """
 
     session_id: str
     project_id: str
@@ -43,6 +56,7 @@ class RunItem(Item, frozen=True, kw_only=True):
     output_bytes: int | None = None
     leftovers: int = 0
     recording: str | None = None
+    waits: Waits | None = None
 
 
 def fold(rows: Rows, event: Event, stamp: Stamp) -> None:

@@ -16,9 +16,10 @@ from typing import Final, Protocol
 
 import msgspec
 
+from moduprompt.domain.run.view import Waits
 from moduprompt.keeper import cgroups
 from moduprompt.kernel.ports import Clock
-from moduprompt.protocol import Micros, RunId
+from moduprompt.protocol import Micros, RunId, to_timestamp
 
 MIB: Final = 1024 * 1024
 LIVE_MAX: Final = 2_000  # some 20 MB each for keeper and smallest program: the memory of a large machine
@@ -71,9 +72,12 @@ class ThisMachine:
 class Admission:
     """The queue of one daemon. A daemon that starts anew builds it from the runs that want to start."""
 
-    def __init__(self, machine: Machine, *, clock: Clock, hindered: dict[str, str]) -> None:
+    def __init__(
+        self, machine: Machine, *, clock: Clock, hindered: dict[str, str], live_max: int = LIVE_MAX
+    ) -> None:
         """`hindered` is where the daemon says what doesn't go on, for whoever asks whether it is ready."""
         self._hindered = hindered
+        self._live_max = live_max
         self._machine = machine
         self._clock = clock
         self._queue: dict[RunId, Waiting] = {}
@@ -86,6 +90,14 @@ class Admission:
     def waiting(self) -> tuple[Waiting, ...]:
         """Who waits, in order."""
         return tuple(self._queue.values())
+
+    def waits(self, run_id: RunId) -> Waits | None:
+        """Where it stands in the queue at this moment; None where it does not wait."""
+        found = self._queue.get(run_id)
+        if found is None:
+            return None
+        place = list(self._queue).index(run_id) + 1
+        return Waits(place=place, since=to_timestamp(found.since), why=found.why)
 
     def lives(self, run_id: RunId) -> None:
         """It has a keeper, from now or from before; telling twice is fine."""
@@ -121,7 +133,7 @@ class Admission:
         try:
             while run_id not in self._given_up:
                 ahead = list(self._queue).index(run_id)
-                why = self._why_not(memory_bytes) if ahead == 0 else f"{ahead} runs wait before it"
+                why = self._why_not(memory_bytes) if ahead == 0 else self._behind(ahead)
                 if why is None:
                     return True
                 self._note(run_id, why)
@@ -146,6 +158,11 @@ class Admission:
         head = next(iter(self._queue.values()))
         self._hindered[PART] = f"{len(self._queue)} runs wait; run {head.run_id} because {head.why}"
 
+    def _behind(self, ahead: int) -> str:
+        head = next(iter(self._queue.values()))
+        runs = "1 run waits" if ahead == 1 else f"{ahead} runs wait"
+        return f"{runs} before it; the first is {head.run_id}"
+
     def _why_not(self, memory_bytes: int) -> str | None:
         taken = self._live | self._starting
         if not taken:
@@ -153,14 +170,14 @@ class Admission:
         room = self._machine.room()
         is_busy = room.load > LOAD_PER_CORE * room.cores
         at_once = room.cores * (1 if is_busy else STARTING_PER_CORE)
-        if len(taken) >= LIVE_MAX:
-            return f"{len(taken)} runs live, of {LIVE_MAX} at most: one of them must end"
+        if len(taken) >= self._live_max:
+            return f"{len(taken)} runs live, of {self._live_max} at most: one of them must end"
         if len(self._starting) >= at_once:
             busy = f" (the load is {room.load:.1f})" if is_busy else ""
             return f"{len(self._starting)} runs are starting, of {at_once} at once{busy}"
         needed = memory_bytes + KEPT_BYTES + self._promised()
         if room.memory_bytes < needed:
-            return f"it needs {needed // MIB} MiB with what others still take, {room.memory_bytes // MIB} MiB are free"
+            return f"it needs {needed // MIB} MiB with what others still take, {room.memory_bytes // MIB} MiB are free: a run must end, or others free some"
         return None
 
     def _promised(self) -> int:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.item import View
+from moduprompt.domain.run.view import RunItem
 from moduprompt.kernel.ledger import Ledger
 from moduprompt.kernel.visibility import may_enter
 from moduprompt.protocol import (
@@ -22,8 +23,10 @@ from moduprompt.protocol import (
     Page,
     Refused,
     Rejection,
+    RunId,
     Subject,
     WorkspaceId,
+    encode,
     from_cursor,
     is_id,
     misfit,
@@ -39,6 +42,8 @@ from moduprompt.server.routes.parameters import check_names, choice, entered, nu
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000  # some 100 kB of items; who wants more follows `next`
 WORKSPACES = "workspaces"
+RUNS = "runs"
+REQUESTED: Final = b'"requested"'  # in the bytes of every row that can wait: the others are not decoded
 LISTED = ("workspace_id", "cursor", "limit", "stale", "as_of")
 VIEW_OF: Final[dict[str, View]] = {name: view for view in VIEWS for name, _ in view.collections}
 
@@ -67,6 +72,8 @@ async def collection(request: Request) -> Response:
     sight = await sight_of(desk, actor, ledger=ledger, seq=seq)
     fetch = await _source(desk, name, ledger=ledger, seq=seq)
     items, last = await _rows(fetch, sight, kind=kind_of(name), after=after, limit=limit)
+    if name == RUNS and seq is None:
+        items = tuple(with_waiting(desk, item) for item in items)
     return to_json(Page(items=items, next=to_cursor(place, last) if last else None, seq_global=head))
 
 
@@ -91,7 +98,17 @@ async def item(request: Request) -> Response:
     sight = await sight_of(desk, actor, ledger=ledger, seq=seq)
     if found is None or not sight.shows(Subject(kind=kind, id=id_)):
         raise Refused(missing(kind, id_))
-    return to_json(msgspec.Raw(found))
+    shown = msgspec.Raw(found)
+    return to_json(with_waiting(desk, shown) if name == RUNS and seq is None else shown)
+
+
+def with_waiting(desk: Desk, row: msgspec.Raw) -> msgspec.Raw:
+    """A run's row; one that waits for room to start says so, as it is at this moment."""
+    if REQUESTED not in bytes(row):
+        return row
+    run = msgspec.json.decode(row, type=RunItem)
+    waits = desk.starts.waits(RunId(run.id)) if run.status == "requested" else None
+    return row if waits is None else msgspec.Raw(encode(msgspec.structs.replace(run, waits=waits)))
 
 
 async def _fresh_row(

@@ -66,7 +66,11 @@ async def test_so_many_start_at_once_and_the_others_follow_in_their_order() -> N
     await eventually_async(holds(lambda: "are starting" in starts.why() and len(starts.queue()) == 3))
     assert starts.begun == [run(number) for number in range(at_once)]
     assert starts.queue() == [run(at_once), run(at_once + 1), run(at_once + 2)]
-    assert starts.admission.waiting()[2].why == "2 runs wait before it"
+    assert starts.admission.waiting()[2].why == f"2 runs wait before it; the first is {run(at_once)}"
+    third = starts.admission.waits(run(at_once + 2))
+    assert third is not None
+    assert (third.place, third.why) == (3, starts.admission.waiting()[2].why)
+    assert starts.admission.waits(run(0)) is None
     assert starts.hindered["starts"].startswith(f"3 runs wait; run {run(at_once)} because ")
 
     starts.go_on.set()

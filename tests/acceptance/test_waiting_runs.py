@@ -1,0 +1,58 @@
+"""A start that would be too much waits in a queue: where it stands and why is shown, and it goes on by itself."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.daemon import Place
+from tests.support.deadline import eventually
+from tests.support.git_repository import Repository
+
+WAITS = "import os, sys, time\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.05)"
+
+
+def spawned(place: Place, name: str, *, stop: Path) -> None:
+    program = (sys.executable, "-I", "-S", "-c", WAITS, str(stop))
+    place.ok("session", "spawn", name, "-p", "paint", "--agent", "command", "--no-worktree", "--", *program)
+
+
+def run_of(place: Place, name: str) -> dict[str, Any]:
+    """The one run of the session with this name."""
+    sessions = {each["name"]: each["id"] for each in place.ok("session", "list", "--json").json["items"]}
+    runs = place.ok("run", "list", "--json").json["items"]
+    return next(run for run in runs if run["session_id"] == sessions[name])
+
+
+@pytest.mark.timeout(300)
+def test_a_start_that_would_be_too_much_waits_is_shown_and_goes_on(
+    place: Place, repository: Repository
+) -> None:
+    settings = place.home / ".config" / "moduprompt"
+    settings.mkdir(parents=True)
+    (settings / "config.toml").write_text("live_runs_max = 1\n")
+    place.made("workspace", "create", "core")
+    place.made("project", "create", "paint", "--repo", str(repository.path))
+    spawned(place, "first", stop=place.root / "first")
+    eventually(lambda: run_of(place, "first")["status"] == "started", within_s=120)
+    for name in ("second", "third"):
+        spawned(place, name, stop=place.root / name)
+
+    eventually(lambda: "1 runs live" in run_of(place, "second").get("waits", {}).get("why", ""), within_s=60)
+    second, third = run_of(place, "second"), run_of(place, "third")
+    assert (second["waits"]["place"], third["waits"]["place"]) == (1, 2)
+    assert third["waits"]["why"] == f"1 run waits before it; the first is {second['id']}"
+    shown = place.ok("run", "show", second["id"]).out
+    assert "waits to start, as no 1 since " in shown
+    assert "1 runs live, of 1 at most: one of them must end" in shown
+    assert "waits, no 2" in place.ok("run", "list").out
+    assert "waits to start, as no 2 since " in place.ok("session", "show", "third").out
+
+    (place.root / "first").touch()
+    eventually(lambda: run_of(place, "second")["status"] == "started", within_s=120)
+    assert "waits" not in run_of(place, "second")
+    place.ok("run", "stop", third["id"])
+    eventually(lambda: run_of(place, "third")["status"] == "exited", within_s=60)
+    assert run_of(place, "third")["failure"] == "cancelled"
+    (place.root / "second").touch()
