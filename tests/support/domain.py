@@ -32,7 +32,7 @@ from moduprompt.domain.decider import (
 )
 from moduprompt.domain.deciders import DECIDERS, VIEWS
 from moduprompt.domain.item import Item, Stamp, View
-from moduprompt.domain.registry import DECIDER_OF
+from moduprompt.domain.registry import DECIDER_OF, REACTING
 from moduprompt.protocol import (
     Actor,
     ArtifactRef,
@@ -254,7 +254,7 @@ class Scene:
             for event in wave:
                 self._record(event, context.actor)
                 yield event
-                for decider in DECIDERS:
+                for decider in REACTING[type(event)]:
                     following.extend(decider.react(event, self.world, context))
             if not following:
                 return

@@ -172,7 +172,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         return self.text_ref
 
 
-def no_reaction(event: Event, world: World, context: Context) -> list[Event]:  # noqa: ARG001
+def no_reaction(event: Any, world: World, context: Context) -> list[Event]:  # noqa: ARG001
     """For aggregates that nothing outside them moves."""
     return []
 
@@ -182,7 +182,7 @@ def no_intents(own: Any, world: World) -> tuple[Intent, ...]:  # noqa: ARG001
     return ()
 
 
-def wakes_none(event: Event, world: World) -> tuple[str, ...]:  # noqa: ARG001
+def wakes_none(event: Any, world: World) -> tuple[str, ...]:  # noqa: ARG001
     """For aggregates whose intents depend on themselves alone."""
     return ()
 
@@ -196,7 +196,8 @@ class Decider(msgspec.Struct, frozen=True, kw_only=True):
     """One aggregate, as the kernel sees it.
 
     The functions are typed by their own unions where they are written; here they are
-    taken together, so the kernel hands each only what its own unions list.
+    taken together, so the kernel hands each only what its own unions list. `reacts_to` and `woken_on`
+    are the unions of what `react` and `woken_by` take.
     """
 
     noun: str
@@ -205,7 +206,9 @@ class Decider(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[type[Event], ...]
     decide: Callable[[Any, Any, World, Context], Decision]
     evolve: Callable[[Any, Any], State]
-    react: Callable[[Event, World, Context], list[Event]] = no_reaction
+    react: Callable[[Any, World, Context], list[Event]] = no_reaction
+    reacts_to: tuple[type[Event], ...] = ()
     intents: Callable[[Any, World], tuple[Intent, ...]] = no_intents
-    woken_by: Callable[[Event, World], tuple[str, ...]] = wakes_none
+    woken_by: Callable[[Any, World], tuple[str, ...]] = wakes_none
+    woken_on: tuple[type[Event], ...] = ()
     timers: Callable[[Any, WorkspaceId], tuple[Timer, ...]] = no_timers

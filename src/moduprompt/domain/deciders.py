@@ -108,6 +108,7 @@ DECIDERS: tuple[Decider, ...] = (
         decide=worktree_decide.decide,
         evolve=worktree_state.evolve,
         react=worktree_reactions.react,
+        reacts_to=get_args(worktree_reactions.Heard),
         intents=worktree_intents.intents,
     ),
     Decider(
@@ -118,8 +119,10 @@ DECIDERS: tuple[Decider, ...] = (
         decide=run_decide.decide,
         evolve=run_state.evolve,
         react=run_reactions.react,
+        reacts_to=get_args(run_reactions.Heard),
         intents=run_intents.intents,
         woken_by=run_intents.woken_by,
+        woken_on=get_args(session_events.SessionFact),
     ),
     Decider(
         noun="approval",
@@ -137,6 +140,7 @@ DECIDERS: tuple[Decider, ...] = (
         decide=gate_decide.decide,
         evolve=gate_state.evolve,
         react=gate_reactions.react,
+        reacts_to=get_args(gate_reactions.Heard),
     ),
     Decider(
         noun="task",
@@ -146,6 +150,7 @@ DECIDERS: tuple[Decider, ...] = (
         decide=task_decide.decide,
         evolve=task_state.evolve,
         react=task_reactions.react,
+        reacts_to=get_args(task_reactions.Heard),
         timers=task_timers.timers,
     ),
     Decider(

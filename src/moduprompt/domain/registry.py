@@ -17,6 +17,13 @@ EVENTS: Final[dict[tuple[str, int], type[Event]]] = {
     (kind.wire, kind.version): kind for decider in DECIDERS for kind in decider.events
 }
 DECIDER_OF: Final[dict[str, Decider]] = {decider.noun: decider for decider in DECIDERS}
+REACTING: Final[dict[type[Event], tuple[Decider, ...]]] = {
+    kind: tuple(decider for decider in DECIDERS if kind in decider.reacts_to) for kind in EVENTS.values()
+}
+WOKEN: Final[dict[type[Event], tuple[Decider, ...]]] = {
+    kind: tuple(decider for decider in DECIDERS if kind in decider.woken_on) for kind in EVENTS.values()
+}
+"""Who hears of an event in the decision that it belongs to, and whose intents it may change."""
 
 Upcaster: TypeAlias = Callable[[dict[str, object]], dict[str, object]]
 Upcasters: TypeAlias = Mapping[tuple[str, int], Upcaster]

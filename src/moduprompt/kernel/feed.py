@@ -11,7 +11,7 @@ wakes all subscriptions of its workspace in one pass of the event loop (ADR 0032
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
@@ -167,7 +167,7 @@ class Feed:
         """How many events are held in memory."""
         return sum(map(len, self._rings.values()))
 
-    def publish(self, workspace_id: WorkspaceId, facts: tuple[Fact, ...]) -> None:
+    def publish(self, workspace_id: WorkspaceId, facts: Sequence[Fact]) -> None:
         """These are durable now."""
         if not facts:
             return

@@ -22,12 +22,10 @@ from moduprompt.domain.decider import (
     Timer,
     World,
     no_intents,
-    no_reaction,
     no_timers,
-    wakes_none,
 )
 from moduprompt.domain.deciders import DECIDERS
-from moduprompt.domain.registry import DECIDER_OF
+from moduprompt.domain.registry import DECIDER_OF, REACTING, WOKEN
 from moduprompt.domain.workspace.commands import AdoptWorkspace, CreateWorkspace
 from moduprompt.domain.workspace.events import WorkspaceCreated
 from moduprompt.kernel.ledger import Draft, Ledger
@@ -60,8 +58,6 @@ from moduprompt.storage.port import StoredEvent
 
 EVENTS_MAX: Final = 1_000  # of one command; more is a batch in disguise
 ARTIFACT_ERASED: Final = "artifact_erased"  # the reason wherever a text or a recording is no more
-REACTING: Final = tuple(each for each in DECIDERS if each.react is not no_reaction)
-WAKING: Final = tuple(each for each in DECIDERS if each.woken_by is not wakes_none)
 WANTING: Final = frozenset(
     each.noun for each in DECIDERS if each.intents is not no_intents or each.timers is not no_timers
 )
@@ -111,9 +107,9 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outside(msgspec.Struct, frozen=True, kw_only=True):
-    """What a judgement is handed: the time and where ids and tokens come from."""
+    """Where a judgement gets what is not deterministic: the time, ids, tokens."""
 
-    now: Micros
+    now: Callable[[], Micros]
     new_id: Callable[[], str]
     token_digest: Callable[[WorkspaceId, RunId], str]
     new_ledger: Callable[[WorkspaceId], Ledger]
@@ -130,23 +126,25 @@ def judge(ledger: Ledger, order: Order, outside: Outside) -> Judged:
     Whoever adopts a frozen workspace takes up everything that is wanted in it.
     """
     was_frozen = ledger.is_frozen
-    outside = _giving_no_id_twice(outside, ledger)
+    new_id = _giving_no_id_twice(outside.new_id, ledger)
     draft = Draft(ledger)
-    context = _context(ledger, order, outside=outside)
+    context = _context(ledger, order, outside=outside, new_id=new_id)
     decided = _decide(ledger, order, draft=draft, context=context)
     if isinstance(decided, Rejection):
         return reject(ledger, order, rejection=decided, outside=outside)
     if isinstance(order.command, CreateWorkspace):
         first = decided[0]
         assert isinstance(first, WorkspaceCreated), "BUG: workspace.create decides workspace.created"
-        return record(outside.new_ledger(first.workspace_id), order, decided=decided, outside=outside)
+        made = outside.new_ledger(first.workspace_id)
+        context = _context(made, order, outside=outside, new_id=new_id)
+        return _recorded(made, order, decided=decided, draft=Draft(made), context=context)
     judged = _recorded(ledger, order, decided=decided, draft=draft, context=context)
     return replace(judged, wanted=all_wanted(ledger)) if was_frozen else judged
 
 
 def record(ledger: Ledger, order: Order, *, decided: list[Event], outside: Outside) -> Judged:
     """Apply what was decided, and what follows from it, to the ledger."""
-    context = _context(ledger, order, outside=outside)
+    context = _context(ledger, order, outside=outside, new_id=outside.new_id)
     return _recorded(ledger, order, decided=decided, draft=Draft(ledger), context=context)
 
 
@@ -194,7 +192,7 @@ def wanted_after(facts: tuple[Fact, ...], world: World) -> tuple[Wanted, ...]:
             continue
         if fact.event.kind in WANTING:
             touched[fact.event.kind, fact.envelope.subject.id] = None
-        for decider in WAKING:
+        for decider in WOKEN[type(fact.event)]:
             for id_ in decider.woken_by(fact.event, world):
                 touched[decider.noun, id_] = None
     return tuple(wanted_by(noun, id_, world=world) for noun, id_ in touched)
@@ -225,31 +223,31 @@ def all_wanted(ledger: Ledger) -> tuple[Wanted, ...]:
     return tuple(wanted for wanted in found if wanted.intents or wanted.timers)
 
 
-def _giving_no_id_twice(outside: Outside, ledger: Ledger) -> Outside:
+def _giving_no_id_twice(mint: Callable[[], str], ledger: Ledger) -> Callable[[], str]:
     """Whatever the mint does: what is made takes nobody's place."""
     given: set[str] = set()
 
     def new_id() -> str:
-        id_ = outside.new_id()
+        id_ = mint()
         if id_ in given or ledger.version(id_):
             raise IdGivenTwice(f"id {id_} is in use in workspace {ledger.workspace_id}")
         given.add(id_)
         return id_
 
-    return replace(outside, new_id=new_id)
+    return new_id
 
 
 def _time_of(ledger: Ledger, outside: Outside) -> Micros:
     """Event time does not decrease, whatever the clock does."""
-    return max(outside.now, ledger.last_time)
+    return max(outside.now(), ledger.last_time)
 
 
-def _context(ledger: Ledger, order: Order, *, outside: Outside) -> Context:
+def _context(ledger: Ledger, order: Order, *, outside: Outside, new_id: Callable[[], str]) -> Context:
     return Context(
         now=_time_of(ledger, outside),
         actor=order.actor,
         seed=int(order.command_id.replace("-", ""), 16),
-        new_id=outside.new_id,
+        new_id=new_id,
         token_digest=lambda run_id: outside.token_digest(ledger.workspace_id, RunId(run_id)),
         text_ref=order.text_ref,
         observed=order.observed,
@@ -295,7 +293,7 @@ def _unfold(decided: list[Event], *, draft: Draft, context: Context, scribe: "_S
         following: list[tuple[Event, EventEnvelope | None]] = []
         for event, parent in wave:
             envelope = scribe.record(event, draft=draft, parent=parent)
-            for decider in REACTING:
+            for decider in REACTING[type(event)]:
                 following += [(each, envelope) for each in decider.react(event, draft, context)]
         if not following:
             return
@@ -318,15 +316,14 @@ class _Scribe:
     def record(self, event: Event, *, draft: Draft, parent: EventEnvelope | None) -> EventEnvelope:
         """One event of an aggregate."""
         assert len(self.facts) < EVENTS_MAX, "BUG: one command decides a thousand events"
-        seq_stream = draft.record(event)
         subject = event.subject()
-        own = draft.find(DECIDER_OF[event.kind].state, subject.id)
+        own = draft.record(event, id_=subject.id)
         return self.write(
             event.wire,
             event.version,
             subject=subject,
             payload=encode(event),
-            seq_stream=seq_stream,
+            seq_stream=draft.version(subject.id),
             event=event,
             project_id=getattr(own, "project_id", None),
             parent=parent,

@@ -6,6 +6,7 @@ submit → gates → inbox → writer → (durable) → answer
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, TypeAlias
 
@@ -137,6 +138,8 @@ class Kernel:
             snapshots, self.cabinet, clock=clock, head=self.feed.head, wants=self._wants
         )
         self._inbox = Inbox(self.meters)
+        self._rejections = Quota(clock)
+        self._outside = self._make_outside()
         self._writer = Writer(
             event_log,
             self._inbox,
@@ -147,7 +150,6 @@ class Kernel:
         )
         self._owner_id: UserId | None = None
         self._keys = KeysInUse()
-        self._rejections = Quota(clock)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, owner_name: str, hands: tuple[Hand, ...]) -> None:
@@ -390,9 +392,9 @@ class Kernel:
         assert owner is not None or self.damages, "BUG: first boot makes the owner"
         return owner.user_id if owner is not None else likely_owner(self.cabinet.ledgers())
 
-    def _outside(self) -> Outside:
+    def _make_outside(self) -> Outside:
         return Outside(
-            now=self._clock.now(),
+            now=self._clock.now,
             new_id=self._mint.new_id,
             token_digest=lambda ws, run: token_sha256(self._mint.run_token(ws, run)),
             new_ledger=new_ledger,
@@ -410,15 +412,16 @@ class Kernel:
         for pending in self._inbox.take(len(self._inbox)):
             pending.fail(Refused(_unavailable(fault)))
 
-    def _settled(self, judged: Judged) -> None:
-        workspace_id = judged.ledger.workspace_id
-        self.feed.publish(workspace_id, judged.facts)
-        if judged.facts:
+    def _settled(self, workspace_id: WorkspaceId, commit: Sequence[Judged]) -> None:
+        facts = [fact for judged in commit for fact in judged.facts]
+        if facts:
+            self.feed.publish(workspace_id, facts)
             self.projector.wake(workspace_id)
-        for wanted in judged.wanted:
-            self._reactor.update(wanted)
-            self._timers.update(wanted)
-        self._snapshotter.settled(judged.ledger, judged.seq)
+        for judged in commit:
+            for wanted in judged.wanted:
+                self._reactor.update(wanted)
+                self._timers.update(wanted)
+            self._snapshotter.settled(judged.ledger, judged.seq)
 
     def _loaded(self, ledger: Ledger, wanted: tuple[Wanted, ...]) -> None:
         self.feed.set_head(ledger.workspace_id, ledger.seq)
@@ -482,7 +485,7 @@ class Kernel:
             UserCreated(user_id=owner_id, name=owner_name),
         ]
         ledger = new_ledger(SYSTEM_WORKSPACE)
-        judged = record(ledger, order, decided=list(decided), outside=self._outside())
+        judged = record(ledger, order, decided=list(decided), outside=self._outside)
         part = Append(
             workspace_id=SYSTEM_WORKSPACE,
             expected_seq=0,

@@ -164,8 +164,9 @@ class Ledger:
             )
         event = read_event(envelope, self._upcasters)
         if event is not None:
-            self.put(envelope.subject.id, evolved(self, event))
-            self._versions[envelope.subject.id] = envelope.seq_stream
+            id_ = envelope.subject.id
+            self.put(id_, evolved(self, event, id_=id_))
+            self._versions[id_] = envelope.seq_stream
         self.advance(1, head_hash=content_hash(stored.data), at=at)
         return envelope, event
 
@@ -305,14 +306,18 @@ class Draft:
         ids |= dict.fromkeys(id_ for kind, id_ in self._states if kind is state)
         return (found for found in (self.find(state, id_) for id_ in ids) if found is not None)
 
-    def record(self, event: Event) -> int:
-        """Take an event; gives its `seq_stream`."""
-        id_ = event.subject().id
-        own = evolved(self, event)
+    def version(self, id_: str) -> int:
+        """The `seq_stream` of a subject's last event; 0 where there is none."""
+        found = self._versions.get(id_)
+        return self._ledger.version(id_) if found is None else found
+
+    def record(self, event: Event, *, id_: str) -> State:
+        """Take an event of this subject; gives its state after it."""
+        own = evolved(self, event, id_=id_)
         self._states[type(own), id_] = own
         self._recorded.append((id_, own))
-        self._versions[id_] = self._versions.get(id_, self._ledger.version(id_)) + 1
-        return self._versions[id_]
+        self._versions[id_] = self.version(id_) + 1
+        return own
 
     def settle(self) -> None:
         """The draft becomes the ledger, step by step, so that a replay of its events arrives at the same."""
@@ -322,12 +327,12 @@ class Draft:
             self._ledger.set_version(id_, version)
 
 
-def evolved(world: Ledger | Draft, event: Event) -> State:
-    """The state of an event's subject after it."""
+def evolved(world: Ledger | Draft, event: Event, *, id_: str) -> State:
+    """The state of an event's subject, which has this id, after it."""
     decider = DECIDER_OF.get(event.kind)
     if decider is None:
         raise UnreadableEvent(f"{event.wire} belongs to no aggregate")
-    return decider.evolve(world.find(decider.state, event.subject().id), event)
+    return decider.evolve(world.find(decider.state, id_), event)
 
 
 def _read(stored: StoredEvent, workspace_id: WorkspaceId) -> tuple[EventEnvelope, Micros]:

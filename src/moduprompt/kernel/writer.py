@@ -9,7 +9,7 @@ again from the log.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -84,8 +84,8 @@ class Writer:
         inbox: Inbox,
         *,
         ledgers: Ledgers,
-        outside: Callable[[], Outside],
-        settled: Callable[[Judged], None],
+        outside: Outside,
+        settled: Callable[[WorkspaceId, Sequence[Judged]], None],
         meters: Meters,
     ) -> None:
         self._log = event_log
@@ -133,7 +133,7 @@ class Writer:
     async def _judge(self, pending: Pending) -> Done:
         workspace_id = pending.workspace_id
         ledger = self._ledgers.get(workspace_id) or await self._ledgers.load(workspace_id)
-        outside = self._outside()
+        outside = self._outside
         if pending.refused is not None:
             refused = reject(ledger, pending.order, rejection=pending.refused, outside=outside)
             return Done(pending=pending, home=ledger, judged=refused)
@@ -174,14 +174,18 @@ class Writer:
             return False
         for done in batch:
             done.pending.settle(done.judged)
-            self._tell(done.judged)
+        self._tell(batch)
         return True
 
-    def _tell(self, judged: Judged) -> None:
-        try:
-            self._settled(judged)
-        except Exception:  # what is durable is answered, whoever else can't take it
-            log.exception("commit.untold", extra={"workspace_id": judged.ledger.workspace_id})
+    def _tell(self, batch: list[Done]) -> None:
+        settled: dict[WorkspaceId, list[Judged]] = {}
+        for done in batch:
+            settled.setdefault(done.judged.ledger.workspace_id, []).append(done.judged)
+        for workspace_id, commit in settled.items():
+            try:
+                self._settled(workspace_id, commit)
+            except Exception:  # what is durable is answered, whoever else can't take it
+                log.exception("commit.untold", extra={"workspace_id": workspace_id})
 
     def _give_up(self, batch: list[Done], fault: Exception) -> None:
         self._meters.commits_failed += 1

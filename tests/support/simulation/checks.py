@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Final
 
 from moduprompt.domain.decider import Context, Event
-from moduprompt.domain.deciders import DECIDERS
+from moduprompt.domain.registry import REACTING
 from moduprompt.kernel.cabinet import new_ledger
 from moduprompt.kernel.ledger import ChainBroken, Ledger
 from moduprompt.protocol import (
@@ -167,7 +167,7 @@ def _reactions(fact: Event | None, ledger: Ledger, event: EventEnvelope) -> list
         text_ref=TextRef(ref=ArtifactRef(content_hash(b"")), chars=0),
         observed=SEEN,
     )
-    return [each for decider in DECIDERS for each in decider.react(fact, ledger, context)]
+    return [each for decider in REACTING[type(fact)] for each in decider.react(fact, ledger, context)]
 
 
 def _command_of(event: EventEnvelope) -> str:

@@ -71,7 +71,7 @@ def answer_before_sync() -> AbstractContextManager[None]:
     async def broken(self: writer.Writer, batch: list[writer.Done], appends: list[Append]) -> bool:
         for done in batch:
             done.pending.settle(done.judged)
-            self._tell(done.judged)
+        self._tell(batch)
         try:
             await self._log.append(appends)
         except StorageFailed:
@@ -195,13 +195,13 @@ def chained_to_the_wrong_event() -> AbstractContextManager[None]:
 
 
 def stream_number_used_twice() -> AbstractContextManager[None]:
-    whole, now = Draft.record, one_in(9)
+    whole, now = judgement.Draft.version, one_in(9)
 
-    def broken(self: Draft, event: Event) -> int:
-        number = whole(self, event)
+    def broken(self: Draft, id_: str) -> int:
+        number = whole(self, id_)
         return max(1, number - 1) if now() else number
 
-    return swapped(Draft, "record", broken)
+    return swapped(Draft, "version", broken)
 
 
 def reaction_dropped() -> AbstractContextManager[None]:
@@ -214,9 +214,10 @@ def reaction_dropped() -> AbstractContextManager[None]:
 
         return broken
 
-    deciders = tuple(
-        msgspec.structs.replace(each, react=forgetful(each.react)) for each in judgement.DECIDERS
-    )
+    deciders = {
+        kind: tuple(msgspec.structs.replace(each, react=forgetful(each.react)) for each in reacting)
+        for kind, reacting in judgement.REACTING.items()
+    }
     return swapped(judgement, "REACTING", deciders)
 
 

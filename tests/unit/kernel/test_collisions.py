@@ -31,11 +31,18 @@ class RepeatingMint(CountingMint):
         super().__init__(after=after)
         self._again: str | None = None
         self._others = 0
+        self._is_stuck = False
+
+    def stick(self) -> None:
+        """The same id for ever."""
+        self._is_stuck = True
 
     def repeat(self, id_: str, *, after: int = 0) -> None:
         self._again, self._others = id_, after
 
     def new_id(self) -> str:
+        if self._is_stuck:
+            return "00000000-0000-7000-8000-00000000dead"
         if self._again is None or self._others:
             self._others = max(0, self._others - 1)
             return super().new_id()
@@ -101,9 +108,9 @@ async def test_an_id_that_is_in_use_is_given_to_nothing_else(
 
 
 async def test_one_command_makes_no_two_things_with_one_id() -> None:
-    async with a_house() as (house, _, ws, project):
+    async with a_house() as (house, mint, ws, project):
         before = await house.stored(ws)
-        house.kernel._mint = StuckMint()  # pyright: ignore[reportPrivateUsage]
+        mint.stick()
 
         with pytest.raises(CommandBroke):
             await house.submit(CreateTask(workspace_id=ws, project_id=project, title="t"))
@@ -187,10 +194,3 @@ async def test_two_commands_with_one_id_are_two_commands() -> None:
         assert await house.submit(RenameWorkspace(workspace_id=ws, name="a"), key="a") == first
         assert await house.submit(RenameWorkspace(workspace_id=ws, name="b"), key="b") == second
         await holds(house, ws)
-
-
-class StuckMint(CountingMint):
-    """The same id for ever."""
-
-    def new_id(self) -> str:
-        return "00000000-0000-7000-8000-00000000dead"

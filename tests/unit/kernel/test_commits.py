@@ -8,6 +8,7 @@ import pytest
 
 from moduprompt.domain.decider import Context, Event, World
 from moduprompt.domain.deciders import DECIDERS
+from moduprompt.domain.registry import REACTING
 from moduprompt.domain.workspace.commands import CreateWorkspace, RenameWorkspace
 from moduprompt.domain.workspace.events import WorkspaceRenamed
 from moduprompt.kernel import inbox as inbox_module
@@ -241,10 +242,7 @@ async def test_reactions_that_do_not_end_are_a_bug(monkeypatch: pytest.MonkeyPat
     def echo(event: Event, world: World, context: Context) -> list[Event]:
         return [event] if isinstance(event, WorkspaceRenamed) else []
 
-    looping = tuple(
-        msgspec.structs.replace(decider, react=echo) if decider.noun == "workspace" else decider
-        for decider in DECIDERS
-    )
+    looping = {**REACTING, WorkspaceRenamed: (msgspec.structs.replace(DECIDERS[0], react=echo),)}
     async with make_kernel() as house:
         ws = await house.workspace()
         with monkeypatch.context() as patch:

@@ -89,9 +89,9 @@ async def test_two_states_of_one_subject_in_one_decision_are_indexed_as_a_replay
     for decision in decisions:
         draft = Draft(live)
         for event in decision:
-            draft.record(event)
+            draft.record(event, id_=event.subject().id)
             alone = Draft(stepwise)
-            alone.record(event)
+            alone.record(event, id_=event.subject().id)
             alone.settle()
         draft.settle()
 

@@ -1,5 +1,7 @@
 """What follows for a gate from what people say."""
 
+from typing import TypeAlias
+
 from moduprompt.domain.approval.events import ApprovalGranted, ApprovalRevoked
 from moduprompt.domain.approval.state import ApprovalState
 from moduprompt.domain.decider import Context, Event, World
@@ -7,11 +9,11 @@ from moduprompt.domain.gate.decide import approval_request, pending_approval
 from moduprompt.domain.gate.events import GateBlocked, GateSatisfied
 from moduprompt.domain.gate.state import GateState
 
+Heard: TypeAlias = ApprovalGranted | ApprovalRevoked
 
-def react(event: Event, world: World, context: Context) -> list[Event]:
+
+def react(event: Heard, world: World, context: Context) -> list[Event]:
     """Enough different people said yes: open. One took it back: closed again."""
-    if not isinstance(event, ApprovalGranted | ApprovalRevoked):
-        return []
     approval = world.find(ApprovalState, event.approval_id)
     own = world.find(GateState, approval.gate_id) if approval else None
     if own is None:

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from moduprompt.domain.decider import Event, Intent, World
+from moduprompt.domain.decider import Intent, World
 from moduprompt.domain.run.commands import ObservedStatus
 from moduprompt.domain.run.state import RunState
-from moduprompt.domain.session.events import SessionEvent
+from moduprompt.domain.session.events import SessionFact
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import ProjectId, PromptId, RunId, SessionId, TextRef
@@ -65,10 +65,8 @@ class TypePrompt(RunIntent, frozen=True, kw_only=True):
     is_placed: bool
 
 
-def woken_by(event: Event, world: World) -> tuple[str, ...]:
+def woken_by(event: SessionFact, world: World) -> tuple[str, ...]:
     """A prompt moves in its session; the run that must type it wakes."""
-    if not isinstance(event, SessionEvent):
-        return ()
     return tuple(run.run_id for run in world.related(RunState, event.session_id) if run.is_live())
 
 

@@ -1,6 +1,6 @@
 """What follows for runs from facts about sessions, and from a run's end for its session and worktree."""
 
-from typing import Final
+from typing import Final, TypeAlias, assert_never
 
 from moduprompt.domain.decider import Context, Event, World
 from moduprompt.domain.run.decide import begin_run, live_run
@@ -30,8 +30,21 @@ from moduprompt.domain.worktree.state import WorktreeState
 TYPED: Final = "prompt_submitted"  # the rule by which a program works that was just told something
 ALIVE: Final = "process_alive"  # says nothing but that it has not ended
 
+Heard: TypeAlias = (
+    SessionWorktreeAttached
+    | SessionSpawned
+    | SessionForked
+    | SessionClosed
+    | PromptPlaced
+    | PromptSubmitted
+    | RunStatusObserved
+    | RunExited
+    | RunLost
+    | WorkspaceAdopted
+)
 
-def react(event: Event, world: World, context: Context) -> list[Event]:
+
+def react(event: Heard, world: World, context: Context) -> list[Event]:
     """The first run starts when its place is there; the writer's lease ends with the run.
 
     The runs of a workspace that is adopted have their keepers elsewhere: here they are lost.
@@ -54,7 +67,7 @@ def react(event: Event, world: World, context: Context) -> list[Event]:
         case WorkspaceAdopted():
             return _left_behind(world)
         case _:
-            return []
+            assert_never(event)
 
 
 def _begin(session_id: str, world: World, context: Context) -> list[Event]:

@@ -1,5 +1,7 @@
 """What follows for a task from sessions, gates, approvals, runs and worktrees."""
 
+from typing import TypeAlias, assert_never
+
 from moduprompt.domain.approval.events import ApprovalDenied
 from moduprompt.domain.approval.state import ApprovalState
 from moduprompt.domain.decider import Context, Event, World
@@ -25,8 +27,22 @@ from moduprompt.domain.worktree.decide import merge_request, merge_target
 from moduprompt.domain.worktree.events import WorktreeFailed, WorktreeMerged
 from moduprompt.domain.worktree.state import WorktreeState
 
+Heard: TypeAlias = (
+    GateSatisfied
+    | GateBlocked
+    | ApprovalDenied
+    | StageChanged
+    | SessionSpawned
+    | TaskStarted
+    | WorktreeMerged
+    | WorktreeFailed
+    | RunStatusObserved
+    | RunExited
+    | RunLost
+)
 
-def react(event: Event, world: World, context: Context) -> list[Event]:
+
+def react(event: Heard, world: World, context: Context) -> list[Event]:
     """Facts about tasks that follow from a fact about something else."""
     match event:
         case GateSatisfied():
@@ -48,7 +64,7 @@ def react(event: Event, world: World, context: Context) -> list[Event]:
         case RunExited() | RunLost():
             return _ended(event, world, context)
         case _:
-            return []
+            assert_never(event)
 
 
 def _taken(event: SessionSpawned, world: World) -> list[Event]:

@@ -4,6 +4,8 @@ A session that wants a place gets one or is closed: one that waits for ever help
 The lease goes to sessions that are open only, so that it always has an end.
 """
 
+from typing import TypeAlias, assert_never
+
 from moduprompt.domain.decider import Context, Event, World
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.project.state import ProjectState
@@ -27,8 +29,12 @@ from moduprompt.domain.worktree.events import (
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import REASON_MAX, WorktreeId
 
+Heard: TypeAlias = (
+    SessionSpawned | SessionForked | WorktreeCreated | WorktreeFailed | WorktreeDeleted | WorkspaceAdopted
+)
 
-def react(event: Event, world: World, context: Context) -> list[Event]:
+
+def react(event: Heard, world: World, context: Context) -> list[Event]:
     """A place is asked for, taken, given up, or could not be had."""
     match event:
         case SessionSpawned() | SessionForked():
@@ -42,7 +48,7 @@ def react(event: Event, world: World, context: Context) -> list[Event]:
         case WorkspaceAdopted():
             return _left_behind(world)
         case _:
-            return []
+            assert_never(event)
 
 
 def _left_behind(world: World) -> list[Event]:

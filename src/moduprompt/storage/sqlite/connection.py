@@ -41,7 +41,8 @@ DOUBTFUL: Final = (  # what the driver says of a connection whose memory of the 
     apsw.NotADBError,
     apsw.ProtocolError,
 )
-ROWS_AT_ONCE: Final = (64, 16, 4, 1)  # of one statement: few texts to prepare, few statements for any number
+ROWS_AT_ONCE: Final = 64  # of one statement: what a crowd of clients sends at once goes in one piece
+STATEMENTS_KEPT: Final = 256  # prepared, of a connection: an INSERT of every number of rows into two tables
 
 log = logging.getLogger(__name__)
 
@@ -108,13 +109,11 @@ class Database:
         Within a statement the interpreter is let go of, and between two it must be waited for, which
         beside a busy thread takes longer than the rows.
         """
-        done = 0
         with self._trusted() as raw:
-            for size in ROWS_AT_ONCE:
-                while len(rows) - done >= size:
-                    values = tuple(chain.from_iterable(rows[done : done + size]))
-                    raw.execute(_of_many(sql, size), values)
-                    done += size
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                part = rows[start : start + ROWS_AT_ONCE]
+                values: list[SqlValue] = list(chain.from_iterable(part))
+                raw.execute(_of_many(sql, len(part)), values)
 
     @contextmanager
     def transaction(self) -> Generator[None]:
@@ -209,7 +208,7 @@ class Database:
         return apsw.SQLITE_OK
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=STATEMENTS_KEPT)
 def _of_many(sql: str, rows: int) -> str:
     """An INSERT of one row as one of so many."""
     head, places = sql.rstrip("; ").rsplit("VALUES", 1)
@@ -232,7 +231,7 @@ def open_writer(
     """
     check_library()
     with translated(path):
-        raw = apsw.Connection(str(path), vfs=vfs)
+        raw = apsw.Connection(str(path), vfs=vfs, statementcachesize=STATEMENTS_KEPT)
         try:
             raw.set_busy_timeout(BUSY_MS)
             version = _check_owner(raw, path, migrations=migrations)
@@ -249,7 +248,8 @@ def open_writer(
 
     def connect() -> apsw.Connection:
         """Never makes the file: one that is gone while it is in use must not be taken for a new one."""
-        again = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+        flags = apsw.SQLITE_OPEN_READWRITE
+        again = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=STATEMENTS_KEPT)
         try:
             again.set_busy_timeout(BUSY_MS)
             _set_up_writer(again, synchronous=synchronous)

@@ -57,17 +57,17 @@ class Filter:
         if self._is_full:
             return
         self._room -= 1
-        bits, (first, step) = self._layers[-1], _probes(use)
-        for place in range(first, first + PROBES * step, step):
-            at = place % (len(bits) * 8)
+        bits = self._layers[-1]
+        size = len(bits) * 8
+        for place in _probes(use):
+            at = place % size
             bits[at >> 3] |= 1 << (at & 7)
 
     def is_surely_fresh(self, use: Use) -> bool:
         """Whether it was never made; False where that can't be said."""
         if not self.is_whole or self._is_full:
             return False
-        first, step = _probes(use)
-        places = range(first, first + PROBES * step, step)
+        places = _probes(use)
         return not any(_holds(bits, places) for bits in self._layers)
 
     def _grow(self) -> None:
@@ -165,10 +165,15 @@ class KnownKeys:
 
 def _holds(bits: bytearray, places: range) -> bool:
     size = len(bits) * 8
-    return all(bits[place % size >> 3] & (1 << (place % size & 7)) for place in places)
+    for place in places:  # a loop, and no generator: every command comes by here
+        at = place % size
+        if not bits[at >> 3] & (1 << (at & 7)):
+            return False
+    return True
 
 
-def _probes(use: Use) -> tuple[int, int]:
+def _probes(use: Use) -> range:
     """Where the bits lie: the halves of one hash ("Less hashing, same performance", Kirsch, Mitzenmacher, 2006)."""
-    digest = int.from_bytes(blake3("\x00".join(use).encode()).digest(length=16), "little")
-    return digest >> 64, (digest & 0xFFFF_FFFF_FFFF_FFFF) | 1
+    digest = int.from_bytes(blake3(f"{use[0]}\x00{use[1]}".encode()).digest(length=8), "little")
+    first, step = digest >> 32, (digest & 0xFFFF_FFFF) | 1
+    return range(first, first + PROBES * step, step)

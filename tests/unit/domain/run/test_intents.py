@@ -137,4 +137,3 @@ def test_a_fact_about_a_session_wakes_its_live_run() -> None:
     assert woken_by(accepted, scene.world) == (run,)
     exited(scene, run)
     assert woken_by(SessionRenamed(session_id=session_id, name="x"), scene.world) == ()
-    assert woken_by(scene.history[-1], scene.world) == ()
