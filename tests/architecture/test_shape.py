@@ -27,6 +27,7 @@ PROCESS_EDGES: tuple[str, ...] = (
     "src/moduprompt/kernel/reactor.py",  # whatever broke in a hand, its intent still stands
     "src/moduprompt/kernel/transfer.py",  # a hostile event may break any assumption: it is refused, whatever it broke
     "src/moduprompt/kernel/writer.py",  # one broken command must not end the writer for all
+    "src/moduprompt/server/app.py",  # commands go past the framework, which has one of its own
     "src/moduprompt/server/routes/commands.py",  # a fault becomes `internal`, and its trace id stands in the log
     "src/moduprompt/storage/sqlite/worker.py",  # a thread: whoever waits for it is told, whatever it is
 )

@@ -1,4 +1,9 @@
-"""The ASGI application: its routes, and how a refusal or a fault becomes an answer."""
+"""The ASGI application: its routes, and how a refusal or a fault becomes an answer.
+
+Commands take a short way, past the framework's middleware and its list of routes, which cost
+more than all we do with one over HTTP. The routes name them too, for who asks with another
+method and for the published document.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -10,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 
 from moduprompt.domain.deciders import VIEWS
 from moduprompt.protocol import Actor, Code, ErrorObject, Refused, misfit, missing, refusal, to_error
@@ -35,28 +41,45 @@ from moduprompt.storage.port import StorageFailed
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
+COMMANDS: Final[dict[str, Endpoint]] = {
+    "/v1/commands/submit": commands.submit,
+    "/v1/commands/batch": commands.batch,
+}
 NOBODY: Final = Actor(kind="system", id="server")  # a seat is taken before it is known who asks
 
 log = logging.getLogger(__name__)
 
 
-def build_app(desk: Desk) -> Starlette:
+class App(Starlette):
+    """Routes, and a short way for commands."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, one socket."""
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        endpoint = COMMANDS.get(scope["path"]) if is_post else None
+        if endpoint is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        request = Request(scope, receive)
+        try:
+            response = await endpoint(request)
+        except Exception as fault:  # noqa: BLE001 - each kind has its handler, the last of which logs
+            handle = next(each for kind, each in HANDLERS.items() if isinstance(fault, kind))
+            response = await handle(request, fault)
+        await response(scope, receive, send)
+
+
+def build_app(desk: Desk) -> App:
     """The application over one kernel."""
-    app = Starlette(
+    app = App(
         routes=[
             *fixed_routes(),
             *collection_routes(),
             WebSocketRoute("/v1/events/ws", sockets.events_socket),
             WebSocketRoute("/v1/runs/{id}/terminal", terminals.terminal),
         ],
-        exception_handlers={
-            Refused: _refused,
-            BodyTooLarge: _too_large,
-            StorageFailed: _unavailable,
-            HTTPException: _no_route,
-            ClientDisconnect: _gone,
-            Exception: _fault,
-        },
+        exception_handlers=HANDLERS,
     )
     app.router.redirect_slashes = False  # /v1/events/ is no route; a redirect would name a host
     app.state.desk = desk
@@ -70,8 +93,7 @@ def fixed_routes() -> list[Route]:
         Route("/v1/daemon/ready", daemon.ready),
         Route("/v1/recovery", _read(daemon.recovery)),
         Route("/v1/metrics", daemon.metrics),
-        Route("/v1/commands/submit", commands.submit, methods=["POST"]),
-        Route("/v1/commands/batch", commands.batch, methods=["POST"]),
+        *(Route(path, endpoint, methods=["POST"]) for path, endpoint in COMMANDS.items()),
         Route("/v1/events", _read(events.page)),
         Route("/v1/events/stream", events.stream_sse),
         Route("/v1/events/stream-ndjson", events.stream_ndjson),
@@ -150,3 +172,14 @@ async def _fault(request: Request, fault: Exception) -> Response:
     rejection = refusal(Code.INTERNAL, "a fault of the daemon's; its log says more")
     error: ErrorObject = to_error(rejection, trace_id)
     return error_response(request, error)
+
+
+HANDLERS: Final[dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]] = {
+    Refused: _refused,
+    BodyTooLarge: _too_large,
+    StorageFailed: _unavailable,
+    HTTPException: _no_route,
+    ClientDisconnect: _gone,
+    Exception: _fault,
+}
+"""What becomes of what a route raises: the first that fits."""

@@ -1,10 +1,11 @@
 """Answers as HTTP: the error table's statuses, JSON or RFC 9457, `Retry-After` where it helps."""
 
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 
 from moduprompt.kernel.ledger import Ledger
@@ -25,6 +26,7 @@ from moduprompt.server.desk import desk_of
 from moduprompt.server.limits import limit_of
 
 JSON: Final = "application/json"
+JSON_HEADER: Final = (b"content-type", b"application/json")
 PROBLEM: Final = "application/problem+json"
 
 log = logging.getLogger(__name__)
@@ -59,9 +61,20 @@ def head_of(ledger: Ledger) -> LogHead:
     )
 
 
+class JsonResponse(Response):
+    """A response whose headers need no encoding: nearly all of them are one."""
+
+    media_type = JSON
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Length and type."""
+        assert not headers, "BUG: what else is to be said is added afterwards"
+        self.raw_headers = [(b"content-length", b"%d" % len(self.body)), JSON_HEADER]
+
+
 def to_json(value: object, *, status: int = 200) -> Response:
     """A value of the protocol."""
-    return Response(encode(value), status_code=status, media_type=JSON)
+    return JsonResponse(encode(value), status_code=status)
 
 
 def to_answer(request: Request, answer: Answer) -> Response:
@@ -112,12 +125,18 @@ async def read_body(request: Request, *, size_max: int, limit: str) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared) > size_max:
         raise BodyTooLarge(too_large(int(declared), size_max, limit=limit))
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > size_max:
-            raise BodyTooLarge(too_large(len(body), size_max, limit=limit))
-    return bytes(body)
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        pieces.append(message["body"])
+        size += len(pieces[-1])
+        if size > size_max:
+            raise BodyTooLarge(too_large(size, size_max, limit=limit))
+        if not message["more_body"]:
+            return b"".join(pieces)  # of one piece, as nearly always, the very bytes
 
 
 def _wants_problem(request: HTTPConnection) -> bool:
