@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from moduprompt.domain.decider import Command, Event, State
+from moduprompt.domain.decider import Command, Event, State, no_reaction, wakes_none
 from moduprompt.domain.deciders import DECIDERS, VIEWS
 from moduprompt.domain.registry import COMMANDS, DECIDER_OF, EVENTS, command_type
 from moduprompt.policy.rights import Right
@@ -177,3 +177,9 @@ def test_an_order_that_does_not_exist_says_what_does() -> None:
         assert isinstance(refused, Rejection)
         assert refused.code is Code.UNKNOWN_COMMAND
         assert said in (refused.hint or "")
+
+
+def test_whoever_reacts_says_to_what() -> None:
+    for decider in DECIDERS:
+        assert bool(decider.reacts_to) == (decider.react is not no_reaction)
+        assert bool(decider.woken_on) == (decider.woken_by is not wakes_none)
