@@ -211,6 +211,13 @@ class Feed:
         data = upcast_bytes(stored.data, self._upcasters)
         return stored if data is stored.data else replace(stored, data=data)
 
+    async def stored(self, workspace_id: WorkspaceId, *, after: int, limit: int) -> list[StoredEvent]:
+        """Durable events after a sequence as they were written, from memory where the newest are asked for."""
+        kept = self._kept(workspace_id, after=after, limit=limit)
+        if kept is not None:
+            return [each.stored for each in kept]
+        return await self._log.read(workspace_id, after=after, limit=limit)
+
     async def follow(
         self,
         workspace_id: WorkspaceId,
@@ -259,12 +266,19 @@ class Feed:
         head = self.head(workspace_id)
         if after >= head:
             return []
-        ring = self._rings.get(workspace_id)
-        if ring and ring[0].seq <= after + 1:
-            first = after + 1 - ring[0].seq
-            return [ring[i] for i in range(first, min(len(ring), first + READ_EVENTS))]
+        kept = self._kept(workspace_id, after=after, limit=READ_EVENTS)
+        if kept is not None:
+            return kept
         stored = await self._log.read(workspace_id, after=after, limit=min(READ_EVENTS, head - after))
         return [Served(each, upcasters=self._upcasters, is_fresh=False) for each in stored]
+
+    def _kept(self, workspace_id: WorkspaceId, *, after: int, limit: int) -> list[Served] | None:
+        """Those after a sequence that is in the ring or just before it; None where the log must be read."""
+        ring = self._rings.get(workspace_id)
+        if not ring or ring[0].seq > after + 1:
+            return None
+        first = after + 1 - ring[0].seq
+        return [ring[i] for i in range(first, min(len(ring), first + limit))]
 
     async def _wait(self, workspace_id: WorkspaceId, bell: Bell, *, past: int, until: float) -> bool:
         """Whether the head is past it, or something happened, or somebody rang, before that time."""

@@ -145,15 +145,15 @@ class Projector:
             await self._woken.wait()
             await self._linger()
             self._woken.clear()
-            while self._behind:
-                workspace_id = next(iter(self._behind))
-                del self._behind[workspace_id]
+            behind, self._behind = self._behind, {}  # what comes meanwhile waits for the next time
+            for workspace_id in behind:
                 try:
                     async with self._folding:
                         await self._catch_up(workspace_id)
                 except StorageFailed as fault:
                     log.warning("view.late", extra={"workspace_id": workspace_id, "fault": str(fault)})
                     self._behind[workspace_id] = None
+                    self._woken.set()
                     await asyncio.sleep(AGAIN_S)
 
     async def _linger(self) -> None:
@@ -166,14 +166,15 @@ class Projector:
         self._hurried.clear()
 
     async def _catch_up(self, workspace_id: WorkspaceId) -> None:
-        if not self._feed.head(workspace_id):
+        head = self._feed.head(workspace_id)
+        if not head:
             return  # nobody has loaded it: where its log ends is not known
         await self._look_at(workspace_id)
         while (after := self.tracks.lowest(workspace_id)) is not None:
-            limit = min(FOLD_EVENTS, self._feed.head(workspace_id) - after)
+            limit = min(FOLD_EVENTS, head - after)
             if limit <= 0:
                 break
-            stored = await self._log.read(workspace_id, after=after, limit=limit)
+            stored = await self._feed.stored(workspace_id, after=after, limit=limit)
             assert stored, f"BUG: nothing follows {after} in workspace {workspace_id}"
             began = asyncio.get_running_loop().time()
             live = [track for track in self.tracks.all if track.is_live(workspace_id)]
