@@ -4,8 +4,9 @@ import msgspec
 
 from bench.commands import CLIENTS, EACH, from_clients, raw
 from bench.figures import Figure, Scale, in_turns
-from bench.over_socket import daemon, loaded
+from bench.over_socket import load_of, loaded, profiled_under
 from bench.rig import KeptLog, rig
+from bench.served import daemon
 
 SENDERS = 2  # at once: while one reads its answers the daemon has the other's batch
 BATCH = 250  # commands of one request: what one commit takes at most
@@ -17,13 +18,15 @@ async def batches(scale: Scale) -> list[Figure]:
         assert isinstance(log, KeptLog), "BUG: the rig was asked for a log that keeps"
         await from_clients(kernel, CLIENTS, scale.of(EACH, quick=4))
         kept = list(log.kept)
-    async with daemon(scale.of(6, quick=1)) as load:
+    async with daemon() as served:
+        load = load_of(served, each=scale.of(6, quick=1))
         batched = msgspec.structs.replace(load, clients=SENDERS, batch=BATCH)
 
         async def ours() -> float:
             return BATCH * (await loaded(batched)).per_s
 
         value, yardstick = await in_turns(ours, lambda: raw(kept, batch=BATCH), rounds=scale.rounds)
+        profile = await profiled_under(batched, served)
     return [
         Figure(
             name=f"batch endpoint, {BATCH} commands a request",
@@ -32,5 +35,6 @@ async def batches(scale: Scale) -> list[Figure]:
             yardstick_name=f"raw apsw, the same rows, {BATCH} a transaction",
             yardstick=yardstick,
             goal="ratio >= 0.4",
+            profile=profile,
         )
     ]

@@ -24,6 +24,7 @@ from bench.peers import peers
 from bench.replay import replay
 from bench.runs import runs
 from moduprompt.daemon import COLLECT
+from moduprompt.storage.sqlite.worker import SWITCH_S
 
 BENCHMARKS: Final[tuple[tuple[str, Benchmark], ...]] = (
     ("commands", commands),
@@ -49,5 +50,6 @@ async def measured(name: str, scale: Scale) -> list[Figure]:
 
 if __name__ == "__main__":
     gc.set_threshold(*COLLECT)  # as in the daemon, for both sides
+    sys.setswitchinterval(SWITCH_S)  # as well
     figures = uvloop.run(measured(sys.argv[1], Scale(is_quick="--quick" in sys.argv)))
     sys.stdout.buffer.write(msgspec.json.encode(figures))

@@ -11,6 +11,7 @@ import apsw
 
 from bench.figures import Figure, Scale, Watch, in_turns
 from bench.rig import FOLDER, KeptLog, Rig, rig
+from bench.sampling import profiled
 from moduprompt.storage.port import Append
 
 SINGLE = 400  # commands of one round from one client
@@ -35,6 +36,8 @@ async def commands(scale: Scale) -> list[Figure]:
             lambda: raw(log.kept, batch=CLIENTS),
             rounds=scale.rounds,
         )
+        of_one = await profiled(lambda: from_clients(kernel, 1, alone))
+        of_many = await profiled(lambda: from_clients(kernel, CLIENTS, each))
     single = Figure(
         name="one client, in process",
         unit="commands/s",
@@ -42,6 +45,7 @@ async def commands(scale: Scale) -> list[Figure]:
         yardstick_name="raw apsw, the same rows, one transaction each",
         yardstick=raw_one,
         goal="ratio >= 0.6",
+        profile=of_one,
     )
     crowd = Figure(
         name=f"{CLIENTS} clients, in process",
@@ -50,6 +54,7 @@ async def commands(scale: Scale) -> list[Figure]:
         yardstick_name=f"raw apsw, the same rows, {CLIENTS} a transaction",
         yardstick=raw_many,
         goal="ratio >= 0.4",
+        profile=of_many,
     )
     gained = Figure(name=f"{CLIENTS} clients over one, in process", unit="x", value=many / one, goal=">= 4 x")
     return [single, crowd, gained]

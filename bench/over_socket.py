@@ -13,26 +13,23 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from bench.figures import Figure, Scale, in_turns
+from bench.figures import Figure, Scale, Spent, in_turns
 from bench.load import Load, Told
-from moduprompt.client import Client
-from moduprompt.config import DaemonFile
-from moduprompt.domain.project.commands import CreateProject
-from moduprompt.domain.workspace.commands import CreateWorkspace
-from moduprompt.protocol import SYSTEM_WORKSPACE, WorkspaceId, decode_event
+from bench.served import LOOK_AGAIN_S, READY_S, Served, daemon
 
 CLIENTS = 64
 EACH = 60
-READY_S = 30.0
 
 
 async def over_socket(scale: Scale) -> list[Figure]:
     """Sixty-four clients at once, and one at a time for the latency."""
     each = scale.of(EACH, quick=2)
-    async with daemon(each) as load, _noop(each) as noop:
+    async with daemon() as served, _noop(each) as noop:
+        load = load_of(served, each=each)
         ours, theirs = await in_turns(lambda: _rate(load), lambda: _rate(noop), rounds=scale.rounds)
         calm = msgspec.structs.replace(load, clients=8, each=scale.of(100, quick=5), per_s=ours / 5)
         told = await loaded(calm)
+        profile = await profiled_under(load, served)
     return [
         Figure(
             name=f"{CLIENTS} clients over the socket, one command a request",
@@ -41,10 +38,18 @@ async def over_socket(scale: Scale) -> list[Figure]:
             yardstick_name="the same HTTP stack answering with no work",
             yardstick=theirs,
             goal="ratio >= 0.4",
+            profile=profile,
         ),
         Figure(name="latency at a fifth of that, median", unit="ms", value=told.p50_ms, goal="< 3 ms"),
         Figure(name="latency at a fifth of that, 99 of 100", unit="ms", value=told.p99_ms, goal="< 15 ms"),
     ]
+
+
+async def profiled_under(load: Load, served: Served) -> tuple[Spent, ...]:
+    """Where the daemon's time goes in one more round."""
+    served.begin_profile()
+    await loaded(load)
+    return await served.end_profile()
 
 
 async def _rate(load: Load) -> float:
@@ -64,33 +69,13 @@ async def loaded(load: Load) -> Told:
     return msgspec.json.decode(said, type=Told)
 
 
-@asynccontextmanager
-async def daemon(each: int) -> AsyncGenerator[Load]:
-    """A daemon as it ships, and a load for it."""
-    with TemporaryDirectory(prefix="mp-bench-") as folder:
-        words = ("-m", "moduprompt.cli.mpd", "start", "--foreground", "--data-dir", folder)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *words, "--runtime-dir", f"{folder}/run", stderr=asyncio.subprocess.DEVNULL
-        )
-        try:
-            written = await _appears(Path(folder) / "run" / "daemon.json")
-            daemon = msgspec.json.decode(written, type=DaemonFile)
-            yield await _prepared(daemon, each)
-        finally:
-            process.terminate()
-            await process.wait()
-
-
-async def _prepared(daemon: DaemonFile, each: int) -> Load:
-    async with Client(token=daemon.token, socket=daemon.socket) as client:
-        made = await client.submit(CreateWorkspace(workspace_id=SYSTEM_WORKSPACE, name="bench"))
-        workspace_id = WorkspaceId(decode_event(made.events[0]).workspace_id)
-        project = await client.submit(CreateProject(workspace_id=workspace_id, name="bench"))
+def load_of(served: Served, *, each: int) -> Load:
+    """One command a request, from many clients, on the one project of a daemon."""
     return Load(
-        socket=daemon.socket,
-        token=daemon.token,
-        workspace_id=workspace_id,
-        project_id=decode_event(project.events[0]).subject.id,
+        socket=served.socket,
+        token=served.token,
+        workspace_id=served.workspace_id,
+        project_id=served.project_id,
         clients=CLIENTS,
         each=each,
     )
@@ -104,17 +89,10 @@ async def _noop(each: int) -> AsyncGenerator[Load]:
         try:
             async with asyncio.timeout(READY_S):
                 while not socket.exists():
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(LOOK_AGAIN_S)
             yield Load(
                 socket=str(socket), token="", workspace_id="w", project_id="p", clients=CLIENTS, each=each
             )
         finally:
             process.terminate()
             await process.wait()
-
-
-async def _appears(path: Path) -> bytes:
-    async with asyncio.timeout(READY_S):
-        while not path.exists():
-            await asyncio.sleep(0.02)
-    return path.read_bytes()

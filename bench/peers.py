@@ -18,6 +18,7 @@ import msgspec
 from bench.figures import Figure, Scale, Watch
 from bench.peer_work import NAME_CHARS, Done, Work
 from bench.rig import FOLDER, Rig, rig
+from bench.sampling import profiled
 
 WRITERS: Final = 64
 EACH: Final = 40  # commands of one writer in one round of ours
@@ -86,7 +87,7 @@ async def _against(peer: Peer, kernel: Rig, scale: Scale) -> Figure:
     theirs: dict[str, list[float]] = {}
     said: dict[str, str] = {}
     for turn in range(scale.of(ROUNDS, quick=1)):
-        ours.append(await _we(kernel, scale.of(EACH, quick=2), turn))
+        ours.append(await _we(kernel, scale.of(EACH, quick=2), turn=turn))
         for setting in peer.settings[: scale.of(len(peer.settings), quick=1)]:
             try:
                 done = await _they(peer, setting, commands=scale.of(peer.commands, quick=setting.writers))
@@ -96,6 +97,7 @@ async def _against(peer: Peer, kernel: Rig, scale: Scale) -> Figure:
             assert done.settings["synchronous"] in FULL, f"{peer.name} does not sync: {done.settings}"
             theirs.setdefault(setting.name, []).append(done.per_s)
             said[setting.name] = f"{median(theirs[setting.name]):,.0f}/s with {_told(done.settings)}"
+    profile = await profiled(lambda: _we(kernel, scale.of(EACH, quick=2), turn=-1))
     best = max((median(rates) for rates in theirs.values()), default=None)
     return Figure(
         name=f"{WRITERS} concurrent writers, in process, against {peer.name}",
@@ -104,11 +106,12 @@ async def _against(peer: Peer, kernel: Rig, scale: Scale) -> Figure:
         yardstick_name=f"{peer.name}, the best of its settings",
         yardstick=best,
         goal=peer.goal if best is not None else "",
+        profile=profile,
         note=f"{peer.compared}. " + "; ".join(f"{name}: {what}" for name, what in said.items()),
     )
 
 
-async def _we(kernel: Rig, each: int, turn: int) -> float:
+async def _we(kernel: Rig, each: int, *, turn: int) -> float:
     """As many clients at once, all on one project: the same rows as every other figure in process."""
     names = [
         [f"{turn}-{writer}-{n}".ljust(NAME_CHARS, "x") for n in range(each)] for writer in range(WRITERS)
