@@ -223,3 +223,124 @@ async def test_rows_are_there_after_opening_again(store: ViewStore, open_views: 
 async def test_closing_twice_is_fine(store: ViewStore) -> None:
     await store.close()
     await store.close()
+
+
+async def test_standings_say_of_every_workspace_which_event_came_last(store: ViewStore) -> None:
+    assert await store.standings(THINGS) == []
+    last = msgspec.structs.replace(a_step(2), event_id="e2")
+    await store.apply((THINGS,), [a_step(1), last, a_step(1, workspace=W2)])
+
+    found = {each.workspace_id: each for each in await store.standings(THINGS)}
+    assert set(found) == {W1, W2}
+    assert (found[W1].seq, found[W1].event_id) == (2, "e2")
+    assert found[W2].seq == 1
+    assert await store.standings(OTHERS) == await store.standings(THINGS_2) == []
+
+
+async def test_rows_are_counted_of_the_edition_that_serves(store: ViewStore) -> None:
+    assert await store.count(THINGS) == 0
+    await store.apply((THINGS,), [a_step(1), a_step(2, "b"), a_step(1, workspace=W2), a_step(3, "b", by=-1)])
+
+    assert (await store.count(THINGS), await store.count(OTHERS)) == (2, 0)
+
+
+async def test_a_workspace_that_is_forgotten_is_folded_from_its_first_event(store: ViewStore) -> None:
+    await store.apply((THINGS, OTHERS), [a_step(1), a_step(2), a_step(1, "b", workspace=W2)])
+    shadow = await store.shadow(THINGS)
+    await shadow.apply([a_step(1), a_step(1, "b", workspace=W2)])
+
+    await store.forget(W1)
+
+    for view in (THINGS, OTHERS):
+        assert [each.workspace_id for each in await store.standings(view)] == [W2]
+        assert await store.count(view) == 1
+    assert (await shadow.position(W1), await shadow.position(W2)) == (0, 1)
+    await store.apply((THINGS,), [a_step(1)])
+    assert (await times(store, "a"), await times(store, "b")) == (1, 1)
+    await shadow.discard()
+
+
+async def test_nobody_reads_a_shadow_before_it_takes_over(store: ViewStore) -> None:
+    await store.apply((THINGS,), [a_step(1), a_step(2)])
+    shadow = await store.shadow(THINGS)
+    await shadow.apply([a_step(1, "new")])
+
+    assert (await times(store, "a"), await times(store, "new")) == (2, None)
+    assert (await store.position(THINGS, W1), await shadow.position(W1)) == (2, 1)
+    assert await store.count(THINGS) == 1
+
+    await shadow.take_over()
+    assert (await times(store, "a"), await times(store, "new")) == (None, 1)
+    assert await store.position(THINGS, W1) == 1
+    await store.apply((THINGS,), [a_step(1, "new"), a_step(2, "new")])
+    assert await times(store, "new") == 2, "it goes on where the shadow stood"
+
+
+async def test_a_shadow_takes_each_step_once(store: ViewStore) -> None:
+    shadow = await store.shadow(THINGS)
+    for _ in range(2):
+        await shadow.apply([a_step(1), a_step(2)])
+    await shadow.take_over()
+
+    assert await times(store, "a") == 2
+
+
+async def test_a_shadow_that_is_discarded_leaves_what_serves(store: ViewStore) -> None:
+    await store.apply((THINGS,), [a_step(1)])
+    shadow = await store.shadow(THINGS)
+    await shadow.apply([a_step(1, "new")])
+    for _ in range(2):
+        await shadow.discard()
+
+    assert (await times(store, "a"), await times(store, "new")) == (1, None)
+    again = await store.shadow(THINGS)
+    assert await again.position(W1) == 0, "a former one is gone"
+    await again.discard()
+
+
+async def test_a_shadow_that_took_over_is_not_discarded(store: ViewStore) -> None:
+    shadow = await store.shadow(THINGS)
+    await shadow.apply([a_step(1, "new")])
+    await shadow.take_over()
+    await shadow.discard()
+
+    assert await times(store, "new") == 1
+
+
+async def test_a_shadow_of_another_version_serves_once_it_took_over(
+    store: ViewStore, open_views: OpenViews
+) -> None:
+    await store.apply((THINGS,), [a_step(1)])
+    await store.close()
+    changed = await open_views((THINGS_2, OTHERS))
+    shadow = await changed.shadow(THINGS_2)
+    await shadow.apply([a_step(1, "new")])
+    assert await times(changed, "a") == 1, "the rows of the version before serve meanwhile"
+
+    await shadow.take_over()
+    assert (await times(changed, "a"), await times(changed, "new")) == (None, 1)
+    assert await changed.position(THINGS_2, W1) == 1
+    await changed.close()
+
+
+async def test_a_shadow_that_nobody_finished_is_gone_after_opening_again(
+    store: ViewStore, open_views: OpenViews
+) -> None:
+    await store.apply((THINGS,), [a_step(1)])
+    await (await store.shadow(THINGS)).apply([a_step(1, "new")])
+    await store.close()
+
+    again = await open_views((THINGS, OTHERS))
+    assert (await times(again, "a"), await times(again, "new"), await again.count(THINGS)) == (1, None, 1)
+    await again.close()
+
+
+async def test_a_fold_that_breaks_in_a_shadow_leaves_both_as_they_were(store: ViewStore) -> None:
+    await store.apply((THINGS,), [a_step(1)])
+    shadow = await store.shadow(THINGS)
+    with pytest.raises(ViewBroke) as caught:
+        await shadow.apply([a_step(1), a_step(2, by=1_000)])
+
+    assert caught.value.step.stamp.seq == 2
+    assert (await shadow.position(W1), await times(store, "a")) == (0, 1)
+    await shadow.discard()

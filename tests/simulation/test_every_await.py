@@ -1,27 +1,12 @@
 """A short history, ended after every turn of the loop and in every write and sync of it: nothing promised is lost."""
 
-from itertools import count
-
 import pytest
 
 from tests.support.simulation.seeds import fresh_seed
-from tests.support.simulation.sweep import End, Moment, end_at
+from tests.support.simulation.sweep import End, Moment, sweep
 
 SEED = 3  # a history with projects, sessions, tasks and refusals
 MOMENTS_MIN = 60  # of a history worth the name, its first boot included
-
-
-def sweep(seed: int, *, moment: Moment, end: End) -> tuple[int, int]:
-    """Until the history is over before its end comes. Gives its moments, and how much it had promised."""
-    for number in count():
-        try:
-            ended = end_at(number, moment=moment, end=end, seed=seed)
-        except BaseException as fault:
-            fault.add_note(f"again: sweep.end_at({number}, moment={moment!r}, end={end!r}, seed={seed})")
-            raise
-        if not ended.was_cut:
-            return number, ended.promised
-    raise AssertionError("BUG: counting does not end")
 
 
 @pytest.mark.parametrize("end", ["power", "kill"])

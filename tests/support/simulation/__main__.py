@@ -10,6 +10,7 @@ import time
 from tests.support.simulation.power import live
 from tests.support.simulation.runs import keep_runs
 from tests.support.simulation.seeds import fresh_seed, told
+from tests.support.simulation.sweep import sweep
 from tests.support.simulation.whole import simulate
 
 IMAGES = 160  # as the tests take
@@ -29,9 +30,12 @@ def main() -> None:
         with told(seed):
             run = simulate(seed)
             life = live(seed, images=IMAGES)
+            turns, _ = sweep(seed, moment="turn", end="kill")
+            operations, _ = sweep(seed, moment="operation", end="power")
             kept = keep_runs(seed)
         took = time.monotonic() - begun
         print(f"seed {seed}: ended by {', '.join(run.ends)}; then {life.images} power cuts; {took:.1f} s")
+        print(f"  a short history ended at each of {turns} turns and {operations} writes and syncs")
         print(
             f"  {kept.runs} runs over {kept.rounds} killed daemons, {kept.lost} lost, {kept.typed} prompts typed"
         )

@@ -8,6 +8,7 @@ not been answered, and everything that must hold is looked at.
 import asyncio
 import random
 import tempfile
+from itertools import count
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -49,6 +50,19 @@ def end_at(number: int, *, moment: Moment, end: End, seed: int) -> Ended:
             return run_virtually(lambda loop: _History(world, loop, end=end).run(moment, number))
         except Stuck as stuck:
             raise Violation("alive", str(stuck)) from stuck
+
+
+def sweep(seed: int, *, moment: Moment, end: End) -> tuple[int, int]:
+    """Until the history is over before its end comes. Gives its moments, and how much it had promised."""
+    for number in count():
+        try:
+            ended = end_at(number, moment=moment, end=end, seed=seed)
+        except BaseException as fault:
+            fault.add_note(f"again: sweep.end_at({number}, moment={moment!r}, end={end!r}, seed={seed})")
+            raise
+        if not ended.was_cut:
+            return number, ended.promised
+    raise AssertionError("BUG: counting does not end")
 
 
 class _History:

@@ -112,7 +112,7 @@ class MemoryViews:
 
     async def shadow(self, view: View) -> "MemoryShadow":
         """An empty edition."""
-        self._shadows[view.name] = MemoryShadow(view, serving=self._serving)
+        self._shadows[view.name] = MemoryShadow(view, serving=self._serving, homes=self._homes)
         return self._shadows[view.name]
 
     async def close(self) -> None:
@@ -140,12 +140,14 @@ class MemoryViews:
 class MemoryShadow:
     """A `Shadow` without a disk."""
 
-    def __init__(self, view: View, *, serving: dict[str, Edition]) -> None:
+    def __init__(self, view: View, *, serving: dict[str, Edition], homes: dict[WorkspaceId, None]) -> None:
         self.edition = Edition(view)
         self._serving = serving
+        self._homes = homes
 
     async def apply(self, steps: Sequence[Step]) -> None:
         """Into this edition alone."""
+        self._homes.update(dict.fromkeys(step.stamp.workspace_id for step in steps))
         _apply([self.edition], steps)
 
     async def position(self, workspace_id: WorkspaceId) -> int:
