@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon import Place, is_alive
-from tests.support.deadline import eventually
+from tests.support.deadline import HANG_S, eventually
 
 
 def test_a_call_starts_the_daemon_and_the_next_one_finds_it(place: Place) -> None:
@@ -241,7 +241,7 @@ def test_a_loopback_address_is_taken_when_asked_for_and_checks_the_host(place: P
 
 
 def answered(addr: str, headers: dict[str, str]) -> int:
-    connection = HTTPConnection(addr, timeout=5)
+    connection = HTTPConnection(addr, timeout=HANG_S)
     try:
         connection.request("GET", "/v1/daemon/ping", headers=headers)
         return connection.getresponse().status

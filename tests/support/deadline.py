@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 LOOK_AGAIN_S = 0.01
+HANG_S = 60.0  # of what takes a moment: only a hang takes so long, also on a machine that has much else to do
 TURNS = 200  # of the event loop: enough for everything that waits for nothing but each other
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from tests.support.deadline import HANG_S
+
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
@@ -91,7 +93,7 @@ class Server:
 
     async def idle(self) -> None:
         """Wait until every connection has ended."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_S):
             await self._settled.wait()
 
     def raise_faults(self) -> None:

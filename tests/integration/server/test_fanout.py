@@ -9,6 +9,7 @@ import pytest
 from moduprompt.protocol import WorkspaceId
 from moduprompt.protocol.framing import ndjson, sse
 from moduprompt.server.streams import frames
+from tests.support.deadline import HANG_S
 from tests.support.served import TOKEN, Served
 from tests.support.streams import AnyTransport, Subscription, follow
 
@@ -61,7 +62,7 @@ async def answered(daemon: Served, method: str, workspace: WorkspaceId) -> bytes
         f"GET /v1/daemon/ping HTTP/1.1\r\n{head}Connection: close\r\n\r\n".encode()
     )
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             return await reader.read()
     finally:
         writer.close()

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from moduprompt.kernel.bell import Bell
-from tests.support.deadline import turns
+from tests.support.deadline import HANG_S, turns
 
 FAR = 1_000.0  # seconds: no test waits so long
 
@@ -48,7 +48,7 @@ async def test_an_earlier_time_than_the_timer_s_is_kept() -> None:
     bell.ring()
     await waiting
 
-    assert await asyncio.wait_for(bell.wait(until=now() + 0.01), 10) is False
+    assert await asyncio.wait_for(bell.wait(until=now() + 0.01), HANG_S) is False
 
 
 async def test_a_ring_that_nobody_waits_for_is_gone_and_two_are_one() -> None:

@@ -18,7 +18,7 @@ from moduprompt.kernel.kernel import Begun
 from moduprompt.kernel.tickets import Ticket
 from moduprompt.protocol import SYSTEM_WORKSPACE, Accepted, Answer, WorkspaceId, encode
 from moduprompt.storage.port import HeadMoved, StorageFailed, StorageFull
-from tests.support.deadline import turns
+from tests.support.deadline import HANG_S, turns
 from tests.support.kernel import House, accepted, events_of, make_kernel, reason, rejection
 
 Submission = asyncio.Task[Answer]
@@ -177,11 +177,11 @@ async def test_the_writer_outlives_a_disk_that_can_be_neither_written_nor_read()
         house.log.read_failure = StorageFailed("gone")
         house.log.fail_next(StorageFailed("gone"))
         house.log.release()
-        refused = await asyncio.wait_for(task, 5)
+        refused = await asyncio.wait_for(task, HANG_S)
         assert reason(refused).startswith("unavailable")
         for name in "yz":
             (task,) = renames(house, ws, [name])
-            assert reason(await asyncio.wait_for(task, 5)).startswith("unavailable")
+            assert reason(await asyncio.wait_for(task, HANG_S)).startswith("unavailable")
 
         house.log.read_failure = None
         accepted(await renames(house, ws, ["a"])[0])
@@ -197,7 +197,7 @@ async def test_a_stream_misses_nothing_of_a_commit_that_was_called_failed() -> N
 
         seqs: list[int] = []
         steps = house.kernel.feed.follow(ws, after=0, only=Filter(), sees=lambda _: True)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_S):
             async for found in steps:
                 seqs += [event.seq for event in found.events]
                 if found.looked_to == 3:
@@ -288,7 +288,7 @@ async def test_a_batch_that_cannot_be_put_together_is_given_up(monkeypatch: pyte
         with monkeypatch.context() as patch:
             patch.setattr(writer, "to_appends", breaks)
             for task in renames(house, ws, "abc"):
-                assert reason(await asyncio.wait_for(task, 5)).startswith("unavailable")
+                assert reason(await asyncio.wait_for(task, HANG_S)).startswith("unavailable")
 
         for task in renames(house, ws, "abc"):
             accepted(await task)
@@ -306,7 +306,7 @@ async def test_a_writer_that_dies_is_loud_and_leaves_nobody_waiting(
 
         monkeypatch.setattr(writer.Writer, "_judge_waiting", breaks)
         tasks = renames(house, ws, "abc")
-        answers = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+        answers = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), HANG_S)
 
         assert not any(isinstance(answer, Accepted) for answer in answers)
         assert reason(await renames(house, ws, "d")[0]) == "unavailable"

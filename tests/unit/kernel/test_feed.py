@@ -13,7 +13,7 @@ from moduprompt.kernel.judgement import Fact
 from moduprompt.protocol import Actor, EventEnvelope, EventId, Subject, WorkspaceId, encode
 from moduprompt.storage.memory.log import MemoryLog
 from moduprompt.storage.port import Append, StoredEvent
-from tests.support.deadline import turns
+from tests.support.deadline import HANG_S, turns
 from tests.support.domain import an_id
 from tests.support.stores import W1, W2
 
@@ -77,7 +77,7 @@ def follow(
 async def take(steps: AsyncIterator[Found], last: int) -> list[int]:
     """Sequences until a reader has looked so far."""
     seqs: list[int] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         async for found in steps:
             seqs += [event.seq for event in found.events]
             if found.looked_to >= last:
@@ -117,7 +117,7 @@ async def test_readers_of_every_speed_get_everything_in_order(monkeypatch: pytes
         await turns(3)
 
     for reader in readers:
-        assert await asyncio.wait_for(reader, 10) == list(range(1, 501))
+        assert await asyncio.wait_for(reader, HANG_S) == list(range(1, 501))
 
 
 async def test_a_slow_reader_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ async def test_no_wake_up_is_lost_between_looking_and_waiting() -> None:
         await turns(number % 7)
         await desk.events(1)
 
-        assert await asyncio.wait_for(reading, 5) == [number + 1]
+        assert await asyncio.wait_for(reading, HANG_S) == [number + 1]
 
 
 async def test_a_reader_that_goes_away_in_the_moment_of_its_waking_has_gone() -> None:
@@ -244,7 +244,7 @@ async def test_draining_ends_every_subscription() -> None:
     await turns()
     desk.feed.drain()
 
-    assert await asyncio.wait_for(asyncio.gather(*readers), 5) == [[1, 2, 3]] * 10
+    assert await asyncio.wait_for(asyncio.gather(*readers), HANG_S) == [[1, 2, 3]] * 10
     assert [found async for found in follow(desk)] == []
 
 
@@ -259,7 +259,7 @@ async def test_events_that_became_durable_unheard_of_are_still_delivered() -> No
     await turns()
     await desk.write(a_fact(6))
 
-    assert await asyncio.wait_for(reading, 5) == [1, 2, 3, 4, 5, 6]
+    assert await asyncio.wait_for(reading, HANG_S) == [1, 2, 3, 4, 5, 6]
 
 
 async def test_a_commit_that_does_not_follow_the_last_one_hides_nothing() -> None:
@@ -354,4 +354,4 @@ async def test_a_subscription_that_no_longer_lasts_ends_when_it_is_rung() -> Non
     lasting.clear()
     bell.ring()
 
-    assert await asyncio.wait_for(reading, 5) == []
+    assert await asyncio.wait_for(reading, HANG_S) == []

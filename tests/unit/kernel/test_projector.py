@@ -16,6 +16,7 @@ from moduprompt.kernel import tracks
 from moduprompt.protocol import Code, Refused
 from moduprompt.storage.memory.views import MemoryViews
 from moduprompt.storage.port import Step, StorageFailed, ViewStore
+from tests.support.deadline import HANG_S
 from tests.support.kernel import House, make_kernel
 
 COLLECTIONS = [name for view in VIEWS for name, _ in view.collections]
@@ -128,7 +129,7 @@ async def test_a_reader_that_comes_before_the_first_look_is_woken_by_it() -> Non
         await caught_up(house, ws)
         log, store = house.log.inner, house.views
     async with make_kernel(log=log, views_store=store) as house:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(HANG_S):
             await caught_up(house, ws)
 
 

@@ -13,6 +13,7 @@ from moduprompt.effects.runner import port
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.keeper import wire
 from moduprompt.keeper.keeper import CONNECTIONS_MAX
+from tests.support.deadline import HANG_S
 from tests.support.runs import AUTHOR, a_run, all_output, output_until, running, shell
 
 NOISE_SEED = 20
@@ -39,7 +40,7 @@ class Kept:
         reader, writer = await self.connect()
         try:
             writer.write(sent)
-            return list(wire.FrameReader().feed(await asyncio.wait_for(reader.read(), 10)))
+            return list(wire.FrameReader().feed(await asyncio.wait_for(reader.read(), HANG_S)))
         finally:
             writer.close()
 

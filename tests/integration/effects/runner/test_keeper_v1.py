@@ -18,7 +18,7 @@ from moduprompt.effects.runner.link import KeeperLink, open_link
 from moduprompt.keeper import __file__ as keeper_package
 from moduprompt.keeper import wire
 from tests.support import keeper_v1
-from tests.support.deadline import eventually
+from tests.support.deadline import HANG_S, eventually
 from tests.support.runs import AUTHOR, PATH, shell
 
 GOLDEN_SPEC = {
@@ -40,7 +40,7 @@ class Conversation:
 
     def __init__(self, run_dir: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(10)
+        self._socket.settimeout(HANG_S)
         folder = os.open(run_dir, os.O_PATH)
         self._socket.connect(f"/proc/self/fd/{folder}/keeper.sock")
         os.close(folder)

@@ -3,6 +3,7 @@
 import asyncio
 
 from moduprompt.effects.git.locks import Locks
+from tests.support.deadline import HANG_S
 
 
 async def turn() -> None:
@@ -34,7 +35,7 @@ async def test_holders_of_one_name_follow_each_other() -> None:
 
 async def test_holders_of_different_names_do_not_meet() -> None:
     locks = Locks()
-    async with locks.hold("a"), asyncio.timeout(5), locks.hold("b"):
+    async with locks.hold("a"), asyncio.timeout(HANG_S), locks.hold("b"):
         pass
 
 
@@ -46,7 +47,7 @@ async def test_names_in_any_order_never_deadlock() -> None:
             async with locks.hold(*names):
                 await turn()
 
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(HANG_S), asyncio.TaskGroup() as group:
         group.create_task(hold("a", "b", "c"))
         group.create_task(hold("c", "b", "a"))
         group.create_task(hold("b", "a", "a"))
