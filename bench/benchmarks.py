@@ -19,6 +19,7 @@ from bench.commands import commands
 from bench.fanout import fanout
 from bench.figures import Benchmark, Figure, Scale
 from bench.idle import idle
+from bench.many_runs import many_runs
 from bench.over_socket import over_socket
 from bench.peers import peers
 from bench.replay import replay
@@ -36,6 +37,7 @@ BENCHMARKS: Final[tuple[tuple[str, Benchmark], ...]] = (
     ("fanout", fanout),
     ("peers", peers),
     ("runs", runs),
+    ("many_runs", many_runs),
     ("capture", capture),
     ("idle", idle),
 )
