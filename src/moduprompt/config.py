@@ -5,6 +5,7 @@ platform (XDG Base Directory Specification 0.8).
 """
 
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -16,6 +17,9 @@ import msgspec
 SOCKET_PATH_MAX: Final = 107  # sun_path of Linux has 108 bytes, the last one a zero
 RUN_SOCKET_CHARS: Final = 12  # of a run's id, its end: 48 random bits
 CONFIG_BYTES_MAX: Final = 64 * 1024  # a configuration, not a document
+MEASURE: Final = re.compile(r"([0-9]{1,12})([A-Za-z]?)")  # twelve digits: a terabyte in bytes
+SIZES: Final = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+TIMES: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 RUNS_MAX: Final = 100_000  # more than any machine has processes for: a slip of the finger
 
 
@@ -36,6 +40,39 @@ class ConfigRefused(Exception):
         self.hint = hint
 
 
+class AdapterLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run of one agent program may take, as a person has set it; None: as its adapter says."""
+
+    wall_s: float | None = None
+    idle_s: float | None = None
+    memory_bytes_max: int | None = None
+    processes_max: int | None = None
+    cpu_cores_max: float | None = None
+    output_bytes_max: int | None = None
+
+
+class LimitWords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[limits.<adapter>]` of `config.toml`: `memory = "4G"`, `wall = "8h"`."""
+
+    wall: str | None = None
+    idle: str | None = None
+    memory: str | None = None
+    output: str | None = None
+    processes: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    cores: Annotated[float, msgspec.Meta(ge=0.01, le=4096)] | None = None
+
+    def to_limits(self) -> AdapterLimits:
+        """In seconds and bytes. Raises ValueError."""
+        return AdapterLimits(
+            wall_s=_measured("wall", self.wall, TIMES),
+            idle_s=_measured("idle", self.idle, TIMES),
+            memory_bytes_max=_measured("memory", self.memory, SIZES),
+            output_bytes_max=_measured("output", self.output, SIZES),
+            processes_max=self.processes,
+            cpu_cores_max=self.cores,
+        )
+
+
 class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a person can choose: the fields of `config.toml` and the flags of the same names."""
 
@@ -44,6 +81,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     db: str | None = None
     listen: str | None = None
     live_runs_max: Annotated[int, msgspec.Meta(ge=1, le=RUNS_MAX)] | None = None
+    limits: dict[str, LimitWords] | None = None
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +92,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log_db: Path
     listen: str | None
     live_runs_max: int | None = None  # None: as many as the daemon takes by itself
+    limits: Mapping[str, AdapterLimits] = {}  # by the names of adapters
 
     @property
     def state_dir(self) -> Path:
@@ -145,6 +184,7 @@ def load_config(flags: Choices, environ: Mapping[str, str]) -> Config:
         log_db=log_db,
         listen=given.listen,
         live_runs_max=given.live_runs_max,
+        limits=_limits(given, environ),
     )
     longest = config.run_sockets_dir / run_socket_name("0" * RUN_SOCKET_CHARS)
     if len(os.fsencode(longest)) > SOCKET_PATH_MAX:
@@ -197,12 +237,31 @@ def _from_file(environ: Mapping[str, str]) -> Choices:
         ) from fault
 
 
+def _limits(given: Choices, environ: Mapping[str, str]) -> dict[str, AdapterLimits]:
+    try:
+        return {name: words.to_limits() for name, words in (given.limits or {}).items()}
+    except ValueError as fault:
+        path = config_file(environ)
+        hint = 'a size is 512M, 4G; a time is 90s, 30m, 8h, 2d: [limits.command] memory = "4G"'
+        raise ConfigRefused(f"{path}: [limits]: {fault}", path=str(path), hint=hint) from fault
+
+
+def _measured(name: str, text: str | None, units: Mapping[str, int]) -> int | None:
+    if text is None:
+        return None
+    found = MEASURE.fullmatch(text)
+    if found is None or found[2] not in units or int(found[1]) == 0:
+        raise ValueError(f"{name} can't be {text[:40]!r}")
+    return int(found[1]) * units[found[2]]
+
+
 def _merge(*layers: Choices) -> Choices:
     """Of each setting the first that is given."""
-    merged: dict[str, object] = {}
+    merged = Choices()
     for layer in reversed(layers):
-        merged |= {name: value for name, value in msgspec.structs.asdict(layer).items() if value is not None}
-    return msgspec.convert(merged, type=Choices)
+        given = {name: value for name, value in msgspec.structs.asdict(layer).items() if value is not None}
+        merged = msgspec.structs.replace(merged, **given)
+    return merged
 
 
 def _absolute(path: str | None) -> Path | None:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -81,6 +81,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     home: str
     path: str
     commands_dir: Path
+    limits: Mapping[str, port.Limits] = {}  # of adapters whose own somebody has overridden
 
 
 class RunHand:
@@ -240,7 +241,7 @@ class RunHand:
             env=env,
             rows=intent.rows,
             cols=intent.cols,
-            limits=adapter.limits if adapter else port.Limits(),
+            limits=around.limits.get(intent.adapter, adapter.limits) if adapter else port.Limits(),
         )
 
     async def _place_prompt(self, intent: KeepRun) -> str | None:

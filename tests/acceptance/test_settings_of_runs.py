@@ -1,4 +1,4 @@
-"""A start that would be too much waits in a queue: where it stands and why is shown, and it goes on by itself."""
+"""What a person sets about runs: how many live at once, who waits and why is shown; and what each may take."""
 
 import sys
 from pathlib import Path
@@ -23,6 +23,30 @@ def run_of(place: Place, name: str) -> dict[str, Any]:
     sessions = {each["name"]: each["id"] for each in place.ok("session", "list", "--json").json["items"]}
     runs = place.ok("run", "list", "--json").json["items"]
     return next(run for run in runs if run["session_id"] == sessions[name])
+
+
+def test_limits_of_the_configuration_hold_for_the_next_run(place: Place, repository: Repository) -> None:
+    settings = place.home / ".config" / "moduprompt"
+    settings.mkdir(parents=True)
+    (settings / "config.toml").write_text('[limits.command]\noutput = "5"\n')
+    place.made("workspace", "create", "core")
+    place.made("project", "create", "paint", "--repo", str(repository.path))
+    program = ("/bin/sh", "-c", "printf 123456789")
+    place.ok("session", "spawn", "loud", "-p", "paint", "--agent", "command", "--no-worktree", "--", *program)
+
+    eventually(lambda: run_of(place, "loud")["status"] == "exited", within_s=120)
+    assert run_of(place, "loud")["output_bytes"] == 5
+    assert run_of(place, "loud")["reason"] == "limit:output_bytes_max"
+
+
+def test_limits_of_an_adapter_that_is_none_stop_the_start(place: Place) -> None:
+    settings = place.home / ".config" / "moduprompt"
+    settings.mkdir(parents=True)
+    (settings / "config.toml").write_text('[limits.comand]\nwall = "1h"\n')
+
+    said = place.call("mpd", "start")
+    assert said.status != 0
+    assert "comand" in said.err
 
 
 @pytest.mark.timeout(300)
