@@ -3,7 +3,8 @@
 In line mode the system itself says whether the program waits: a foreground process blocked in a read of its
 terminal waits for a line, whatever program it is. In raw mode every program reads all the time, and only its
 screen can tell: the first rule that fits says what it is, and where none fits that is `unknown`, never a
-guess. A rule never concludes from silence: a program that is merely quiet is not idle.
+guess. A rule never concludes from silence: a program that is merely quiet is not idle. What stood on the
+screen is not repeated: an observation becomes an event, and what a terminal printed can be erased.
 """
 
 import re
@@ -15,7 +16,6 @@ from moduprompt.effects.runner.status.facts import BRACKETED_PASTE, CURSOR_SHOWN
 from moduprompt.effects.runner.status.rules import Condition, Rule, Rules
 
 QUIET_MS: Final = 150  # a program that still prints its question is not yet waiting for the answer
-EVIDENCE_CHARS_MAX: Final = 300  # a line of a wide screen, to be shown in one
 UNMATCHED: Final = "no_rule"
 RETRY: Final = "retry_s"  # the group of a pattern that holds the seconds until the next try
 RETRY_S_MAX: Final = 7 * 24 * 3600  # a longer window is a misreading
@@ -52,7 +52,7 @@ def _on_screen(look: Look, sight: Sight, rules: Rules) -> Seen:
                 status=rule.status,
                 rule=f"{rules.program}/{rule.name}",
                 rule_version=rules.version,
-                evidence=found.string.strip()[:EVIDENCE_CHARS_MAX],
+                evidence=rule.why,
                 retry_after_s=_retry_after_s(found),
             )
     evidence = f"none of {len(rules.rules)} rules fits the screen"

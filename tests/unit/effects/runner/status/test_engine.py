@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from moduprompt.effects.runner.port import StatusReply
 from moduprompt.effects.runner.status.engine import QUIET_MS, observe
 from moduprompt.effects.runner.status.facts import Look, Seen, Sight
-from moduprompt.effects.runner.status.rules import read_rules
+from moduprompt.effects.runner.status.rules import read_rules, rules_for
 from tests.support.fake_runner import WAITING, WORKING
 
 
@@ -101,10 +101,21 @@ def test_quiet_supports_a_rule_and_says_nothing_alone() -> None:
     assert judged(sight("hm"), replace(RAW, quiet_ms=3_600_000)).status == "unknown"
 
 
-def test_a_screens_observation_names_rule_version_and_line() -> None:
-    seen = judged(sight("  May I go?   now", "  yes"))
+def test_a_screens_observation_names_rule_and_version_and_repeats_nothing_that_was_printed() -> None:
+    seen = judged(sight("  May I go?   with the password hunter2", "  yes"))
 
-    assert (seen.rule, seen.rule_version, seen.evidence) == ("it/dialog", 7, "May I go?   now")
+    assert (seen.rule, seen.rule_version, seen.evidence) == ("it/dialog", 7, "it asks")
+
+
+def test_no_rule_of_ours_carries_a_line_of_the_screen_into_an_observation() -> None:
+    secret = "the password is hunter2"
+    lines = (f"❯ 1. Yes, {secret}", f"  2. No, {secret}", f"> {secret}", f"✻ Retrying in 7 s: {secret}")
+    for program in ("claude", "codex", "gemini", "any other"):
+        for shown in (*((each,) for each in lines), lines):
+            seen = observe(Look(reply=RAW, sight=sight(*shown, title=f"⠐ {secret}")), rules_for(program))
+
+            assert seen is not None
+            assert "hunter2" not in seen.evidence
 
 
 def test_the_time_of_the_next_try_is_read() -> None:
