@@ -148,7 +148,7 @@ class Stage:
                     await asyncio.sleep(HOLD_S)
                     if self._server.events[-1].kind == "called":
                         self._server.tell("allowed")
-                        await self._type(self._program.allow.encode())
+                        await self._type(b"\r")
         await asyncio.sleep(HOLD_S)
 
     def _asking(self, prompt: Prompt) -> tuple[int, ...]:

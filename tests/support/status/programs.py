@@ -21,7 +21,6 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     asks: bool = True
     retries_limits: bool = True  # asks again by itself after a 429
     start_s: float = 0.0  # so long it draws nothing and takes no keys after its first screen
-    allow: str = "\r"  # the key that takes the first answer of a dialog
     wants_whole_paths: bool = False
     escalates: bool = False  # asks for commands only where the model says that its sandbox is too narrow
 
@@ -52,7 +51,6 @@ PROGRAMS: Final = (
         version="0.15.10",
         argv=("qwen", "--auth-type", "openai"),
         wants_whole_paths=True,
-        allow="1",
     ),
 )
 

@@ -80,6 +80,20 @@ SCENARIOS: Final = (
         ),
     ),
     Scenario(
+        name="edits",
+        prompts=tuple(
+            Prompt(
+                words=words,
+                steps=(
+                    {"sleep_s": 3, "write": {"path": FILE, "content": text}},
+                    {"sleep_s": 3, "text": "Done."},
+                ),
+                asking=(1,),
+            )
+            for words, text in (("Write.", "one\n"), ("Write another.", "two\nthree\n"), ("Last.", "four\n"))
+        ),
+    ),
+    Scenario(
         name="limits",
         prompts=(
             Prompt(

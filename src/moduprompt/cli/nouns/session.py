@@ -16,7 +16,7 @@ from moduprompt.cli.typed import text_or_input
 from moduprompt.cli.verbs import Verb
 from moduprompt.client import first_event
 from moduprompt.domain.project.view import ProjectItem
-from moduprompt.domain.run.view import RunItem
+from moduprompt.domain.run.view import RunItem, SeenItem
 from moduprompt.domain.session.commands import (
     AgentSpec,
     CloseSession,
@@ -49,6 +49,13 @@ RUN_COLUMNS: Final[tuple[Column[RunItem], ...]] = (
     ("STATUS", lambda run: run.status),
     ("SEEN", lambda run: run.observed),
     ("CODE", lambda run: run.code),
+)
+
+SEEN_COLUMNS: Final[tuple[Column[SeenItem], ...]] = (
+    ("SEEN BEFORE", lambda seen: seen.status),
+    ("AT", lambda seen: seen.at),
+    ("RULE", lambda seen: f"{seen.rule} {seen.rule_version}"),
+    ("EVIDENCE", lambda seen: seen.evidence),
 )
 
 
@@ -139,7 +146,7 @@ async def _explain(call: Call) -> None:
         ("session", item.id),
         ("run", f"{last.id} (number {last.ordinal})"),
         ("status", last.status),
-        ("rule", last.rule),
+        ("rule", last.rule and f"{last.rule} (version {last.rule_version})"),
         ("evidence", last.evidence),
         ("ended", last.how),
         ("code", str(last.code) if last.code is not None else None),
@@ -147,7 +154,9 @@ async def _explain(call: Call) -> None:
         ("reason", last.reason),
         ("since", last.updated_at),
     ]
-    await call.show_item(last, to_paragraph(f"{item.name}: {last.observed}", facts))
+    shown = to_paragraph(f"{item.name}: {last.observed}", facts)
+    before = to_table(last.seen[-2::-1], SEEN_COLUMNS)
+    await call.show_item(last, f"{shown}\n\n{before}" if len(last.seen) > 1 else shown)
 
 
 async def _tree(call: Call) -> None:

@@ -1,5 +1,7 @@
 """What people see of a run."""
 
+from typing import Final
+
 import msgspec
 
 from moduprompt.domain.decider import Event
@@ -16,6 +18,19 @@ from moduprompt.domain.run.events import (
     RunStopRequested,
 )
 
+SEEN_SHOWN: Final = 8  # the last observations, to see how it came to this; the log has them all
+SEEN_EVIDENCE_MAX: Final = 200  # characters of each; the newest one stands in full beside
+
+
+class SeenItem(msgspec.Struct, frozen=True, kw_only=True):
+    """What it was seen doing at a time, by which rule of which version, on what evidence."""
+
+    at: str
+    status: str
+    rule: str
+    rule_version: int
+    evidence: str
+
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
     """It waits for room to start: its place in the queue, from 1 on, and why; `why` also says what unblocks it."""
@@ -26,7 +41,7 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunItem(Item, frozen=True, kw_only=True):
-    """A row of `/v1/runs`. `observed` is what it was last seen doing, with rule and evidence.
+    """A row of `/v1/runs`. `observed` is what it was last seen doing, with rule and evidence; `seen` the last ones.
 
     `waits` is of the moment of the reading: no event holds it and no row, and a read of the past has none.
     """
@@ -46,7 +61,9 @@ class RunItem(Item, frozen=True, kw_only=True):
     limits_held: tuple[str, ...] = ()
     observed: str = "unknown"
     rule: str | None = None
+    rule_version: int | None = None
     evidence: str | None = None
+    seen: tuple[SeenItem, ...] = ()
     stop_requested: bool = False
     how: str | None = None
     code: int | None = None
@@ -83,7 +100,20 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
         return
     row = rows.get(RunItem, event.run_id) if isinstance(event, RunEvent) else None
     if row is not None:
-        rows.put(revised(row, stamp, **_changes(event)))
+        rows.put(revised(row, stamp, **_changes(event), **_seen(row, event, stamp)))
+
+
+def _seen(row: RunItem, event: Event, stamp: Stamp) -> dict[str, object]:
+    if not isinstance(event, RunStatusObserved):
+        return {}
+    now = SeenItem(
+        at=stamp.timestamp,
+        status=event.status,
+        rule=event.rule,
+        rule_version=event.rule_version,
+        evidence=event.evidence[:SEEN_EVIDENCE_MAX],
+    )
+    return {"rule_version": event.rule_version, "seen": (*row.seen, now)[-SEEN_SHOWN:]}
 
 
 def _changes(event: Event) -> dict[str, object]:
@@ -122,4 +152,4 @@ def _changes(event: Event) -> dict[str, object]:
             return {}
 
 
-VIEW = View(name="runs", version=2, collections=(("runs", RunItem),), fold=fold, takes=(RunEvent,))
+VIEW = View(name="runs", version=3, collections=(("runs", RunItem),), fold=fold, takes=(RunEvent,))
