@@ -143,6 +143,10 @@ class Link:
         self.keeper.note(f"resize {rows}x{cols}")
         return self.keeper.answer
 
+    async def close_input(self) -> port.Done | port.RequestRefused:
+        self.keeper.note("close input")
+        return self.keeper.answer
+
     async def signal(self, name: port.SignalName) -> port.Done | port.RequestRefused:
         self.keeper.note(f"signal {name}")
         return self.keeper.answer

@@ -24,6 +24,7 @@ REQUESTS: Mapping[str, tuple[int, Mapping[str, object]]] = {
     "08_signal": (wire.SIGNAL, {"request": 7, "signal": "CONT"}),
     "09_ack": (wire.ACK, {"request": 8, "upto": 1}),
     "10_stop": (wire.STOP, {"request": 9, "reason": "golden"}),
+    "11_close_input": (wire.CLOSE_INPUT, {"request": 10}),
 }
 
 _RUNNING = {"pid": 11, "start_time": 111, "state": "running", "output_bytes": 5}

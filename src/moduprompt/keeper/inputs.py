@@ -84,11 +84,13 @@ class Inputs:
         self._queue.append(item)
 
     def type_into(self, fd: int) -> None:
-        """Write as much as the terminal takes."""
+        """Write as much as the terminal or the pipe takes. Raises BrokenPipeError when nobody will read it."""
         while self._queue:
             item = self._queue[0]
             try:
                 count = os.write(fd, item.data[item.written :]) if item.data else 0
+            except BrokenPipeError:
+                raise
             except OSError:
                 return  # full, or the program's end is closed: then the inputs fail when the run ends
             self._record(item, item.data[item.written : item.written + count])

@@ -95,11 +95,8 @@ class Keeper:
             self._take_signals()
         elif fd == self._listener.fileno():
             self._accept()
-        elif fd == self._run.terminal.fd:
-            if events & select.POLLOUT:
-                self._run.type_waiting()
-            if events & ~select.POLLOUT:
-                self._run.read_output()
+        elif (stream := self._run.streams().get(fd)) is not None:
+            stream(events)
         elif (connection := self._connections.get(fd)) is not None and events & ~select.POLLOUT:
             self._serve_one(connection, connection.receive)
 
@@ -117,9 +114,7 @@ class Keeper:
     def _watch(self) -> None:
         # The set is small, so it is simply worked out again each turn; only differences reach the kernel.
         wanted = {self._wake: select.POLLIN, self._listener.fileno(): select.POLLIN}
-        if self._run.wants_output:
-            typing = select.POLLOUT if self._run.wants_to_type else 0
-            wanted[self._run.terminal.fd] = select.POLLIN | typing
+        wanted |= self._run.watched()
         for fd, connection in self._connections.items():
             sending = select.POLLOUT if connection.wants_to_send else 0
             wanted[fd] = (select.POLLIN if connection.wants_to_hear else 0) | sending

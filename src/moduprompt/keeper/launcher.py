@@ -1,23 +1,23 @@
 """The child side: everything that must be set before the agent program is exec'ed.
 
-`launch` forks. The child becomes the leader of a session of its own with the terminal as its controlling
-terminal, and gets exactly the declared environment, folder, limits, and a fresh set of signals. What goes
+`launch` forks. The child becomes the leader of a session of its own, with the terminal as its controlling
+terminal or with pipes, and gets exactly the declared environment, folder, limits, and a fresh set of signals. What goes
 wrong before or in exec comes back through a pipe that a successful exec closes, so a program that could
 not be started is never mistaken for one that failed.
 """
 
 import errno
-import fcntl
 import json
 import os
 import resource
 import signal
-import termios
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see moduprompt.keeper
     from moduprompt.keeper.cgroups import Cgroup
+    from moduprompt.keeper.pipes import Pipes
     from moduprompt.keeper.spec import Limits, Spec
+    from moduprompt.keeper.terminal import Terminal
 
 PROGRAM_MISSING = "program_missing"
 SPAWN_FAILED = "spawn_failed"
@@ -38,12 +38,12 @@ class LaunchError(Exception):
         self.errno = number
 
 
-def launch(spec: "Spec", terminal: str, *, cgroup: "Cgroup") -> int:
-    """Start the program on this terminal (a path), in this group. Returns its process id. Raises LaunchError."""
+def launch(spec: "Spec", stand: "Terminal | Pipes", *, cgroup: "Cgroup") -> int:
+    """Start the program on this terminal or these pipes, in this group. Returns its process id. Raises LaunchError."""
     listen, speak = os.pipe()  # both close on exec
     pid = os.fork()
     if pid == 0:
-        _become_program(spec, terminal, speak, cgroup)
+        _become_program(spec, stand, speak, cgroup)
     os.close(speak)
     word = b""
     while chunk := os.read(listen, 4096):
@@ -56,12 +56,12 @@ def launch(spec: "Spec", terminal: str, *, cgroup: "Cgroup") -> int:
     raise LaunchError(failure, number, message)
 
 
-def _become_program(spec: "Spec", terminal: str, speak: int, cgroup: "Cgroup") -> None:
+def _become_program(spec: "Spec", stand: "Terminal | Pipes", speak: int, cgroup: "Cgroup") -> None:
     try:
         signal.set_wakeup_fd(-1)  # else a signal in this process would wake the keeper
         cgroup.enter()
         os.umask(0o022)
-        _take_terminal(terminal)
+        stand.take()
         _enter(spec.cwd)
         _limit(spec.limits)
         _reset_signals()
@@ -77,14 +77,6 @@ def _become_program(spec: "Spec", terminal: str, speak: int, cgroup: "Cgroup") -
 
 def _report(speak: int, failure: str, number: int, message: str) -> None:
     os.write(speak, json.dumps([failure, number, message[:1000]]).encode())
-
-
-def _take_terminal(terminal: str) -> None:
-    os.setsid()
-    fd = os.open(terminal, os.O_RDWR)
-    fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
-    for standard in (0, 1, 2):
-        os.dup2(fd, standard)
 
 
 def _enter(cwd: str) -> None:

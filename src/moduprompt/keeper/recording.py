@@ -7,6 +7,7 @@
     input    u8 author · u8 length of id · id · raw bytes written to the terminal
     resize   u16 rows · u16 columns; the first frame of every recording
     mark     UTF-8 text: something happened here
+    stderr   raw bytes of standard error, where the program stands on pipes; no part of the output
     gap      u64: so many bytes of output came here that are not kept, since a limit was reached
 
 The crc covers the frame's head before it and the payload. A frame that is cut short or does not match
@@ -26,7 +27,7 @@ if TYPE_CHECKING:  # see moduprompt.keeper
 
 RECORDING_NAME = "recording.mprec"
 VERSION = 1
-OUTPUT, INPUT, RESIZE, MARK, GAP = 1, 2, 3, 4, 5
+OUTPUT, INPUT, RESIZE, MARK, GAP, STDERR = 1, 2, 3, 4, 5, 6
 AUTHORS: "tuple[AuthorKind, ...]" = (
     "user",
     "session",

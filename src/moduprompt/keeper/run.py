@@ -1,4 +1,4 @@
-"""One run: the agent program, its terminal, its recording, its reports, and its end.
+"""One run: the agent program, its terminal or pipes, its recording, its reports, and its end.
 
     running ──stop, limit, SIGTERM to the keeper──> stopping
        └──────────── program ended ───────────────────┴──> what it left is ended ──> exited
@@ -10,6 +10,7 @@ the run lives any more when `exited` is reported, except what that report itself
 """
 
 import os
+import select
 import signal
 import time
 
@@ -18,12 +19,14 @@ from moduprompt.keeper.cgroups import Cgroup
 from moduprompt.keeper.inputs import Input, Inputs, Refused
 from moduprompt.keeper.journal import UNACKNOWLEDGED_MAX, Journal, sync_directory
 from moduprompt.keeper.launcher import LaunchError, launch
+from moduprompt.keeper.pipes import OPEN, Pipes
+from moduprompt.keeper.spec import PIPES
 from moduprompt.keeper.stopping import Ladder, deliver
 from moduprompt.keeper.terminal import Questions, Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see moduprompt.keeper
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from moduprompt.keeper.inputs import Tell
     from moduprompt.keeper.spec import Spec
@@ -48,7 +51,9 @@ class Run:
         self.recording = recording.Recording(
             f"{directory}/{recording.RECORDING_NAME}", started_us=time.time_ns() // 1000
         )
-        self.terminal = Terminal(spec.rows, spec.cols)
+        self.terminal = (
+            Pipes(spec.stdin, spec.stdin_file) if spec.io == PIPES else Terminal(spec.rows, spec.cols)
+        )
         self.state = RUNNING
         self.agent: processes.Process | None = None
         self.keeper = _must_inspect(os.getpid())
@@ -64,8 +69,10 @@ class Run:
         self._leftovers: dict[int, str] = {}
         self._last_output = self._began
         self._last_input = self._began
-        self._unrecorded = b""  # taken from the terminal, refused by the disk
+        self._unrecorded: list[tuple[int, bytes]] = []  # taken from the program, refused by the disk
+        self._kept_bytes = 0  # of output and standard error together
         self._output_dropped = 0
+        self._closes_input = False
         self._is_terminal_open = True
         self._read_again_at: float | None = None
         self._sync_at: float | None = None  # when what was recorded shall be durable
@@ -78,8 +85,10 @@ class Run:
         self.recording.sync()
         sync_directory(self._directory)  # from now on the recording is there, whatever happens
         self._report("launching", {**keeper, "boot_id": processes.boot_id()})
+        if self.spec.opening:  # before the program can read a byte, so nothing ever comes before it
+            self._inputs.push(Input(self.spec.opening, author="kernel", author_id="opening"))
         try:
-            pid = launch(self.spec, self.terminal.path, cgroup=self._cgroup)
+            pid = launch(self.spec, self.terminal, cgroup=self._cgroup)
         except LaunchError as error:
             self.state = START_FAILED
             self._cgroup.remove()
@@ -104,37 +113,60 @@ class Run:
         """Whether nothing more will happen."""
         return self.state in (EXITED, START_FAILED)
 
-    @property
-    def wants_output(self) -> bool:
-        """Whether the terminal should be read now."""
-        return self._is_terminal_open and self._read_again_at is None
+    def watched(self) -> dict[int, int]:
+        """The program's descriptors that the loop should look at now, each with the events that matter."""
+        if not self._may_read:
+            return {}
+        stand = self.terminal
+        wanted = {fd: select.POLLIN for fd in (stand.fd, stand.error_fd) if fd >= 0}
+        if self._inputs and stand.input_fd >= 0:
+            wanted[stand.input_fd] = wanted.get(stand.input_fd, 0) | select.POLLOUT
+        return wanted
 
-    @property
-    def wants_to_type(self) -> bool:
-        """Whether bytes wait for the terminal to take them."""
-        return self.wants_output and bool(self._inputs)
+    def streams(self) -> "dict[int, Callable[[int], None]]":
+        """What to call with the events of each of the program's descriptors."""
+        stand = self.terminal
+        return {
+            stand.error_fd: self._attend_errors,
+            stand.input_fd: self._attend_input,
+            stand.fd: self._attend,
+        }
 
     def read_output(self) -> bool:
         """Take one frame's worth of output into the recording. False when there is none now."""
-        data = self._read_terminal()
+        data = self._read(self.terminal.fd)
         if not data:
             return False
-        self._last_output = time.monotonic()
-        self._keep_output(data)
-        if not self.real_terminals and self._wait_status is None:
+        self._keep(recording.OUTPUT, data)
+        if self.terminal.path and not self.real_terminals and self._wait_status is None:
             for answer in self._questions.answers(data):
                 self._answer(answer)
         return True
 
     def type_waiting(self) -> None:
-        """Write waiting input as far as the terminal takes it."""
-        if self._is_terminal_open:
-            self._inputs.type_into(self.terminal.fd)
+        """Write waiting input as far as the program takes it; close it when that was asked for."""
+        if not self._is_terminal_open or self.terminal.input_fd < 0:
+            return
+        try:
+            self._inputs.type_into(self.terminal.input_fd)
+        except BrokenPipeError:  # the program has closed its input and goes on
+            self._inputs.fail_all()
+            self._closes_input = True
+        if self._closes_input and not self._inputs and isinstance(self.terminal, Pipes):
+            self.terminal.close_input()
+
+    def close_input(self) -> None:
+        """Let the program read the end of its input once it has read what waits. Safe twice. Raises Refused."""
+        if self.spec.stdin != OPEN:
+            raise Refused("no_input", "this run has no standard input that could be closed")
+        self._closes_input = True
+        self.type_waiting()
 
     def accept_input(self, wanted: Input, tell: "Tell") -> None:
         """Type this once. `tell` is called when its outcome is known, perhaps at once. Raises Refused."""
         known = self._inputs.known(wanted.input_id)
         if known is None:
+            self._refuse_by_stand(wanted)
             if self.agent is None or self._wait_status is not None or not self._is_terminal_open:
                 raise Refused("not_running", "the program has ended")
             if len(self.journal.unacknowledged) >= UNACKNOWLEDGED_MAX:
@@ -148,6 +180,8 @@ class Run:
         """Change the window's size. Raises Refused."""
         if not self._is_terminal_open:
             raise Refused("not_running", "the program has ended")
+        if self.spec.io == PIPES:
+            return  # a wish that means nothing here
         self.terminal.resize(rows, cols)
         self._record(recording.RESIZE, recording.pack_size(rows, cols))
 
@@ -185,7 +219,7 @@ class Run:
         self.journal.flush()
         if self._read_again_at is not None and now >= self._read_again_at:
             self._read_again_at = None
-            self._keep_output(b"")
+            self._keep_unrecorded()
         if self.agent is None or self.has_ended:
             return
         if self._sync_at is not None and now >= self._sync_at:
@@ -213,8 +247,9 @@ class Run:
     def status(self) -> dict[str, object]:
         """What can be seen of the run at this moment."""
         group = self._foreground()
-        canonical, echo = self.terminal.modes() if group else (False, False)
-        members = [process for process in self._living() if process.pgid == group] if group else []
+        is_terminal = bool(group and self.terminal.path)
+        canonical, echo = self.terminal.modes() if is_terminal else (False, False)
+        members = [process for process in self._living() if process.pgid == group] if is_terminal else []
         evidence = processes.terminal_reader(members, self.terminal.path)
         return {
             "state": self.state,
@@ -232,6 +267,8 @@ class Run:
     def _foreground(self) -> int:
         if not self._is_terminal_open or self._wait_status is not None:
             return 0
+        if self.spec.io == PIPES:
+            return self.agent.pgid if self.agent is not None else 0
         return max(self.terminal.foreground(), 0)
 
     def _living(self) -> list[processes.Process]:
@@ -274,11 +311,13 @@ class Run:
                 self._deliver(number, left)
             return
         self._read_again_at = None
-        self._keep_output(b"")
+        self._keep_unrecorded()
         while self.read_output():
             pass
-        self._output_dropped += len(self._unrecorded)
-        self._unrecorded = b""
+        while self._read_errors():
+            pass
+        self._output_dropped += sum(len(data) for _, data in self._unrecorded)
+        self._unrecorded.clear()
         if self._output_dropped:
             self._record(recording.GAP, recording.pack_gap(self._output_dropped))
         self._close_terminal()
@@ -328,34 +367,84 @@ class Run:
         self._report("limit_hit", {"limit": limit})
         self.stop(f"limit:{limit}")
 
-    def _read_terminal(self) -> bytes:
+    @property
+    def _may_read(self) -> bool:
+        return self._is_terminal_open and self._read_again_at is None
+
+    def _attend(self, events: int) -> None:
+        if events & select.POLLOUT:
+            self.type_waiting()
+        if events & ~select.POLLOUT:
+            self.read_output()
+
+    def _attend_input(self, events: int) -> None:
+        del events  # room, or nobody reads any more: writing tells which
+        self.type_waiting()
+
+    def _attend_errors(self, events: int) -> None:
+        del events
+        self._read_errors()
+
+    def _read_errors(self) -> bool:
+        data = self._read(self.terminal.error_fd)
+        if data:
+            self._keep(recording.STDERR, data)
+        return bool(data)
+
+    def _refuse_by_stand(self, wanted: Input) -> None:
+        if self.spec.io != PIPES:
+            return
+        if wanted.input_id is None:  # a person's keys would end up in the middle of a line of ours
+            raise Refused("no_terminal", "this run has no terminal to type into")
+        if self.terminal.input_fd < 0 or self._closes_input:
+            raise Refused("input_closed", "the program's standard input is closed")
+
+    def _read(self, fd: int) -> bytes:
         # The kernel hands out at most 4 KiB a read; a frame for each would double the recording's cost.
         pieces: list[bytes] = []
         room = READ_BYTES_MAX
-        while room > 0 and self.wants_output:
+        while room > 0 and fd >= 0 and self._may_read:
             try:
-                piece = os.read(self.terminal.fd, room)
+                piece = os.read(fd, room)
             except BlockingIOError:
                 break
             except OSError:  # EIO: nobody holds the program's end now
                 self._read_again_at = time.monotonic() + HUNG_UP_RETRY_S
                 break
+            if not piece:
+                self._close_output(fd)
+                break
             pieces.append(piece)
             room -= len(piece)
         return b"".join(pieces)
 
-    def _keep_output(self, data: bytes) -> None:
+    def _close_output(self, fd: int) -> None:
+        # A pipe that nobody can write to stays so; a poll of it would never sleep.
+        if isinstance(self.terminal, Pipes):
+            self.terminal.close_output(fd)
+
+    def _keep(self, kind: int, data: bytes) -> None:
+        self._last_output = time.monotonic()
+        self._unrecorded.append((kind, data))
+        self._keep_unrecorded()
+
+    def _keep_unrecorded(self) -> None:
+        waiting, self._unrecorded = self._unrecorded, []
+        for kind, whole in waiting:
+            data = self._within_limit(whole)
+            if self._unrecorded or (data and not self._record(kind, data)):
+                self._unrecorded.append((kind, data))  # the program's output waits until the disk takes it
+                self._read_again_at = time.monotonic() + DISK_RETRY_S
+            else:
+                self._kept_bytes += len(data)
+
+    def _within_limit(self, data: bytes) -> bytes:
         limit = self.spec.limits.output_bytes_max
-        data = self._unrecorded + data
-        self._unrecorded = b""
-        room = len(data) if limit is None else max(limit - self.recording.output_bytes, 0)
+        room = len(data) if limit is None else max(limit - self._kept_bytes, 0)
         if len(data) > room:
             self._output_dropped += len(data) - room
-            data = data[:room]
             self._hit("output_bytes_max")
-        if data and not self._record(recording.OUTPUT, data):
-            self._unrecorded = data  # the program's output waits with it until the disk takes it
-            self._read_again_at = time.monotonic() + DISK_RETRY_S
+        return data[:room]
 
     def _answer(self, answer: bytes) -> None:
         try:

@@ -58,6 +58,7 @@ class Connection:
             wire.STATUS: self._status,
             wire.ACK: self._ack,
             wire.FOLLOW: self._follow,
+            wire.CLOSE_INPUT: self._close_input,
         }
 
     @property
@@ -213,6 +214,11 @@ class Connection:
         cols = message.integer("cols", 1, spec.COLS_MAX)
         message.finish()
         self._run.resize(rows, cols)
+        self._done(request)
+
+    def _close_input(self, request: int, message: Message) -> None:
+        message.finish()
+        self._run.close_input()
         self._done(request)
 
     def _signal(self, request: int, message: Message) -> None:

@@ -3,6 +3,7 @@
 The environment is exact: the agent program gets these variables and no others.
 """
 
+from moduprompt.keeper.pipes import FILE, NONE, OPEN
 from moduprompt.keeper.wire import FrameError, Message
 
 SPEC_BYTES_MAX = 4 * 1024 * 1024  # argv and environment together may not exceed what exec takes anyway
@@ -11,6 +12,8 @@ GRACES = 3  # after SIGINT, after SIGTERM, after SIGKILL
 GRACE_S_MAX = 3600.0
 WALL_S_MAX = 366 * 86_400.0
 CORES_MIN, CORES_MAX = 0.01, 4096.0  # the kernel takes no share below a hundredth
+OPENING_BYTES_MAX = 1024 * 1024  # as much as may wait for a program that doesn't read
+TERMINAL, PIPES = "terminal", "pipes"
 ROWS_MAX = COLS_MAX = 10_000  # fits the 16 bits of a window size and keeps a program's buffers sane
 
 
@@ -46,7 +49,21 @@ class Limits:
 class Spec:
     """A checked spec. Raises FrameError when anything is missing, unknown or out of bounds."""
 
-    __slots__ = ("argv", "cols", "cwd", "env", "graces_s", "limits", "nonce", "rows", "run_id")
+    __slots__ = (
+        "argv",
+        "cols",
+        "cwd",
+        "env",
+        "graces_s",
+        "io",
+        "limits",
+        "nonce",
+        "opening",
+        "rows",
+        "run_id",
+        "stdin",
+        "stdin_file",
+    )
 
     def __init__(self, raw: bytes) -> None:
         message = Message(raw)
@@ -60,9 +77,32 @@ class Spec:
         self.nonce = message.text("nonce", 200)
         self.limits = Limits(message.nested("limits"))
         self.graces_s = _graces(message.nested("stop_graces_s"))
+        self.io = _one_of(message, "io", (TERMINAL, PIPES))
+        self.stdin = _one_of(message, "stdin", (NONE, FILE, OPEN))
+        self.stdin_file = message.text("stdin_file", 4096) if message.has("stdin_file") else ""
+        self.opening = message.data("opening", OPENING_BYTES_MAX) if message.has("opening") else b""
         message.finish()
+        self._check_stdin()
         if not self.argv or not self.argv[0] or not self.cwd.startswith("/") or not self.nonce:
             raise FrameError("bad_field", "argv must name a program, cwd must be absolute, nonce must be set")
+
+    def _check_stdin(self) -> None:
+        if self.io == TERMINAL and (self.stdin != NONE or self.stdin_file or self.opening):
+            raise FrameError("bad_field", "stdin is for pipes: a terminal is its own")
+        if (self.stdin == FILE) != self.stdin_file.startswith("/"):
+            raise FrameError("bad_field", "stdin_file must be an absolute path, and stdin say file")
+        if self.opening and self.stdin != OPEN:
+            raise FrameError("bad_field", "opening needs an open stdin")
+
+
+def _one_of(message: Message, name: str, values: tuple[str, ...]) -> str:
+    """The first where the field is absent: what the oldest daemons say."""
+    if not message.has(name):
+        return values[0]
+    value = message.text(name, 20)
+    if value not in values:
+        raise FrameError("bad_field", f"{name} must be one of {', '.join(values)}")
+    return value
 
 
 def _environment(message: Message) -> dict[str, str]:

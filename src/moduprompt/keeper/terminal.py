@@ -26,11 +26,26 @@ ANSWERS_PER_READ_MAX = 16  # a file full of questions must not become a flood of
 class Terminal:
     """Both ends of a pseudo-terminal. The keeper's end never blocks."""
 
+    error_fd = -1  # a terminal has one output for both
+
     def __init__(self, rows: int, cols: int) -> None:
         self.fd, self._program_end = os.openpty()
         self.path = os.ttyname(self._program_end)
         os.set_blocking(self.fd, False)
         self.resize(rows, cols)
+
+    @property
+    def input_fd(self) -> int:
+        """Where typing goes: the same end."""
+        return self.fd
+
+    def take(self) -> None:
+        """In the child: be the leader of a session with this as its controlling terminal."""
+        os.setsid()
+        fd = os.open(self.path, os.O_RDWR)
+        fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
+        for standard in (0, 1, 2):
+            os.dup2(fd, standard)
 
     def resize(self, rows: int, cols: int) -> None:
         """Set the window's size; the foreground group gets SIGWINCH from the kernel."""

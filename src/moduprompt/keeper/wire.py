@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # typing would cost every keeper memory
 
 VERSION = 1
 
-HELLO, ATTACH, INPUT, RESIZE, SIGNAL, STOP, STATUS, ACK, FOLLOW = 1, 2, 3, 4, 5, 6, 7, 8, 9
+HELLO, ATTACH, INPUT, RESIZE, SIGNAL, STOP, STATUS, ACK, FOLLOW, CLOSE_INPUT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 WELCOME, OUTPUT, OUTPUT_END, INPUT_RESULT, STATUS_REPLY, ENTRY, DONE, ERROR = 65, 66, 67, 68, 69, 70, 71, 127
 
 FRAME_BYTES_MAX = 256 * 1024  # holds the largest input in base64 with room for its ids

@@ -37,6 +37,7 @@ SPEC: Final = encode(
         "stop_graces_s": {"interrupt": 1.0, "terminate": 1.0, "kill": 1.0},
     }
 )
+ON_PIPES: Final = SPEC[:-1] + b',"io":"pipes","stdin":"open","stdin_file":null,"opening":"aGkK"}'
 FIELDS: Final[tuple[Callable[[Message, str], object], ...]] = (
     lambda message, name: message.integer(name, 0, 2**53),
     lambda message, name: message.number(name, 0.0, 1e9),
@@ -150,7 +151,7 @@ OF_KEEPERS: Final[tuple[Decoder, ...]] = (
         read=read_request,
         refuses=(FrameError,),
     ),
-    Decoder(covers=("keeper.spec:Spec",), samples=(SPEC,), read=read_spec, refuses=(FrameError,)),
+    Decoder(covers=("keeper.spec:Spec",), samples=(SPEC, ON_PIPES), read=read_spec, refuses=(FrameError,)),
     Decoder(
         covers=("keeper.journal:scan_journal",),
         samples=(JOURNAL,),

@@ -17,6 +17,7 @@ from moduprompt.effects.runner.recording import (
     RecordingFrame,
     RecordingReader,
     Resize,
+    Stderr,
 )
 from moduprompt.protocol import SECOND
 
@@ -56,6 +57,8 @@ def _event(
             return "r", f"{frame.cols}x{frame.rows}"
         case Mark():
             return "m", frame.text
+        case Stderr():  # not of a terminal, so its lines end without a return
+            return "o", frame.data.decode("utf-8", "replace").replace("\n", "\r\n")
         case Gap():
             return "m", f"{frame.missing_bytes} bytes of output are not kept"
 

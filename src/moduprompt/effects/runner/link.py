@@ -158,6 +158,10 @@ class KeeperLink:
         """Change the window's size."""
         return await self._ask(wire.RESIZE, {"rows": rows, "cols": cols})
 
+    async def close_input(self) -> port.Done | port.RequestRefused:
+        """See `RunLink.close_input`."""
+        return await self._ask(wire.CLOSE_INPUT, {})
+
     async def signal(self, name: port.SignalName) -> port.Done | port.RequestRefused:
         """Send a signal to the foreground group, as Ctrl-C would. The run is not stopped by that."""
         return await self._ask(wire.SIGNAL, {"signal": name})

@@ -50,6 +50,10 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     cols: int = 120  # wide enough that agent programs don't fold their own output
     limits: Limits = Limits()
     stop_graces_s: StopGraces = StopGraces()
+    io: Literal["terminal", "pipes"] = "terminal"
+    stdin: Literal["none", "file", "open"] = "none"  # over pipes: nothing, a file, or what `send_input` sends
+    stdin_file: str | None = None
+    opening: bytes = b""  # goes to an open standard input before anything else
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,7 +271,7 @@ class LinkClosedError(Exception):
 
 
 class RunLink(Protocol):
-    """A connection to one run. Nine methods, since one run can be asked nine things; watching and control want
+    """A connection to one run. Ten methods, since one run can be asked ten things; watching and control want
     a link each, because a watcher that does not read stops its whole link.
     """
 
@@ -306,7 +310,11 @@ class RunLink(Protocol):
         ...
 
     async def resize(self, *, rows: int, cols: int) -> Done | RequestRefused:
-        """Change the window's size."""
+        """Change the window's size. On pipes it means nothing, and is done."""
+        ...
+
+    async def close_input(self) -> Done | RequestRefused:
+        """Let a program on pipes read the end of its input, after all that was sent before. Safe twice."""
         ...
 
     async def signal(self, name: SignalName) -> Done | RequestRefused:

@@ -56,7 +56,14 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     missing_bytes: int
 
 
-RecordingFrame = Output | Input | Resize | Mark | Gap
+class Stderr(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes that a program on pipes wrote to its standard error; no part of the output."""
+
+    time_us: int
+    data: bytes
+
+
+RecordingFrame = Output | Input | Resize | Mark | Gap | Stderr
 
 
 class RecordingReader:
@@ -127,6 +134,8 @@ class RecordingReader:
                     yield Resize(time_us=frame.time_us, rows=rows, cols=cols)
                 case format_.MARK:
                     yield Mark(time_us=frame.time_us, text=frame.payload.decode("utf-8", "replace"))
+                case format_.STDERR:
+                    yield Stderr(time_us=frame.time_us, data=frame.payload)
                 case format_.GAP:
                     yield Gap(time_us=frame.time_us, missing_bytes=format_.unpack_gap(frame.payload))
                 case _:
