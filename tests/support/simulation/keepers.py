@@ -181,6 +181,10 @@ class SimLink:
         await self._step()
         return WAITING if self._keeper.program_lives else WORKING
 
+    async def close_input(self) -> port.Done | port.RequestRefused:
+        await self._step()
+        return port.Done()
+
     async def resize(self, *, rows: int, cols: int) -> port.Done | port.RequestRefused:
         await self._step()
         return port.Done()
