@@ -8,6 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from moduprompt.storage.port import StorageFailed
 from moduprompt.storage.sqlite.snapshots import SqliteSnapshots, open_snapshots, remove_files
 from tests.conformance.test_snapshot_store import a_note, a_piece
 from tests.support.stores import W1
@@ -79,4 +80,19 @@ async def test_where_no_file_can_be_made_nothing_is_kept(tmp_path: Path) -> None
 
     await store.publish(a_note(a_piece(1)), [a_piece(1)])
     assert await store.notes() == []
+    await store.close()
+
+
+async def test_a_text_that_is_none_is_a_damaged_snapshot(tmp_path: Path) -> None:
+    """What a medium spoils in a text, the driver can't hand on as one."""
+    path = tmp_path / "snapshots.sqlite"
+    store = await SqliteSnapshots.open(path)
+    note = a_note(a_piece(1))
+    await store.publish(note, [a_piece(1)])
+    raw = apsw.Connection(str(path))
+    raw.execute("UPDATE pieces SET kind = CAST(x'fb' AS TEXT)")
+    raw.close()
+
+    with pytest.raises(StorageFailed, match="not UTF-8"):
+        await store.read(note, after=0, limit=10)
     await store.close()

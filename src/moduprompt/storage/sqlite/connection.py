@@ -142,6 +142,8 @@ class Database:
             if takes_none:
                 raise StorageFull(f"{self._path}: {os.strerror(errno.EROFS)}") from fault
             raise to_failure(self._path, fault) from fault
+        except UnicodeDecodeError as fault:
+            raise _spoilt_text(self._path) from fault
 
     def _takes_no_writes(self, fault: apsw.Error) -> bool:
         """Whether a file system that turned read-only under us is what SQLite calls an I/O error."""
@@ -338,6 +340,13 @@ def translated(path: Path) -> Generator[None]:
         yield
     except apsw.Error as fault:
         raise to_failure(path, fault) from fault
+    except UnicodeDecodeError as fault:
+        raise _spoilt_text(path) from fault
+
+
+def _spoilt_text(path: Path) -> StorageFailed:
+    """SQLite does not look into texts: bytes that a medium has spoilt come up where the driver reads them."""
+    return StorageFailed(f"{path} is damaged: a text in it is not UTF-8")
 
 
 def to_failure(path: Path, fault: apsw.Error) -> StorageFailed:
