@@ -174,17 +174,24 @@ async def test_a_name_in_a_title_is_no_artifact(daemon: Served) -> None:
     assert (await daemon.submit(erase(workspace))).status == 404
 
 
-async def test_a_session_can_neither_erase_nor_read_nor_list(daemon: Served) -> None:
+async def test_a_session_can_neither_erase_nor_list_and_reads_what_was_said_to_it_until_it_is_erased(
+    daemon: Served,
+) -> None:
     home, line = await told(daemon)
 
     refused = await daemon.submit(erase(home), token=line.token)
 
     assert (refused.status, why(refused)) == (403, "never_for_sessions")
-    for path in (f"/v1/artifacts/{REF}", f"/v1/artifacts/{REF}/about"):
-        assert (await daemon.get(path, token=line.token, workspace_id=home)).status == 403
+    about = await daemon.get(f"/v1/artifacts/{REF}/about", token=line.token, workspace_id=home)
+    assert about.status == 403
     listed = await daemon.get("/v1/artifacts", token=line.token, workspace_id=home)
     assert listed.json()["items"] == []
     assert path_of(daemon, home).exists()
+    read = await daemon.get(f"/v1/artifacts/{REF}", token=line.token, workspace_id=home)
+    assert (read.status, read.body) == (200, SECRET.encode())
+    await daemon.accepted(erase(home))
+    gone = await daemon.get(f"/v1/artifacts/{REF}", token=line.token, workspace_id=home)
+    assert (gone.status, why(gone)) == (404, "artifact_erased")
 
 
 async def test_a_recording_goes_with_the_file_that_its_run_kept(daemon: Served) -> None:

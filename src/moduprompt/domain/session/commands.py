@@ -107,6 +107,7 @@ class PromptSession(Command, frozen=True, kw_only=True):
     key: ClassVar[str | None] = "session_id"
     right: ClassVar[Right | None] = Right.PROMPT_DESCENDANTS
     text_field: ClassVar[str | None] = "prompt"
+    later: ClassVar[frozenset[str]] = frozenset({"steer"})
 
     session_id: Id[SessionId]
     prompt: Text
@@ -168,6 +169,7 @@ class ReportPrompt(Command, frozen=True, kw_only=True):
     kind: ClassVar[str] = "session"
     key: ClassVar[str | None] = "session_id"
     internal: ClassVar[bool] = True
+    later: ClassVar[frozenset[str]] = frozenset({"run_id", "output_bytes"})
 
     session_id: Id[SessionId]
     prompt_id: Id[PromptId]
