@@ -4,9 +4,9 @@ import pytest
 
 from moduprompt.domain.run.said import ConversationNamed, ToolCalled, ToolEnded, TurnEnded, UsageReported
 from tests.support.model_server import RunningModel, scripted
-from tests.support.programs import KNOWN, Place, drive, need
+from tests.support.programs import IN_CI, Place, drive, need
 
-each_program = pytest.mark.parametrize("name", KNOWN)
+each_program = pytest.mark.parametrize("name", IN_CI)
 
 
 @each_program

@@ -5,7 +5,7 @@ import pytest
 from moduprompt.domain.failures import FailureClass
 from tests.agents.cells import CELLS
 from tests.support.model_server import RunningModel, scripted
-from tests.support.programs import KNOWN, Place, drive, need
+from tests.support.programs import IN_CI, Place, drive, need
 
 FAILED = {
     "unauthorised": FailureClass.AUTH_REQUIRED,
@@ -15,7 +15,7 @@ FAILED = {
 }
 GOT_OVER = ("one_fault", "malformed", "slow")
 SHORT_S = 6.0  # a limit that a run without an answer certainly meets
-each_program = pytest.mark.parametrize("name", KNOWN)
+each_program = pytest.mark.parametrize("name", IN_CI)
 
 
 @each_program

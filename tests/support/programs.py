@@ -14,6 +14,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,12 +26,14 @@ from moduprompt.effects.agents.port import AgentCommand, AgentRequest, End, Verd
 from moduprompt.effects.agents.summary import Summary, summed
 from moduprompt.effects.agents.surroundings import SYSTEM_PATH
 from moduprompt.keeper import processes
+from tests.support.deadline import eventually
 from tests.support.model_server import RunningModel
 from tests.support.source_tree import ROOT
 from tests.support.transcripts import adapter_of, heard, reader_of
 
 PROGRAMS: Final = ROOT / ".agents" / "node_modules" / ".bin"
 RUN_S_MAX: Final = 150  # gemini takes two to six seconds; a busy machine gets the benefit of the doubt
+LINGER_S: Final = 5.0  # what takes longer to end after its program has been left behind
 # Brings the loopback of a fresh network namespace up, then becomes the program.
 LOOPBACK_UP: Final = (
     "import fcntl, os, socket, struct, sys;"
@@ -91,6 +94,13 @@ KNOWN: Final = {
             variables={"GEMINI_API_KEY": "none", "GEMINI_MODEL": "gemini-2.5-pro"},
         ),
         Known(
+            adapter="opencode",
+            words=("--permissions", "all", "--model", "scripted-model"),
+            address_in="OPENAI_BASE_URL",
+            address_end="/v1",
+            variables={"OPENAI_API_KEY": "none"},
+        ),
+        Known(
             adapter="pi",
             words=("--model", "scripted-model"),
             address_in="OPENAI_BASE_URL",
@@ -99,6 +109,9 @@ KNOWN: Final = {
         ),
     )
 }
+
+
+IN_CI: Final = ("claude", "codex", "gemini", "pi")  # what `make agents` installs
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,9 +186,8 @@ def drive(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file.content)
     code, output, errors = _run(command, model=model, place=place, run_id=run_id, limit_s=limit_s)
-    left = [process.pid for process in processes.marked(f"MP_RUN={run_id}")]
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
+    left = [] if code is None else _lasting(run_id)
+    _end(left)
     return _judged(name, code, output=output, errors=errors, work=place.work(), left=left)
 
 
@@ -207,10 +219,27 @@ def _run(
         try:
             output, errors = program.communicate(timeout=limit_s)
         except subprocess.TimeoutExpired:
-            os.killpg(program.pid, signal.SIGKILL)
+            _end(_marked(run_id))  # also tools in sessions of their own, which hold the pipes open
             output, errors = program.communicate()
             return None, output, errors.decode("utf-8", "replace")
         return program.returncode, output, errors.decode("utf-8", "replace")
+
+
+def _marked(run_id: str) -> list[int]:
+    return [process.pid for process in processes.marked(f"MP_RUN={run_id}")]
+
+
+def _lasting(run_id: str) -> list[int]:
+    """What is still there a while after the program's end: its children may take a moment to follow it."""
+    with suppress(AssertionError):
+        eventually(lambda: not _marked(run_id), within_s=LINGER_S)
+    return _marked(run_id)
+
+
+def _end(pids: list[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _judged(name: str, code: int | None, *, output: bytes, errors: str, work: Work, left: list[int]) -> Ended:

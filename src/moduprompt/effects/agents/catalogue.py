@@ -4,6 +4,7 @@ from moduprompt.effects.agents.claude import ClaudeAdapter
 from moduprompt.effects.agents.codex import CodexAdapter
 from moduprompt.effects.agents.command import CommandAdapter
 from moduprompt.effects.agents.gemini import GeminiAdapter
+from moduprompt.effects.agents.opencode import OpencodeAdapter
 from moduprompt.effects.agents.pi import PiAdapter
 from moduprompt.effects.agents.port import AgentAdapter
 from moduprompt.effects.agents.scripted import ScriptedAdapter
@@ -14,6 +15,7 @@ ADAPTERS: tuple[AgentAdapter, ...] = (
     ClaudeAdapter(),
     CodexAdapter(),
     GeminiAdapter(),
+    OpencodeAdapter(),
     PiAdapter(),
 )
 
