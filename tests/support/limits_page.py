@@ -93,6 +93,14 @@ WAITS: Final = (
         ),
     ),
     Waits(
+        bounds="bytes of a screen that one look draws",
+        happens="what lies before is passed over but for modes and titles",
+        constants=(
+            "effects.runner.status.drawing:DRAWN_BYTES_MAX",
+            "effects.runner.status.drawing:SLICE_BYTES",
+        ),
+    ),
+    Waits(
         bounds="connections beyond the limit that are told why",
         happens="the others are hung up on",
         constants=("server.connection:REFUSED_MAX", "server.connection:REFUSED_S"),

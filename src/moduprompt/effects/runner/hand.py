@@ -396,8 +396,11 @@ class RunHand:
         return "asked" if is_settled else "unknown"
 
 
-def _looked_at(intent: KeepRun) -> str:
-    """Whose rules fit: any program may stand behind the words of a command."""
+def _looked_at(intent: KeepRun) -> str | None:
+    """Whose rules fit its screen: any program may stand behind the words of a command. None: it has no screen."""
+    adapter = adapter_named(intent.adapter)
+    if adapter is not None and adapter.level not in ("terminal", "hooks"):
+        return None
     return Path(intent.argv[0]).name if intent.adapter == "command" and intent.argv else intent.adapter
 
 

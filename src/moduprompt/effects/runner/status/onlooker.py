@@ -19,12 +19,15 @@ log: Final = logging.getLogger(__name__)
 
 
 class Onlooker:
-    """Who looks at one run, over one link. Close it when the run is over or the link broke."""
+    """Who looks at one run, over one link. Close it when the run is over or the link broke.
 
-    def __init__(self, link: port.RunLink, *, run_dir: Path, program: str) -> None:
+    `program`: whose rules fit its screen; None where what it prints is for programs to read.
+    """
+
+    def __init__(self, link: port.RunLink, *, run_dir: Path, program: str | None) -> None:
         self._link = link
         self._recording = run_dir / RECORDING_NAME
-        self._rules = rules_for(program)
+        self._rules = None if program is None else rules_for(program)
         self._drawing: Drawing | None = None
         self._is_blind = False
 
@@ -37,7 +40,7 @@ class Onlooker:
     async def look(self) -> Seen | None:
         """What it does now; None where that can't be told at this moment. Raises LinkClosedError."""
         reply = await self._link.status()
-        if reply.canonical or reply.state != "running":
+        if self._rules is None or reply.canonical or reply.state != "running":
             return observe(Look(reply=reply))
         drawing = self._drawn()
         sight = None if drawing is None else await drawing.follow()
