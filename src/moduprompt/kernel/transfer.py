@@ -94,7 +94,7 @@ class Transfer:
             name=own.name,
             seq=ledger.seq,
             head_hash=ArtifactRef(ledger.head_hash),
-            state_hash=ArtifactRef(ledger.state_hash()),
+            state_hash=ArtifactRef(await ledger.state_hash_aside()),
             events=events,
             artifacts=artifacts,
             missing=tuple(missing),

@@ -50,14 +50,14 @@ class BodyTooLarge(Exception):
         self.rejection = rejection
 
 
-def head_of(ledger: Ledger) -> LogHead:
-    """Where a workspace stands in memory."""
+async def head_of(ledger: Ledger) -> LogHead:
+    """Where a workspace stands in memory, all of it as of the call."""
     return LogHead(
         workspace_id=ledger.workspace_id,
         seq=ledger.seq,
         head_hash=ledger.head_hash,
-        state_hash=ledger.state_hash(),
         is_frozen=ledger.is_frozen,
+        state_hash=await ledger.state_hash_aside(),  # last: what stands above is of the same moment
     )
 
 

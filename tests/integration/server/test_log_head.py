@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 
 import pytest
 
 from moduprompt.domain.workspace.commands import RenameWorkspace
+from moduprompt.kernel import ledger as ledgers
 from moduprompt.storage.port import Append
 from moduprompt.storage.sqlite.log import SqliteLog
-from tests.support.deadline import eventually_async, turns
+from tests.support.deadline import HANG_S, eventually_async, turns
 from tests.support.served import Served
 
 
@@ -38,3 +40,25 @@ async def test_a_head_is_told_when_it_is_durable_and_not_before(
         may_write.set()
 
     assert asked.result().json()["seq"] == 2
+
+
+async def test_a_large_state_is_hashed_beside_everybody_else(
+    daemon: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = await daemon.make_workspace()
+    may_hash, content_hash = threading.Event(), ledgers.content_hash
+
+    def held(data: bytes) -> str:
+        assert may_hash.wait(HANG_S), "whoever hashes holds up those who could let it go on"
+        return content_hash(data)
+
+    monkeypatch.setattr(ledgers, "content_hash", held)
+    async with asyncio.TaskGroup() as tasks:
+        asked = tasks.create_task(daemon.get("/v1/log/head", workspace_id=workspace))
+        await turns()
+        assert (await daemon.get("/v1/daemon/ping")).status == 200
+        assert not asked.done()
+        may_hash.set()
+
+    ledger = await daemon.kernel.cabinet.load(workspace)
+    assert asked.result().json()["state_hash"] == ledger.state_hash()

@@ -61,7 +61,7 @@ async def import_log(request: Request) -> Response:
     with desk.transfers.held(actor), TemporaryFile(dir=desk.data_dir) as file:
         await _receive(request, file)
         ledger = await desk.kernel.transfer.take_in(file)
-    return to_json(head_of(ledger))
+    return to_json(await head_of(ledger))
 
 
 async def _enter_as_user(request: Request) -> Actor:

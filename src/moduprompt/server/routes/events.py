@@ -70,8 +70,8 @@ async def log_head(request: Request) -> Response:
     then = await moment_of(request, ledger)
     if then is not None:
         past = await kernel.past.ledger(ledger.workspace_id, seq=then, imported_to=ledger.imported_to)
-        return to_json(head_of(past))
-    head = head_of(ledger)
+        return to_json(await head_of(past))
+    head = await head_of(ledger)
     # What was decided last may still be on its way to the disk; nobody may hear of it before it is there.
     if not await feed.wait_past(ledger.workspace_id, head.seq - 1, timeout_s=WAIT_S):
         raise Refused(refusal(Code.UNAVAILABLE, "the disk does not keep up", hint="ask again"))
