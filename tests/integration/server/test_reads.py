@@ -13,6 +13,7 @@ import pytest
 from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.workspace.commands import RenameWorkspace
 from moduprompt.kernel import tracks
+from moduprompt.kernel.tracks import Stop
 from moduprompt.protocol import SYSTEM_WORKSPACE, ArtifactRef, WorkspaceId
 from tests.support.deadline import eventually_async
 from tests.support.failing_disk import failing_disk
@@ -98,6 +99,21 @@ async def test_an_item_carries_the_version_that_expected_version_wants(daemon: S
     assert moved.status == 200
     one = msgspec.json.decode((await daemon.get(f"/v1/workspaces/{workspace}")).body, type=Row)
     assert (one.version, one.name) == (item.version + 1, "new")
+
+
+async def test_a_session_hears_nothing_of_workspaces_that_it_may_not_enter(daemon: Served) -> None:
+    own, other = await daemon.make_workspace(), await daemon.make_workspace("other")
+    line = await daemon.make_session(own, await daemon.make_project(own))
+    theirs = await daemon.make_project(other)
+    track = next(each for each in daemon.kernel.projector.tracks.all if each.view.name == "projects")
+    await daemon.get("/v1/projects", workspace_id=other)
+    track.stops[other] = Stop(view="projects", workspace_id=other, seq=3, event_id="e", fault="f")
+    await daemon.accepted(RenameWorkspace(workspace_id=other, name="new"))
+
+    replies = [await daemon.get(f"/v1/projects/{id_}", token=line.token) for id_ in (NOBODY, theirs)]
+
+    assert [reply.status for reply in replies] == [404, 404]
+    assert not any(other in reply.body.decode() for reply in replies)
 
 
 @pytest.mark.parametrize(

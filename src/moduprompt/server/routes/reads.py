@@ -34,7 +34,7 @@ from moduprompt.protocol import (
     to_cursor,
     to_timestamp,
 )
-from moduprompt.server.desk import Desk, actor_of, desk_of
+from moduprompt.server.desk import Desk, actor_of, desk_of, enterable
 from moduprompt.server.replies import to_json
 from moduprompt.server.routes.moments import AtSeq, AtTime, Sight, as_of, moment_of, seq_of, sight_of
 from moduprompt.server.routes.parameters import check_names, choice, entered, number
@@ -84,7 +84,7 @@ async def item(request: Request) -> Response:
     id_ = str(request.path_params["id"])
     desk, kind = desk_of(request), kind_of(name)
     home = await entered(request, actor) if "workspace_id" in request.query_params else None
-    row = await _fresh_row(request, collection=name, id_=id_, home=home) if is_id(id_) else None
+    row = await _fresh_row(request, actor, collection=name, id_=id_, home=home) if is_id(id_) else None
     if row is None or (home is not None and row[0] != home.workspace_id):
         raise Refused(missing(kind, id_[:80]))
     ledger = await desk.kernel.look(row[0])
@@ -112,17 +112,22 @@ def with_waiting(desk: Desk, row: msgspec.Raw) -> msgspec.Raw:
 
 
 async def _fresh_row(
-    request: Request, *, collection: str, id_: str, home: Ledger | None
+    request: Request, actor: Actor, *, collection: str, id_: str, home: Ledger | None
 ) -> tuple[WorkspaceId, bytes] | None:
-    """The row as it is after everything that was durable when the request came."""
+    """The row as it is after everything that was durable when the request came.
+
+    Nobody waits for a workspace that they may not enter, nor hears how it stands.
+    """
     desk = desk_of(request)
     if home is not None:
         await await_view(request, home.workspace_id, of=(collection,))
         return await desk.kernel.view_store.row(collection, id_)
+    homes = await desk.kernel.cabinet.listed() if actor.kind == "user" else enterable(desk, actor)
     found = await desk.kernel.view_store.row(collection, id_)
+    if found is not None and found[0] not in homes:
+        return None
     # An id alone does not say in which workspace to wait, unless the row is there already.
-    homes = [found[0]] if found else await desk.kernel.cabinet.listed()
-    for workspace_id in homes:
+    for workspace_id in [found[0]] if found else homes:
         await await_view(request, workspace_id, of=(collection,))
     return await desk.kernel.view_store.row(collection, id_)
 
