@@ -11,8 +11,8 @@ import msgspec
 
 from moduprompt.cli.faults import CallFailed, failed
 from moduprompt.client import Client, LogHead
-from moduprompt.domain.registry import UnreadableEvent
-from moduprompt.kernel.ledger import ChainBroken, Ledger
+from moduprompt.kernel.cabinet import STUMBLES
+from moduprompt.kernel.ledger import Ledger
 from moduprompt.kernel.transfer import empty_ledger
 from moduprompt.protocol import Code, Damage, Details, WorkspaceId
 from moduprompt.storage.port import StoredEvent
@@ -84,8 +84,8 @@ def take(ledger: Ledger, data: bytes) -> None:
     """Fold the next event. Raises LogBroken; the ledger is then worth nothing."""
     try:
         ledger.replay(StoredEvent(seq=ledger.seq + 1, subject_id="", data=data))
-    except (ChainBroken, UnreadableEvent, msgspec.DecodeError, ValueError) as fault:
-        raise _at(ledger, ledger.seq + 1, str(fault)) from fault
+    except STUMBLES as fault:  # bytes that are not ours can break any assumption of a fold
+        raise _at(ledger, ledger.seq + 1, str(fault) or type(fault).__name__) from fault
 
 
 def _compare(ledger: Ledger, head: LogHead) -> None:

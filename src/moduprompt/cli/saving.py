@@ -15,11 +15,10 @@ from moduprompt.cli.call import Call
 from moduprompt.cli.faults import failed
 from moduprompt.cli.progress import in_thread, waiting_for
 from moduprompt.config import Config
-from moduprompt.domain.registry import UnreadableEvent
 from moduprompt.effects.artifacts.folder import FolderArtifacts
-from moduprompt.kernel.cabinet import Cabinet
+from moduprompt.kernel.cabinet import STUMBLES, Cabinet
 from moduprompt.kernel.judgement import Wanted
-from moduprompt.kernel.ledger import ChainBroken, Ledger
+from moduprompt.kernel.ledger import Ledger
 from moduprompt.kernel.ports import Opened
 from moduprompt.kernel.transfer import Bundled, Transfer
 from moduprompt.protocol import SYSTEM_WORKSPACE, ArtifactRef, Code, Damage, Refused, WorkspaceId, encode
@@ -110,8 +109,8 @@ async def _saved(config: Config, found: Examined, folder: Path, *, head: Head, w
         with disk_faults(part), part.open("w+b") as body:
             bundled = await transfer.export(head.workspace_id, seq=whole_to, body=body, prefix_of=prefix_of)
             return _named(bundled, body, folder, prefix_of=prefix_of)
-    except (ChainBroken, UnreadableEvent, Refused) as fault:
-        return Lost(workspace_id=head.workspace_id, error=str(fault))
+    except (Refused, *STUMBLES) as fault:
+        return Lost(workspace_id=head.workspace_id, error=str(fault) or type(fault).__name__)
     finally:
         part.unlink(missing_ok=True)
 

@@ -102,6 +102,10 @@ def with_another_end(stored: list[bytes]) -> list[bytes]:
     return chain((*FACTS[:2], WorkspaceRenamed(workspace_id=WORKSPACE, name="other")))
 
 
+def without_a_beginning(stored: list[bytes]) -> list[bytes]:
+    return chain((FACTS[1],))
+
+
 def of_another_type(stored: list[bytes]) -> list[bytes]:
     return [stored[0].replace(b"workspace.created", b"workspace.cherised"), *stored[1:]]
 
@@ -115,6 +119,7 @@ def of_another_type(stored: list[bytes]) -> list[bytes]:
         (without_the_last, "ends at 2"),
         (with_another_end, "last bytes hash to"),
         (of_another_type, "event 1"),
+        (without_a_beginning, "event 1"),
     ],
 )
 async def test_every_damage_is_noticed_and_its_place_is_named(
