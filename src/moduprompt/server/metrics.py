@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from moduprompt.domain.run.state import RunState, RunStatus
+from moduprompt.kernel.inbox import INBOX_MAX
 from moduprompt.protocol import Actor
 from moduprompt.server.desk import Desk, enterable, entered_ledgers
 from moduprompt.server.exposition import Distribution, Family, one
@@ -127,6 +128,7 @@ def _limits(desk: Desk) -> Iterator[Family]:
     used: dict[str, float] = {each.name: each.taken for each in seats}
     bounds: dict[str, float] = {each.name: each.most for each in seats}
     used["connections"], bounds["connections"] = desk.turnstile.inside, desk.turnstile.most
+    used["inbox"], bounds["inbox"] = desk.kernel.waiting(), INBOX_MAX
     yield Family("mp_limit_used", "gauge", "How much of a limit is in use.", used, "limit")
     yield Family("mp_limit", "gauge", "The limit.", bounds, "limit")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.workspace.commands import RenameWorkspace
+from moduprompt.kernel.inbox import INBOX_MAX
 from moduprompt.kernel.tracks import Stop
 from tests.support.deadline import eventually_async
 from tests.support.golden import GOLDEN
@@ -44,6 +45,7 @@ async def test_streams_and_views_are_counted(daemon: Served) -> None:
     assert value(seen, "mp_view_events_total") >= 1
     assert value(seen, "mp_view_fold_seconds", "+Inf") >= 1
     assert value(seen, "mp_limit_used", "connections") >= 2
+    assert (value(seen, "mp_limit_used", "inbox"), value(seen, "mp_limit", "inbox")) == (0, INBOX_MAX)
 
     async def is_over() -> bool:
         return value(await scrape(daemon), "mp_streams") == 0
