@@ -17,7 +17,7 @@ from moduprompt.effects.runner.status.facts import Sight
 from moduprompt.effects.screen.screen import Screen
 from moduprompt.keeper import recording as format_
 
-DRAWN_BYTES_MAX: Final = 128 * 1024  # 75 ms of work at the worst; agent programs print 5 to 50 kB a second
+DRAWN_BYTES_MAX: Final = 128 * 1024  # 75 ms of work at the worst; agent programs print 1 to 10 kB a second
 SLICE_BYTES: Final = 8 * 1024  # drawn in one go: 5 ms in which the daemon answers nobody
 PASSED_BYTES: Final = 1024 * 1024  # looked through in one go, some milliseconds; longer than any frame
 
