@@ -42,6 +42,9 @@ SCRATCH_NAME: Final = "scratch"
 STOPPED_WAITING: Final = "stopped while it waited for room to start"
 LOOK_S: Final = 0.1  # between looks at a run whose picture has just changed
 LOOK_S_MAX: Final = 1.0  # and at one that has long been the same
+CALM_S_MAX: Final = (
+    5.0  # and at one that waits for somebody, unless a key is typed: two hundred cost a core's hundredth
+)
 LOOK_GROWTH: Final = 1.5
 
 log = logging.getLogger(__name__)
@@ -348,8 +351,16 @@ class RunHand:
                 elif seen is not None and (last is None or seen.status != last.status):
                     last, pause = (seen if await self._observed(intent, seen) else last), LOOK_S
                 else:
-                    pause = min(LOOK_S_MAX, pause * LOOK_GROWTH)
-                await self._clock.sleep(pause)
+                    is_calm = last is not None and last.status == "waiting_input"
+                    pause = min(CALM_S_MAX if is_calm else LOOK_S_MAX, pause * LOOK_GROWTH)
+                await self._rest(intent.run_id, pause)
+
+    async def _rest(self, run_id: RunId, pause: float) -> None:
+        """Between two looks, or until something was typed."""
+        while pause > 0 and run_id not in self._answered:
+            nap = min(pause, LOOK_S_MAX)
+            await self._clock.sleep(nap)
+            pause -= nap
 
     async def _observed(self, intent: KeepRun, seen: Seen) -> bool:
         """Report it; False where the kernel could not take it now."""
