@@ -85,19 +85,20 @@ class Admission:
         self._starting: set[RunId] = set()
         self._live: set[RunId] = set()
         self._growing: dict[RunId, tuple[Micros, int]] = {}
-        self._moved = asyncio.Event()
+        self._turns: dict[RunId, asyncio.Event] = {}  # of who waits: it stands first now, or was given up
 
     def waiting(self) -> tuple[Waiting, ...]:
         """Who waits, in order."""
-        return tuple(self._queue.values())
+        return tuple(self._told(each, ahead) for ahead, each in enumerate(self._queue.values()))
 
     def waits(self, run_id: RunId) -> Waits | None:
         """Where it stands in the queue at this moment; None where it does not wait."""
         found = self._queue.get(run_id)
         if found is None:
             return None
-        place = list(self._queue).index(run_id) + 1
-        return Waits(place=place, since=to_timestamp(found.since), why=found.why)
+        ahead = list(self._queue).index(run_id)
+        told = self._told(found, ahead)
+        return Waits(place=ahead + 1, since=to_timestamp(told.since), why=told.why)
 
     def lives(self, run_id: RunId) -> None:
         """It has a keeper, from now or from before; telling twice is fine."""
@@ -113,7 +114,7 @@ class Admission:
         if run_id not in self._queue:
             return False
         self._given_up.add(run_id)
-        self._step()
+        self._turns[run_id].set()
         return True
 
     @asynccontextmanager
@@ -129,39 +130,38 @@ class Admission:
             self._starting.discard(run_id)
 
     async def _wait(self, run_id: RunId, *, memory_bytes: int) -> bool:
+        """Only the first of the queue is awake, so that a long queue costs no more than a short one."""
         self._queue[run_id] = Waiting(run_id=run_id, since=self._clock.now(), why="its turn comes")
+        turn = self._turns[run_id] = asyncio.Event()
         try:
+            if len(self._queue) > 1:
+                await turn.wait()
             while run_id not in self._given_up:
-                ahead = list(self._queue).index(run_id)
-                why = self._why_not(memory_bytes) if ahead == 0 else self._behind(ahead)
+                why = self._why_not(memory_bytes)
                 if why is None:
                     return True
                 self._note(run_id, why)
-                if ahead:
-                    await self._moved.wait()
-                else:
-                    await self._clock.sleep(LOOK_S)
+                await self._clock.sleep(LOOK_S)
             return False
         finally:
-            del self._queue[run_id]
+            del self._queue[run_id], self._turns[run_id]
             self._given_up.discard(run_id)
             self._hindered.pop(PART, None)  # the next head says why it waits, if it must
-            self._step()
-
-    def _step(self) -> None:
-        """Whoever waits behind looks again where it stands."""
-        moved, self._moved = self._moved, asyncio.Event()
-        moved.set()
+            head = next(iter(self._turns.values()), None)
+            if head is not None:
+                head.set()
 
     def _note(self, run_id: RunId, why: str) -> None:
         self._queue[run_id] = msgspec.structs.replace(self._queue[run_id], why=why)
-        head = next(iter(self._queue.values()))
-        self._hindered[PART] = f"{len(self._queue)} runs wait; run {head.run_id} because {head.why}"
+        self._hindered[PART] = f"{len(self._queue)} runs wait; run {run_id} because {why}"
 
-    def _behind(self, ahead: int) -> str:
-        head = next(iter(self._queue.values()))
+    def _told(self, waiting: Waiting, ahead: int) -> Waiting:
+        """As it stands there, with why it waits: the first knows that itself, the others wait for it."""
+        if not ahead:
+            return waiting
+        head = next(iter(self._queue))
         runs = "1 run waits" if ahead == 1 else f"{ahead} runs wait"
-        return f"{runs} before it; the first is {head.run_id}"
+        return msgspec.structs.replace(waiting, why=f"{runs} before it; the first is {head}")
 
     def _why_not(self, memory_bytes: int) -> str | None:
         taken = self._live | self._starting
