@@ -51,6 +51,7 @@ from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.hand import PROMPT_NAME, RECORDING_NAME, RunHand, Surroundings
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.terminals import LocalTerminals
+from moduprompt.effects.runner.turns import TurnWatcher
 from moduprompt.effects.runner.typist import Typist
 from moduprompt.kernel.clock import SystemClock, SystemMint
 from moduprompt.kernel.kernel import Kernel
@@ -417,9 +418,12 @@ def _build_hands(
         witness=memory,
         admission=admission,
     )
-    typist = Typist(backend, kernel, artifacts=artifacts, typed=runs.look_again, composers=composers)
+    typist = Typist(
+        backend, kernel, artifacts=artifacts, typed=runs.look_again, composers=composers, clock=SystemClock()
+    )
     eraser = EraseHand(artifacts, run_dir=backend.run_dir, recording=RECORDING_NAME, prompt=PROMPT_NAME)
-    return runs, typist, GitHand(git, kernel, worktrees_dir=config.worktrees_dir), eraser
+    turns = TurnWatcher(backend, kernel)
+    return runs, typist, turns, GitHand(git, kernel, worktrees_dir=config.worktrees_dir), eraser
 
 
 def _live_runs(kernel: Kernel) -> list[tuple[WorkspaceId, RunId]]:

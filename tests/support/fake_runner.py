@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
 from msgspec.structs import replace
 
 from moduprompt.domain.decider import Command
@@ -76,6 +77,7 @@ class Keeper:
         self.input_answer: port.InputResult | port.RequestRefused | None = None
         self.answer: port.Done | port.RequestRefused = port.Done()
         self.breaks_on: str | None = None
+        self.moves_on = 0  # so many guarded inputs come too late
         self.looks = 0
         self.on_look: dict[int, Callable[[], None]] = {}  # what happens while it is looked at
         self.looks_wanted = 0  # it hangs up after so many
@@ -131,11 +133,19 @@ class Link:
         yield port.OutputChunk(offset=from_offset, data=b"")
 
     async def send_input(
-        self, data: bytes, *, author: port.Author, input_id: str | None
+        self,
+        data: bytes,
+        *,
+        author: port.Author,
+        input_id: str | None,
+        if_output_bytes: int | None = None,
     ) -> port.InputResult | port.RequestRefused:
         self.keeper.note("input")
         if self.keeper.input_answer is not None:
             return self.keeper.input_answer
+        if self.keeper.moves_on and if_output_bytes is not None:
+            self.keeper.moves_on -= 1
+            return port.RequestRefused(code="moved_on", message="it has printed more by now")
         self.keeper.typed.setdefault(input_id, data)
         return port.InputResult(input_id=input_id, outcome="applied", bytes=len(data))
 
@@ -221,6 +231,7 @@ class Reports:
         self.by_key: dict[str, Command] = {}
         self.refusing = 0
         self.dies_at: str | None = None
+        self.changes_nothing: set[str] = set()  # keys of reports that come too late
 
     @property
     def commands(self) -> list[Command]:
@@ -235,7 +246,8 @@ class Reports:
             return RefusedAnswer(command_id=CommandId(RUN), trace_id=key, rejection=unavailable)
         known = self.by_key.setdefault(key, command)
         assert known == command, f"{key} was {known}, now {command}"
-        return Accepted(command_id=CommandId(RUN), trace_id=key, seq_global=1)
+        events = () if key in self.changes_nothing else (msgspec.Raw(b"{}"),)
+        return Accepted(command_id=CommandId(RUN), trace_id=key, seq_global=1, events=events)
 
 
 class Doors:

@@ -14,8 +14,9 @@ class Reporter(Protocol):
         ...
 
 
-async def report(to: Reporter, command: Command, *, key: str) -> None:
+async def report(to: Reporter, command: Command, *, key: str) -> Accepted:
     """Report, and raise Refused where the kernel could not take it."""
     answer = await to.execute(command, key=key)
     if not isinstance(answer, Accepted):
         raise Refused(answer.rejection)
+    return answer

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # see moduprompt.keeper
     Tell = Callable[["Input"], None]
     Report = Callable[[str, Mapping[str, object]], bool]
     Record = Callable[["Input", bytes], None]
+    Printed = Callable[[], int]
 
 APPLIED, FAILED = "applied", "failed"
 WAITING_BYTES_MAX = 1024 * 1024  # for a program that doesn't read
@@ -36,7 +37,7 @@ class Refused(Exception):
 class Input:
     """Some bytes to type, by whom, and those who want to know the outcome."""
 
-    __slots__ = ("author", "author_id", "data", "input_id", "outcome", "waiting", "written")
+    __slots__ = ("author", "author_id", "data", "input_id", "outcome", "printed", "waiting", "written")
 
     def __init__(
         self, data: bytes, *, author: "AuthorKind", author_id: str, input_id: str | None = None
@@ -47,14 +48,16 @@ class Input:
         self.input_id = input_id
         self.written = 0
         self.outcome = ""
+        self.printed = 0  # by the program, when the outcome was known
         self.waiting: list[Tell] = []
 
 
 class Inputs:
     """The queue of one terminal."""
 
-    def __init__(self, *, report: "Report", record: "Record") -> None:
+    def __init__(self, *, report: "Report", record: "Record", printed: "Printed") -> None:
         self._report = report
+        self._printed = printed
         self._record = record
         self._queue: list[Input] = []
         self._known: dict[str, Input] = {}
@@ -119,9 +122,11 @@ class Inputs:
 
     def _settle(self, item: Input, outcome: str) -> None:
         item.outcome = outcome
+        item.printed = self._printed()
         item.data = b""  # what is remembered is the id and the outcome, not the text
         if item.input_id:
-            self._report(f"input_{outcome}", {"input_id": item.input_id, "bytes": item.written})
+            told = {"input_id": item.input_id, "bytes": item.written, "output_bytes": item.printed}
+            self._report(f"input_{outcome}", told)
         for tell in item.waiting:
             tell(item)
         item.waiting.clear()

@@ -16,6 +16,7 @@ import time
 
 from moduprompt.keeper import processes, recording
 from moduprompt.keeper.cgroups import Cgroup
+from moduprompt.keeper.drafts import Draft
 from moduprompt.keeper.inputs import Input, Inputs, Refused
 from moduprompt.keeper.journal import UNACKNOWLEDGED_MAX, Journal, sync_directory
 from moduprompt.keeper.launcher import LaunchError, launch
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # see moduprompt.keeper
 
 RUNNING, STOPPING, EXITED, START_FAILED = "running", "stopping", "exited", "start_failed"
 
+READS_BEFORE_TYPING_MAX = 4  # who prints more than that at once is still printing
 READ_BYTES_MAX = 64 * 1024  # one frame of the recording; also what one turn of the loop may take
 DISK_RETRY_S = 1.0  # how long a disk that refused is left alone; the program's output waits meanwhile
 SYNC_EVERY_S = 30.0  # so much of a recording a power cut may take; an idle run syncs nothing
@@ -59,7 +61,10 @@ class Run:
         self.keeper = _must_inspect(os.getpid())
         self.real_terminals = 0  # attached watchers that answer the terminal's questions themselves
         self._is_subreaper = is_subreaper
-        self._inputs = Inputs(report=self._report, record=self._record_input)
+        self._inputs = Inputs(
+            report=self._report, record=self._record_input, printed=lambda: self.recording.output_bytes
+        )
+        self._draft = Draft()
         self._questions = Questions()
         self._ladder = Ladder(spec.graces_s)
         self._cgroup = Cgroup(spec.run_id, spec.limits)
@@ -162,8 +167,12 @@ class Run:
         self._closes_input = True
         self.type_waiting()
 
-    def accept_input(self, wanted: Input, tell: "Tell") -> None:
-        """Type this once. `tell` is called when its outcome is known, perhaps at once. Raises Refused."""
+    def accept_input(self, wanted: Input, tell: "Tell", *, if_output_bytes: int | None = None) -> None:
+        """Type this once. `tell` is called when its outcome is known, perhaps at once. Raises Refused.
+
+        With `if_output_bytes` it is typed only while the program has printed exactly so much: whoever asks
+        has seen all of that, so nothing is typed into a question that was not there when it was looked.
+        """
         known = self._inputs.known(wanted.input_id)
         if known is None:
             self._refuse_by_stand(wanted)
@@ -171,10 +180,21 @@ class Run:
                 raise Refused("not_running", "the program has ended")
             if len(self.journal.unacknowledged) >= UNACKNOWLEDGED_MAX:
                 raise Refused("unacknowledged", "too many reports wait for the daemon's acknowledgement")
+            if if_output_bytes is not None:
+                self._must_have_printed(if_output_bytes)
             self._inputs.push(wanted)
+            if wanted.input_id is None and wanted.author == "user":
+                self._draft.typed(wanted.data, wanted.author_id)
             self._last_input = time.monotonic()
         self._inputs.tell(known or wanted, tell)
         self.type_waiting()
+
+    def _must_have_printed(self, output_bytes: int) -> None:
+        for _ in range(READS_BEFORE_TYPING_MAX):
+            if not self.read_output():
+                break
+        if self.recording.output_bytes != output_bytes:
+            raise Refused("moved_on", f"the program has printed {self.recording.output_bytes} bytes by now")
 
     def resize(self, rows: int, cols: int) -> None:
         """Change the window's size. Raises Refused."""
@@ -261,6 +281,8 @@ class Run:
             "quiet_ms": int((time.monotonic() - self._last_output) * 1000),
             "output_bytes": self.recording.output_bytes,
             "input_waiting_bytes": self._inputs.waiting_bytes,
+            "unread_bytes": self.terminal.unread_bytes() if group else None,
+            "draft_by": self._draft.author or None,
             "disk_refuses": bool(self._unrecorded) or not self.journal.is_durable,
         }
 

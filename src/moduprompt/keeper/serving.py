@@ -178,6 +178,7 @@ class Connection:
             "output_bytes": run.recording.output_bytes,
             "journal_last": run.journal.durable,
             "journal_acknowledged": run.journal.acknowledged,
+            "can": ["if_output_bytes"],
         }
         self._send(wire.WELCOME, welcome)
 
@@ -198,16 +199,17 @@ class Connection:
         kind, author_id = recording.author_kind(author.text("kind", 20)), author.text("id", 200)
         author.finish()
         data = message.data("data", wire.INPUT_BYTES_MAX)
+        guard = message.integer("if_output_bytes", 0, REQUEST_MAX) if message.has("if_output_bytes") else None
         message.finish()
         if kind is None:
             raise FrameError("bad_field", f"author.kind must be one of {', '.join(recording.AUTHORS)}")
 
         def tell(item: Input) -> None:
             result = {"input_id": input_id, "outcome": item.outcome, "bytes": item.written}
-            self._send(wire.INPUT_RESULT, {"request": request, **result})
+            self._send(wire.INPUT_RESULT, {"request": request, **result, "output_bytes": item.printed})
 
         wanted = Input(data, author=kind, author_id=author_id, input_id=input_id)
-        self._run.accept_input(wanted, tell)
+        self._run.accept_input(wanted, tell, if_output_bytes=guard)
 
     def _resize(self, request: int, message: Message) -> None:
         rows = message.integer("rows", 1, spec.ROWS_MAX)

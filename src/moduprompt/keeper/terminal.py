@@ -8,6 +8,7 @@ the cursor always stands at the top left.
 import fcntl
 import os
 import struct
+import sys
 import termios
 
 _WINDOW = struct.Struct("HHHH")
@@ -66,6 +67,19 @@ class Terminal:
             return os.tcgetpgrp(self.fd)
         except OSError:
             return 0
+
+    def unread_bytes(self) -> int | None:
+        """What was typed and the program has not read: whole lines in line mode. None where it can't be told."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0"), sys.byteorder)
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
 
     def modes(self) -> tuple[bool, bool]:
         """(canonical, echo): whether the terminal collects lines, and shows what is typed."""

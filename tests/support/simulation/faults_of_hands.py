@@ -7,11 +7,13 @@ from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from moduprompt.domain.run.commands import ReportLost
-from moduprompt.domain.run.intents import KeepRun, TypePrompt
+from moduprompt.domain.run.intents import KeepRun
 from moduprompt.effects.reporter import report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.hand import RunHand
-from moduprompt.effects.runner.typist import Typist
+from moduprompt.effects.runner.keys import Keys
+from moduprompt.effects.runner.status.facts import Look
+from moduprompt.effects.runner.typist import Desk, Typist
 from tests.support.simulation.faults import Planted
 from tests.support.simulation.swapping import swapped
 
@@ -79,11 +81,12 @@ def not_started_although_it_had_begun() -> AbstractContextManager[None]:
 def typed_under_a_new_id_after_a_restart() -> AbstractContextManager[None]:
     whole = Typist._type
 
-    async def broken(self: Typist, intent: TypePrompt, link: port.RunLink, *, keys: bytes) -> bool:
+    async def broken(self: Typist, desk: Desk, keys: Keys, look: Look) -> bool | None:
+        intent = desk.intent
         if not intent.is_placed:
-            return await whole(self, intent, link, keys=keys)
+            return await whole(self, desk, keys, look)
         author = port.Author(kind="user", id=intent.prompt_id)
-        await link.send_input(keys, author=author, input_id=f"{intent.prompt_id} again")
+        await desk.link.send_input(keys.last, author=author, input_id=f"{intent.prompt_id} again")
         await self._say(intent, "submitted")
         return True
 

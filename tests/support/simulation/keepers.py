@@ -156,7 +156,12 @@ class SimLink:
         raise AssertionError("BUG: nobody watches here")
 
     async def send_input(
-        self, data: bytes, *, author: port.Author, input_id: str | None
+        self,
+        data: bytes,
+        *,
+        author: port.Author,
+        input_id: str | None,
+        if_output_bytes: int | None = None,
     ) -> port.InputResult | port.RequestRefused:
         """Typed once; the answer may get lost."""
         await self._step()

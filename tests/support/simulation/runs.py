@@ -178,7 +178,12 @@ class _Keeping:
             admission=Admission(FakeMachine(), clock=world.clock, hindered={}),
         )
         typist = Typist(
-            self._backend, kernel, artifacts=world.artifacts, typed=runs.look_again, composers=composers
+            self._backend,
+            kernel,
+            artifacts=world.artifacts,
+            typed=runs.look_again,
+            composers=composers,
+            clock=world.clock,
         )
         return runs, typist
 

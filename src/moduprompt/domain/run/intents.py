@@ -60,6 +60,7 @@ class TypePrompt(RunIntent, frozen=True, kw_only=True):
     """A prompt is typed, once."""
 
     session_id: SessionId
+    adapter: str
     prompt_id: PromptId
     text: TextRef
     is_placed: bool
@@ -137,6 +138,7 @@ def _type(own: RunState, world: World) -> tuple[Intent, ...]:
             workspace_id=world.workspace_id,
             run_id=own.run_id,
             session_id=own.session_id,
+            adapter=own.agent.adapter,
             prompt_id=first.prompt_id,
             text=first.text,
             is_placed=first.is_placed,

@@ -64,13 +64,14 @@ class Attachment:
 
     async def type(self, keys: bytes) -> str | None:
         """Keys as they came; None when the terminal has them, else why not."""
-        try:
-            typed = await self._control.send_input(keys, author=self._author, input_id=None)
-        except port.LinkClosedError as fault:
-            return str(fault)
-        if isinstance(typed, port.RequestRefused):
-            return typed.message
-        self._composers.typed(self.run_id, keys)
+        async with self._composers.turn(self.run_id):
+            try:
+                typed = await self._control.send_input(keys, author=self._author, input_id=None)
+            except port.LinkClosedError as fault:
+                return str(fault)
+            if isinstance(typed, port.RequestRefused):
+                return typed.message
+            self._composers.typed(self.run_id, keys, self._author)
         return None
 
     async def resize(self, *, rows: int, cols: int) -> None:

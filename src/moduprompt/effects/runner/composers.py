@@ -1,21 +1,14 @@
 """Who types into which run, and where a draft stands that nobody has sent yet.
 
 One person types at a time; the others watch. A prompt is never typed into a person's half-written
-line: while one stands there, prompts wait. What stands there is known from the keys alone, so the rule
-is careful: a line counts as a draft from its first character until Enter, Ctrl-C, Ctrl-D or Ctrl-U, also
-after its author has gone. Of no meaning after the run, and forgotten with the daemon.
+line: while one stands there, prompts wait; and while a prompt is typed, a person's keys wait (`turn`).
+Forgotten with the daemon: the keeper knows a draft of before.
 """
 
-import re
-from typing import Final
+import asyncio
 
 from moduprompt.effects.runner.port import Author
-
-_ENDS: Final = re.compile(rb"[\r\n\x03\x04\x15]")
-_NO_TEXT: Final = re.compile(
-    rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[OP].|\x1b.|[\x00-\x1f\x7f]", re.DOTALL
-)  # keys without a character, and what a terminal answers by itself
-_PASTE_ENDS: Final = b"\x1b[201~"
+from moduprompt.keeper.drafts import Draft
 
 
 class Composers:
@@ -23,7 +16,8 @@ class Composers:
 
     def __init__(self) -> None:
         self._holders: dict[str, tuple[object, Author]] = {}
-        self._drafts: set[str] = set()
+        self._drafts: dict[str, Draft] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
 
     def take(self, run_id: str, seat: object, author: Author) -> Author | None:
         """None where it is this seat's from now on; else who has it."""
@@ -36,20 +30,20 @@ class Composers:
         if held is not None and held[0] is seat:
             del self._holders[run_id]
 
-    def typed(self, run_id: str, keys: bytes) -> None:
-        """A person's keys have gone to the terminal."""
-        pasted, _, typed = keys.rpartition(_PASTE_ENDS)
-        ends = [match.end() for match in _ENDS.finditer(typed)]
-        if ends:
-            self._drafts.discard(run_id)
-        rest = typed[ends[-1] :] if ends else pasted + typed
-        if _NO_TEXT.sub(b"", rest):
-            self._drafts.add(run_id)
+    def turn(self, run_id: str) -> asyncio.Lock:
+        """Held by whoever types now: a prompt goes in whole, and no key of a person comes between."""
+        return self._turns.setdefault(run_id, asyncio.Lock())
 
-    def has_draft(self, run_id: str) -> bool:
-        """Whether a half-written line may stand in the run's terminal."""
-        return run_id in self._drafts
+    def typed(self, run_id: str, keys: bytes, author: Author) -> None:
+        """A person's keys have gone to the terminal."""
+        self._drafts.setdefault(run_id, Draft()).typed(keys, author.id)
+
+    def draft_by(self, run_id: str) -> str | None:
+        """Whose half-written line may stand in the run's terminal."""
+        draft = self._drafts.get(run_id)
+        return draft.author or None if draft else None
 
     def forget(self, run_id: str) -> None:
         """The run is over, or starts afresh."""
-        self._drafts.discard(run_id)
+        self._drafts.pop(run_id, None)
+        self._turns.pop(run_id, None)

@@ -23,6 +23,7 @@ CHUNKS_WAITING_MAX = 8  # half a megabyte for a slow watcher; the rest stays in 
 ENTRIES_WAITING_MAX = 2048  # above what a keeper holds unacknowledged, so it never fills
 HELLO_S_MAX = 5.0  # a keeper answers in under a millisecond; a stopped one never does
 READ_BYTES = 64 * 1024
+GUARD = "if_output_bytes"  # what a keeper must be able to before it is asked so: an older one would hang up
 
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,14 +142,21 @@ class KeeperLink:
             raise port.LinkClosedError(self._closed_because or "closed")
 
     async def send_input(
-        self, data: bytes, *, author: port.Author, input_id: str | None
+        self,
+        data: bytes,
+        *,
+        author: port.Author,
+        input_id: str | None,
+        if_output_bytes: int | None = None,
     ) -> port.InputResult | port.RequestRefused:
         """See `RunLink.send_input`."""
-        fields = {
+        fields: dict[str, object] = {
             "input_id": input_id,
             "author": {"kind": author.kind, "id": author.id},
             "data": b64encode(data).decode(),
         }
+        if if_output_bytes is not None and GUARD in self.welcome.can:
+            fields["if_output_bytes"] = if_output_bytes
         kind, body = await self._request(wire.INPUT, fields)
         if kind == wire.ERROR:
             return _refusal(body)

@@ -103,10 +103,11 @@ class InputIntended(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind",
 
 
 class InputApplied(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="input_applied"):
-    """The terminal has taken every byte."""
+    """The terminal has taken every byte. `output_bytes`: printed by then; older keepers don't say."""
 
     input_id: str
     bytes: int
+    output_bytes: int | None = None
 
 
 class InputFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="input_failed"):
@@ -189,10 +190,15 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     output_bytes: int
     journal_last: int
     journal_acknowledged: int
+    can: tuple[str, ...] = ()  # beyond the first keepers
 
 
 class StatusReply(msgspec.Struct, frozen=True, kw_only=True):
-    """Evidence of one moment. `waiting_on_tty`: a foreground process is blocked reading the terminal."""
+    """Evidence of one moment. `waiting_on_tty`: a foreground process is blocked reading the terminal.
+
+    `unread_bytes`: typed and not read by the program; `draft_by`: whose half-typed line stands there. Older
+    keepers say neither.
+    """
 
     state: RunState
     fg_pgid: int | None
@@ -204,6 +210,8 @@ class StatusReply(msgspec.Struct, frozen=True, kw_only=True):
     output_bytes: int
     input_waiting_bytes: int
     disk_refuses: bool
+    unread_bytes: int | None = None
+    draft_by: str | None = None
 
 
 class Author(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,6 +227,7 @@ class InputResult(msgspec.Struct, frozen=True, kw_only=True):
     input_id: str | None
     outcome: Literal["applied", "failed"]
     bytes: int
+    output_bytes: int | None = None
 
 
 class OutputChunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,7 +242,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestRefused(msgspec.Struct, frozen=True, kw_only=True):
-    """The run can't do that now: not_running, input_full, unacknowledged, disk_refused, bad_offset."""
+    """The run can't do that now: not_running, input_full, unacknowledged, disk_refused, bad_offset, moved_on."""
 
     code: str
     message: str
@@ -301,11 +310,13 @@ class RunLink(Protocol):
         ...
 
     async def send_input(
-        self, data: bytes, *, author: Author, input_id: str | None
+        self, data: bytes, *, author: Author, input_id: str | None, if_output_bytes: int | None = None
     ) -> InputResult | RequestRefused:
         """Type this; the answer comes when the terminal has taken all of it. The same id is never typed twice.
 
-        Without an id it is typed at most once and not reported: for a person's key presses.
+        Without an id it is typed at most once and not reported: for a person's key presses. With
+        `if_output_bytes` it is refused (`moved_on`) unless the run has printed exactly so much: then nothing
+        is typed into what the asker has not seen. A keeper that can't is asked without (`Welcome.can`).
         """
         ...
 

@@ -4,7 +4,7 @@ The key is given by what is reported, so whoever reports it, and however often, 
 once: an entry by its number, a prompt's outcome by the prompt.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -14,9 +14,16 @@ from moduprompt.domain.run.commands import ReportExited, ReportStarted
 from moduprompt.domain.run.intents import KeepRun, TypePrompt
 from moduprompt.domain.session.commands import ReportPrompt
 from moduprompt.effects.runner import port
+from moduprompt.effects.runner.keys import FORMS, Form
 from moduprompt.protocol import REASON_MAX, ArtifactRef, PromptId
 
 PromptOutcome = Literal["placed", "submitted", "uncertain"]
+# A key belongs to what is said under it: daemons of before said less of a submitted prompt, under `submitted`.
+_KEYS: Final[dict[PromptOutcome, str]] = {
+    "placed": "placed",
+    "submitted": "typed",
+    "uncertain": "uncertain",
+}
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,10 +37,13 @@ def to_report(intent: KeepRun, entry: port.Entry, *, recording: ArtifactRef | No
     """The report of one entry; None where the kernel need not know."""
     said = entry.report
     if isinstance(said, port.InputApplied):
-        return prompt_report(intent, PromptId(said.input_id), outcome="submitted")
+        if prompt_of(said.input_id) != said.input_id:
+            return None  # a part of it: what sends it comes behind
+        prompt_id = PromptId(said.input_id)
+        return prompt_report(intent, prompt_id, outcome="submitted", output_bytes=said.output_bytes)
     if isinstance(said, port.InputFailed):
         return prompt_report(
-            intent, PromptId(said.input_id), outcome="uncertain", evidence=cut_short(said.bytes)
+            intent, prompt_of(said.input_id), outcome="uncertain", evidence=cut_short(said.bytes)
         )
     command = _run_report(intent, said, recording=recording)
     return (
@@ -44,17 +54,40 @@ def to_report(intent: KeepRun, entry: port.Entry, *, recording: ArtifactRef | No
 
 
 def prompt_report(
-    intent: KeepRun | TypePrompt, prompt_id: PromptId, *, outcome: PromptOutcome, evidence: str = ""
+    intent: KeepRun | TypePrompt,
+    prompt_id: PromptId,
+    *,
+    outcome: PromptOutcome,
+    evidence: str = "",
+    output_bytes: int | None = None,
 ) -> Reported:
-    """What became of a prompt."""
+    """What became of a prompt. `output_bytes` is of one that was submitted."""
     said = ReportPrompt(
         workspace_id=intent.workspace_id,
         session_id=intent.session_id,
         prompt_id=prompt_id,
         outcome=outcome,
         evidence=evidence[:REASON_MAX],
+        run_id=intent.run_id if outcome == "submitted" else None,
+        output_bytes=output_bytes,
     )
-    return Reported(command=said, key=f"prompt/{prompt_id}/{outcome}")
+    return Reported(command=said, key=f"prompt/{prompt_id}/{_KEYS[outcome]}")
+
+
+def part_id(prompt_id: str, form: Form, number: int) -> str:
+    """The input's id of a part of a prompt; what sends it has the prompt's own."""
+    return f"{prompt_id}/{form}/{number}"
+
+
+def form_of(input_id: str) -> Form | None:
+    """How the text was cut that this input is a part of."""
+    word = input_id.partition("/")[2].partition("/")[0]
+    return FORMS[FORMS.index(word)] if word in FORMS else None
+
+
+def prompt_of(input_id: str) -> PromptId:
+    """Whose input this is."""
+    return PromptId(input_id.partition("/")[0])
 
 
 def cut_short(typed_bytes: int) -> str:

@@ -1,31 +1,70 @@
 """Types prompts: each at most once, and it is always known how far one came.
 
-A person's half-written line is never typed into: while one may stand there, prompts wait.
-`placed` is durable before the first key; the keeper takes each prompt's id only once,
-also from another daemon after a crash, so sending it again is how one learns what
-became of it. Where nobody can say, it is `uncertain` and never typed again by itself.
+    look ── held (a draft, an open question) ──→ wait, visibly
+      └─ it takes text ── placed (durable) ── parts ── look ── Enter ──→ submitted
+
+`placed` is durable before the first key. Nothing is typed into what was not looked at: the first part and
+the Enter behind a paste go in only while the program has printed exactly what was seen (`if_output_bytes`),
+so a question that opens in between gets no key. Each part has an id of its own (`<prompt>/<n>`, Enter the
+prompt's), which the keeper takes only once, also from another daemon after a crash: sending them again is
+how one goes on, or learns what became of it. Where nobody can say, it is `uncertain` and never typed again
+by itself. While it goes in, a person's keys wait; where a person's line stands, it waits.
 """
 
 import logging
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Final
 
+import msgspec
+
 from moduprompt.domain.decider import Intent
-from moduprompt.domain.run.intents import TypePrompt
+from moduprompt.domain.run.intents import TAKES_TEXT, TypePrompt
+from moduprompt.domain.session.commands import HeldBy, ReportPromptHeld
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.composers import Composers
-from moduprompt.effects.runner.reports import PromptOutcome, cut_short, prompt_report
-from moduprompt.keeper.wire import INPUT_BYTES_MAX
-from moduprompt.kernel.ports import ArtifactStore
+from moduprompt.effects.runner.journal import read_journal
+from moduprompt.effects.runner.keys import Form, Keys, Unfit, form_for, to_keys
+from moduprompt.effects.runner.reports import (
+    PromptOutcome,
+    cut_short,
+    form_of,
+    part_id,
+    prompt_of,
+    prompt_report,
+)
+from moduprompt.effects.runner.status.facts import BRACKETED_PASTE, Look
+from moduprompt.effects.runner.status.onlooker import Onlooker
+from moduprompt.kernel.ports import ArtifactStore, Clock
+from moduprompt.protocol import REASON_MAX, UserId, is_id
 
-LINE_BYTES_MAX: Final = 4_094  # a terminal in line mode holds 4,096 bytes; what is longer it cuts
-ENTER: Final = b"\r"
-# An escape or a Ctrl-C inside a text would be an order to the terminal, not text: neither ASCII's nor C1's.
-CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+LOOKS_MAX: Final = (
+    25  # before the hand is sent again later: a program that redraws moves on between two looks
+)
+PAUSE_S: Final = 0.02  # between them: about as often as a busy screen is drawn
+SETTLED_MS: Final = (
+    40  # a program that has read a paste draws it; an Enter close behind may be taken for its end
+)
 
 log = logging.getLogger(__name__)
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """Why it waits now, and for whom."""
+
+    by: HeldBy
+    evidence: str
+    user_id: str | None = None
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """One prompt before one terminal."""
+
+    intent: TypePrompt
+    link: port.RunLink
+    onlooker: Onlooker
+    text: bytes
 
 
 class Typist:
@@ -41,88 +80,205 @@ class Typist:
         artifacts: ArtifactStore,
         typed: Callable[[str], None],
         composers: Composers,
+        clock: Clock,
     ) -> None:
         self._backend = backend
         self._reporter = reporter
         self._artifacts = artifacts
         self._typed = typed
         self._composers = composers
+        self._clock = clock
 
     async def carry_out(self, intent: Intent) -> bool:
-        """Place, type, report."""
+        """Place, type, report. False: not now."""
         assert isinstance(intent, TypePrompt), f"BUG: {type(intent).__name__} is no prompt"
         text = await self._artifacts.get(intent.workspace_id, intent.text.ref)
         if text is None:
-            await self._say(intent, "uncertain", evidence="not typed: its text has been erased")
-            return True
-        keys = to_keys(text)
-        unfit = _unfit(keys)
-        if unfit is not None:
-            await self._say(intent, "uncertain", evidence=unfit)
-            return True
+            return await self._give_up(intent, "not typed: its text has been erased")
         found = await self._backend.dial(intent.run_id)
         if isinstance(found, port.Unreachable):
             return False
         if isinstance(found, port.Gone):
-            return await self._learn(intent, found)
-        if not intent.is_placed and self._composers.has_draft(intent.run_id):
-            await found.close()
-            log.info("prompt.waits_for_draft", extra={"run_id": intent.run_id, "prompt_id": intent.prompt_id})
-            return False
-        async with found as link:
-            await self._say(intent, "placed")
-            return await self._type(intent, link, keys=keys)
+            return await self._learn(intent, found.entries, found.evidence)
+        run_dir = self._backend.run_dir(intent.run_id)
+        onlooker = Onlooker(found, run_dir=run_dir, program=intent.adapter)
+        desk = Desk(intent=intent, link=found, onlooker=onlooker, text=text)
+        async with found:
+            with closing(onlooker):
+                try:
+                    return await self._go_on(desk)
+                except port.LinkClosedError:
+                    return False
 
-    async def _learn(self, intent: TypePrompt, gone: port.Gone) -> bool:
+    async def _learn(self, intent: TypePrompt, entries: Sequence[port.Entry], evidence: str) -> bool:
         """From the journal of a dead keeper. What was never placed waits for the next run."""
         if not intent.is_placed:
             return True
-        for entry in gone.entries:
+        for entry in entries:
             match entry.report:
-                case port.InputApplied(input_id=intent.prompt_id):
-                    await self._say(intent, "submitted")
+                case port.InputApplied(input_id=intent.prompt_id, output_bytes=output_bytes):
+                    await self._say(intent, "submitted", output_bytes=output_bytes)
                     return True
-                case port.InputFailed(input_id=intent.prompt_id, bytes=typed_bytes):
-                    await self._say(intent, "uncertain", evidence=cut_short(typed_bytes))
-                    return True
+                case port.InputFailed(input_id=input_id, bytes=typed_bytes) if (
+                    prompt_of(input_id) == intent.prompt_id
+                ):
+                    return await self._give_up(intent, cut_short(typed_bytes))
                 case _:
                     continue
-        await self._say(intent, "uncertain", evidence=gone.evidence)
-        return True
+        return await self._give_up(intent, evidence)
 
-    async def _type(self, intent: TypePrompt, link: port.RunLink, *, keys: bytes) -> bool:
-        author = port.Author(kind="user", id=intent.prompt_id)
-        try:
-            typed = await link.send_input(keys, author=author, input_id=intent.prompt_id)
-        except port.LinkClosedError:
-            return False
-        if isinstance(typed, port.RequestRefused):
-            if typed.code != "not_running":
+    async def _go_on(self, desk: Desk) -> bool:
+        """From where it stands: not begun, begun, or sent by a daemon that could not say so any more."""
+        begun = self._begun(desk.intent) if desk.intent.is_placed else frozenset[str]()
+        if desk.intent.prompt_id in begun:
+            return bool(await self._finish(desk, b"", if_output_bytes=None))
+        forms = [found for found in map(form_of, begun) if found is not None]
+        begun_as = forms[0] if forms else None
+        for _ in range(LOOKS_MAX):
+            done = await self._try(desk, begun_as)
+            if done is not None:
+                return done
+            await self._clock.sleep(PAUSE_S)
+        return False
+
+    async def _try(self, desk: Desk, begun_as: Form | None) -> bool | None:
+        """One look, and the keys where it allows them; None where the program moved on in between."""
+        look = await desk.onlooker.glance()
+        form = _form(look)
+        if begun_as is not None and (begun_as == "lines") != (form == "lines"):
+            return await self._give_up(
+                desk.intent, "its program changed the terminal's mode in the middle of it"
+            )
+        keys = to_keys(desk.text, begun_as or form)
+        if isinstance(keys, Unfit):
+            return await self._give_up(desk.intent, keys.why)
+        if begun_as is None:
+            held = self._held(desk, look)
+            if held is not None:
+                await self._hold(desk.intent, held)
                 return False
-            await self._say(intent, "uncertain", evidence=typed.message)
-            return True
-        if typed.outcome == "applied":
-            await self._say(intent, "submitted")
-            self._typed(intent.run_id)
-        else:
-            await self._say(intent, "uncertain", evidence=cut_short(typed.bytes))
+            if not self._takes_text(desk, look):
+                return False
+        async with self._composers.turn(desk.intent.run_id):
+            return await self._type(desk, keys, look)
+
+    def _begun(self, intent: TypePrompt) -> frozenset[str]:
+        """What of it may have been typed already, as the keeper's journal says."""
+        told = (entry.report for entry in read_journal(self._backend.run_dir(intent.run_id)))
+        ids = (each.input_id for each in told if isinstance(each, port.InputIntended))
+        return frozenset(each for each in ids if prompt_of(each) == intent.prompt_id)
+
+    def _held(self, desk: Desk, look: Look) -> Held | None:
+        author = self._composers.draft_by(desk.intent.run_id) or look.reply.draft_by
+        if author is not None:
+            return Held(by="draft", evidence="a half-typed line stands there", user_id=author)
+        seen = desk.onlooker.meaning(look)
+        if seen is not None and seen.status == "blocked_on_permission":
+            return Held(by="dialog", evidence=f"a question is open: {seen.evidence}")
+        return None
+
+    def _takes_text(self, desk: Desk, look: Look) -> bool:
+        seen = desk.onlooker.meaning(look)
+        return seen is not None and seen.status in TAKES_TEXT
+
+    async def _type(self, desk: Desk, keys: Keys, look: Look) -> bool | None:
+        """Parts and Enter; None where the program has moved on since the look, and nothing was typed."""
+        intent = desk.intent
+        if self._composers.draft_by(intent.run_id) is not None:
+            return None
+        if not intent.is_placed and not await self._say(intent, "placed"):
+            return True  # taken back, just before its first key
+        guard: int | None = look.reply.output_bytes
+        for number, part in enumerate(keys.parts):
+            input_id = part_id(intent.prompt_id, keys.form, number)
+            typed = await self._send(desk, part, input_id, if_output_bytes=guard)
+            if isinstance(typed, port.RequestRefused):
+                return await self._refused(intent, typed)
+            if typed.outcome == "failed":
+                return await self._give_up(intent, cut_short(typed.bytes))
+            guard = None
+        if not keys.parts or keys.form == "lines":
+            return await self._finish(desk, keys.last, if_output_bytes=guard)
+        return await self._press_enter(desk, keys.last)
+
+    async def _press_enter(self, desk: Desk, enter: bytes) -> bool:
+        """Behind a text that the program has read, and never into a question that opened meanwhile."""
+        for _ in range(LOOKS_MAX):
+            await self._clock.sleep(PAUSE_S)
+            look = await desk.onlooker.glance()
+            reply = look.reply
+            if reply.state != "running":
+                break
+            if reply.unread_bytes or reply.input_waiting_bytes or reply.quiet_ms < SETTLED_MS:
+                continue
+            held = self._held(desk, look)
+            if held is not None:
+                await self._hold(desk.intent, held)
+                return False
+            sent = await self._finish(desk, enter, if_output_bytes=reply.output_bytes)
+            if sent is not None:
+                return sent
+        return False
+
+    async def _finish(self, desk: Desk, last: bytes, *, if_output_bytes: int | None) -> bool | None:
+        """What sends it; None where the program has moved on since the look."""
+        intent = desk.intent
+        typed = await self._send(desk, last, intent.prompt_id, if_output_bytes=if_output_bytes)
+        if isinstance(typed, port.RequestRefused):
+            return await self._refused(intent, typed)
+        if typed.outcome == "failed":
+            return await self._give_up(intent, cut_short(typed.bytes))
+        await self._say(intent, "submitted", output_bytes=typed.output_bytes)
+        self._typed(intent.run_id)
         return True
 
-    async def _say(self, intent: TypePrompt, outcome: PromptOutcome, *, evidence: str = "") -> None:
-        said = prompt_report(intent, intent.prompt_id, outcome=outcome, evidence=evidence)
-        await report(self._reporter, said.command, key=said.key)
+    async def _send(
+        self, desk: Desk, keys: bytes, input_id: str, *, if_output_bytes: int | None
+    ) -> port.InputResult | port.RequestRefused:
+        author = port.Author(kind="user", id=desk.intent.prompt_id)
+        return await desk.link.send_input(
+            keys, author=author, input_id=input_id, if_output_bytes=if_output_bytes
+        )
+
+    async def _refused(self, intent: TypePrompt, refused: port.RequestRefused) -> bool | None:
+        if refused.code == "moved_on":
+            return None
+        if refused.code == "not_running":
+            return await self._give_up(intent, refused.message)
+        return False
+
+    async def _give_up(self, intent: TypePrompt, evidence: str) -> bool:
+        await self._say(intent, "uncertain", evidence=evidence)
+        return True
+
+    async def _say(
+        self,
+        intent: TypePrompt,
+        outcome: PromptOutcome,
+        *,
+        evidence: str = "",
+        output_bytes: int | None = None,
+    ) -> bool:
+        """Report it; whether anything was recorded: of a prompt that was taken back nothing is."""
+        said = prompt_report(
+            intent, intent.prompt_id, outcome=outcome, evidence=evidence, output_bytes=output_bytes
+        )
+        return bool((await report(self._reporter, said.command, key=said.key)).events)
+
+    async def _hold(self, intent: TypePrompt, held: Held) -> None:
+        """Say for whom it waits; the log keeps each reason once."""
+        log.info("prompt.held", extra={"run_id": intent.run_id, "prompt_id": intent.prompt_id, "by": held.by})
+        said = ReportPromptHeld(
+            workspace_id=intent.workspace_id,
+            session_id=intent.session_id,
+            prompt_id=intent.prompt_id,
+            by=held.by,
+            evidence=held.evidence[:REASON_MAX],
+            user_id=UserId(held.user_id) if held.user_id and is_id(held.user_id) else None,
+        )
+        await report(self._reporter, said, key=f"prompt/{intent.prompt_id}/held/{self._clock.now()}")
 
 
-def to_keys(text: bytes) -> bytes:
-    """What is typed for a text: its lines, each ended by Enter; control characters are left out."""
-    kept = CONTROL.sub("", text.decode("utf-8", "replace"))
-    return kept.strip("\n").replace("\n", "\r").encode() + ENTER
-
-
-def _unfit(keys: bytes) -> str | None:
-    """Why these keys can't be typed whole; what is cut would be another text."""
-    if len(keys) > INPUT_BYTES_MAX:
-        return f"not typed: it has over {INPUT_BYTES_MAX} bytes; put long text into a file"
-    if max(map(len, keys.split(ENTER))) > LINE_BYTES_MAX:
-        return f"not typed: a line is over {LINE_BYTES_MAX} bytes"
-    return None
+def _form(look: Look) -> Form:
+    takes_paste = look.sight is not None and BRACKETED_PASTE in look.sight.modes
+    return form_for(is_canonical=look.reply.canonical, takes_paste=takes_paste)

@@ -41,17 +41,17 @@ def test_one_seat_types_until_it_is_left() -> None:
 def test_a_draft_is_what_was_typed_and_not_sent(keys: list[bytes], has_draft: bool) -> None:
     composers = Composers()
     for each in keys:
-        composers.typed(RUN, each)
+        composers.typed(RUN, each, ADA)
 
-    assert composers.has_draft(RUN) is has_draft
-    assert not composers.has_draft("another")
+    assert composers.draft_by(RUN) == (ADA.id if has_draft else None)
+    assert composers.draft_by("another") is None
 
 
 def test_a_draft_stays_when_its_author_goes_and_ends_with_the_run() -> None:
     composers, seat = Composers(), object()
     composers.take(RUN, seat, ADA)
-    composers.typed(RUN, b"half")
+    composers.typed(RUN, b"half", ADA)
     composers.let_go(RUN, seat)
-    assert composers.has_draft(RUN)
+    assert composers.draft_by(RUN) == ADA.id
     composers.forget(RUN)
-    assert not composers.has_draft(RUN)
+    assert composers.draft_by(RUN) is None

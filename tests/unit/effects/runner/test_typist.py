@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from moduprompt.domain.run.intents import TypePrompt
-from moduprompt.domain.session.commands import ReportPrompt
+from moduprompt.domain.session.commands import ReportPrompt, ReportPromptHeld
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.composers import Composers
-from moduprompt.effects.runner.typist import LINE_BYTES_MAX, Typist, to_keys
+from moduprompt.effects.runner.keys import LINE_BYTES_MAX
+from moduprompt.effects.runner.typist import Typist
 from moduprompt.keeper.wire import INPUT_BYTES_MAX
 from moduprompt.protocol import ArtifactRef, PromptId, Refused, SessionId, TextRef
 from tests.support.fake_runner import (
@@ -19,15 +21,18 @@ from tests.support.fake_runner import (
     RUN,
     STARTED,
     UNREACHABLE,
+    WAITING,
     WORKSPACE,
     Backend,
     Keeper,
     KilledHere,
+    QuickClock,
     Reports,
     Texts,
     gone,
 )
 
+ADA = "00000000-0000-7000-8000-0000000000ad"
 PROMPT = PromptId("00000000-0000-7000-8000-0000000000d1")
 REF = ArtifactRef(f"blake3:{'1' * 64}")
 TYPE = TypePrompt(
@@ -35,11 +40,19 @@ TYPE = TypePrompt(
     workspace_id=WORKSPACE,
     run_id=RUN,
     session_id=SessionId(RUN),
+    adapter="command",
     prompt_id=PROMPT,
     text=TextRef(ref=REF, chars=2),
     is_placed=False,
 )
 PLACED = replace(TYPE, is_placed=True)
+
+
+def reading() -> Keeper:
+    """A keeper whose program reads a line."""
+    keeper = Keeper(STARTED)
+    keeper.statuses = [WAITING]
+    return keeper
 
 
 class Scene:
@@ -50,13 +63,15 @@ class Scene:
     ) -> None:
         self.reports = Reports()
         self.typed: list[str] = []
+        self.composers = Composers()
         texts = Texts(**({} if text is None else {REF: text}))
         self.hand = Typist(
             Backend(folder, found),
             self.reports,
             artifacts=texts,
             typed=self.typed.append,
-            composers=Composers(),
+            composers=self.composers,
+            clock=QuickClock(),
         )
 
     @property
@@ -71,17 +86,17 @@ class Scene:
 
 
 async def test_a_prompt_is_placed_typed_and_submitted(tmp_path: Path) -> None:
-    keeper = Keeper(STARTED)
+    keeper = reading()
     scene = Scene(tmp_path, keeper)
 
     assert await scene.hand.carry_out(TYPE) is True
     assert keeper.typed == {PROMPT: b"go\r"}
-    assert list(scene.reports.by_key) == [f"prompt/{PROMPT}/placed", f"prompt/{PROMPT}/submitted"]
+    assert list(scene.reports.by_key) == [f"prompt/{PROMPT}/placed", f"prompt/{PROMPT}/typed"]
     assert scene.typed == [RUN]
 
 
 async def test_nothing_is_typed_before_it_is_durable_that_it_may_be(tmp_path: Path) -> None:
-    keeper = Keeper(STARTED)
+    keeper = reading()
     scene = Scene(tmp_path, keeper)
     scene.reports.refusing = 1
 
@@ -91,21 +106,21 @@ async def test_nothing_is_typed_before_it_is_durable_that_it_may_be(tmp_path: Pa
 
 
 async def test_a_daemon_that_dies_after_typing_learns_that_it_was_typed(tmp_path: Path) -> None:
-    keeper = Keeper(STARTED)
+    keeper = reading()
     first = Scene(tmp_path, keeper)
 
-    first.reports.dies_at = "submitted"
+    first.reports.dies_at = "typed"
     with pytest.raises(KilledHere):
         await first.hand.carry_out(TYPE)
 
     second = Scene(tmp_path, keeper)
     assert await second.hand.carry_out(PLACED) is True
     assert keeper.typed == {PROMPT: b"go\r"}
-    assert second.outcomes == ["placed", "submitted"]
+    assert second.outcomes == ["submitted"]
 
 
 async def test_a_link_that_breaks_while_typing_is_asked_again_under_the_same_id(tmp_path: Path) -> None:
-    keeper = Keeper(STARTED)
+    keeper = reading()
     keeper.breaks_on = "input"
     scene = Scene(tmp_path, keeper)
 
@@ -118,7 +133,7 @@ async def test_a_link_that_breaks_while_typing_is_asked_again_under_the_same_id(
 
 @pytest.mark.parametrize("code", ["input_full", "unacknowledged", "disk_refused"])
 async def test_a_keeper_that_takes_nothing_now_is_asked_again(tmp_path: Path, code: str) -> None:
-    keeper = Keeper(STARTED)
+    keeper = reading()
     keeper.input_answer = port.RequestRefused(code=code, message="not now")
     scene = Scene(tmp_path, keeper)
 
@@ -127,7 +142,7 @@ async def test_a_keeper_that_takes_nothing_now_is_asked_again(tmp_path: Path, co
 
 
 async def test_a_program_that_has_ended_makes_it_uncertain(tmp_path: Path) -> None:
-    keeper = Keeper(STARTED)
+    keeper = reading()
     keeper.input_answer = port.RequestRefused(code="not_running", message="it has ended")
     scene = Scene(tmp_path, keeper)
 
@@ -136,7 +151,7 @@ async def test_a_program_that_has_ended_makes_it_uncertain(tmp_path: Path) -> No
 
 
 async def test_a_program_that_ends_while_it_is_typed_makes_it_uncertain(tmp_path: Path) -> None:
-    keeper = Keeper(STARTED)
+    keeper = reading()
     keeper.input_answer = port.InputResult(input_id=PROMPT, outcome="failed", bytes=1)
     scene = Scene(tmp_path, keeper)
 
@@ -181,7 +196,7 @@ async def test_a_dead_keepers_journal_says_what_became_of_it(
 
 
 async def test_a_text_that_was_erased_is_not_typed(tmp_path: Path) -> None:
-    keeper = Keeper(STARTED)
+    keeper = reading()
     scene = Scene(tmp_path, keeper, text=None)
 
     assert await scene.hand.carry_out(TYPE) is True
@@ -196,11 +211,10 @@ async def test_a_text_that_was_erased_is_not_typed(tmp_path: Path) -> None:
         ("x" * (LINE_BYTES_MAX + 1), False),
         ("ok\n" + "ü" * (LINE_BYTES_MAX // 2) + "x", False),
         ("a line\n" * (INPUT_BYTES_MAX // 7), True),
-        ("a line\n" * (INPUT_BYTES_MAX // 7 + 1), False),
     ],
 )
 async def test_what_would_be_cut_is_not_typed_at_all(tmp_path: Path, text: str, is_typed: bool) -> None:
-    keeper = Keeper(STARTED)
+    keeper = reading()
     scene = Scene(tmp_path, keeper, text=text)
 
     assert await scene.hand.carry_out(TYPE) is True
@@ -209,20 +223,83 @@ async def test_what_would_be_cut_is_not_typed_at_all(tmp_path: Path, text: str, 
     assert is_typed or scene.evidence.startswith("not typed: ")
 
 
-@pytest.mark.parametrize(
-    ("text", "keys"),
-    [
-        ("go", b"go\r"),
-        ("two\nlines", b"two\rlines\r"),
-        ("windows\r\nlines\r\n", b"windows\rlines\r"),
-        ("\n\nround about\n\n", b"round about\r"),
-        ("between\n\nlines", b"between\r\rlines\r"),
-        ("tab\tstays", b"tab\tstays\r"),
-        ("\x03\x04\x1a\x1b[2Jclear\x7f\x00", b"[2Jclear\r"),
-        ("C1 \x9b31m \x85", b"C1 31m \r"),
-        ("größe 日本 🙂", "größe 日本 🙂\r".encode()),
-        ("", b"\r"),
-    ],
-)
-def test_only_text_lines_and_tabs_are_typed(text: str, keys: bytes) -> None:
-    assert to_keys(text.encode()) == keys
+async def test_a_text_of_any_size_is_typed_in_parts_and_sent_once(tmp_path: Path) -> None:
+    keeper = reading()
+    text = "a line of some length\n" * (2 * INPUT_BYTES_MAX // 20)
+    scene = Scene(tmp_path, keeper, text=text)
+
+    assert await scene.hand.carry_out(TYPE) is True
+    assert b"".join(keeper.typed.values()) == text.replace("\n", "\r").encode()
+    assert list(keeper.typed) == [f"{PROMPT}/lines/0", f"{PROMPT}/lines/1", PROMPT]
+    assert scene.outcomes == ["placed", "submitted"]
+
+
+async def test_nothing_is_typed_of_a_prompt_that_was_taken_back_in_the_last_moment(tmp_path: Path) -> None:
+    keeper = reading()
+    scene = Scene(tmp_path, keeper)
+    scene.reports.changes_nothing.add(f"prompt/{PROMPT}/placed")
+
+    assert await scene.hand.carry_out(TYPE) is True
+    assert keeper.typed == {}
+
+
+async def test_nothing_is_typed_while_the_program_does_not_read(tmp_path: Path) -> None:
+    keeper = Keeper(STARTED)
+    scene = Scene(tmp_path, keeper)
+
+    assert await scene.hand.carry_out(TYPE) is False
+    assert (keeper.typed, scene.outcomes) == ({}, [])
+
+
+@pytest.mark.parametrize("is_known_by_keeper", [False, True])
+async def test_a_prompt_waits_visibly_for_a_persons_draft(
+    tmp_path: Path, *, is_known_by_keeper: bool
+) -> None:
+    keeper = reading()
+    scene = Scene(tmp_path, keeper)
+    if is_known_by_keeper:
+        keeper.statuses = [replace(WAITING, draft_by=ADA)]
+    else:
+        scene.composers.typed(RUN, b"half", port.Author(kind="user", id=ADA))
+
+    assert await scene.hand.carry_out(TYPE) is False
+    assert keeper.typed == {}
+    (held,) = scene.reports.commands
+    assert isinstance(held, ReportPromptHeld)
+    assert (held.by, held.user_id) == ("draft", ADA)
+
+    keeper.statuses = [WAITING]
+    scene.composers.typed(RUN, b"\r", port.Author(kind="user", id=ADA))
+    assert await scene.hand.carry_out(TYPE) is True
+    assert keeper.typed == {PROMPT: b"go\r"}
+
+
+async def test_a_program_that_moved_on_since_the_look_is_looked_at_again(tmp_path: Path) -> None:
+    keeper = reading()
+    keeper.moves_on = 3
+    scene = Scene(tmp_path, keeper)
+
+    assert await scene.hand.carry_out(TYPE) is True
+    assert keeper.asked == ["input"] * 4
+    assert keeper.typed == {PROMPT: b"go\r"}
+
+
+async def test_a_program_that_never_stands_still_is_left_alone_for_a_while(tmp_path: Path) -> None:
+    keeper = reading()
+    keeper.moves_on = 1_000
+    scene = Scene(tmp_path, keeper)
+
+    assert await scene.hand.carry_out(TYPE) is False
+    assert keeper.typed == {}
+
+
+async def test_while_a_person_types_a_prompt_does_not(tmp_path: Path) -> None:
+    keeper = reading()
+    scene = Scene(tmp_path, keeper)
+    async with scene.composers.turn(RUN):
+        typing = asyncio.create_task(scene.hand.carry_out(TYPE))
+        await asyncio.sleep(0)
+        scene.composers.typed(RUN, b"h", port.Author(kind="user", id=ADA))
+        assert keeper.typed == {}
+    assert await typing is False
+    assert keeper.typed == {}

@@ -39,12 +39,19 @@ class Onlooker:
 
     async def look(self) -> Seen | None:
         """What it does now; None where that can't be told at this moment. Raises LinkClosedError."""
+        return self.meaning(await self.glance())
+
+    async def glance(self) -> Look:
+        """What is there now, its screen where it is in raw mode. Raises LinkClosedError."""
         reply = await self._link.status()
         if self._rules is None or reply.canonical or reply.state != "running":
-            return observe(Look(reply=reply))
+            return Look(reply=reply)
         drawing = self._drawn()
-        sight = None if drawing is None else await drawing.follow()
-        return observe(Look(reply=reply, sight=sight), self._rules)
+        return Look(reply=reply, sight=None if drawing is None else await drawing.follow())
+
+    def meaning(self, look: Look) -> Seen | None:
+        """What the rules of its program say to that."""
+        return observe(look, self._rules)
 
     def _drawn(self) -> Drawing | None:
         if self._drawing is None and not self._is_blind:
