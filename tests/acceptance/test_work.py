@@ -245,7 +245,8 @@ def test_a_prompt_may_come_from_standard_input(place: Place, repository: Reposit
     assert place.mpctl("session", "prompt", "painter", "-").status == 2
     place.ok("session", "prompt", "painter", "-", stdin="green")
     eventually(lambda: has_exited(place))
-    assert place.ok("session", "show", "painter", "--json").json["prompts"][0]["state"] == "submitted"
+    state = place.ok("session", "show", "painter", "--json").json["prompts"][0]["state"]
+    assert state in ("submitted", "turn_observed")  # a program may end before anybody sees that it has read
 
 
 def test_a_prompt_that_nobody_hears_yet_says_what_to_type(

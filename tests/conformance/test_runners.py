@@ -162,7 +162,9 @@ async def test_an_input_is_typed_once_however_often_it_is_sent(backend: port.Bac
         await link.send_input(b"two\n", author=AUTHOR, input_id="i-2")
         output = await output_until(link, b"got <two>")
 
-    assert first == second == port.InputResult(input_id="i-1", outcome="applied", bytes=4)
+    assert first == second
+    assert isinstance(first, port.InputResult)
+    assert (first.input_id, first.outcome, first.bytes) == ("i-1", "applied", 4)
     assert output.count(b"got <one>") == 1
 
 
@@ -171,10 +173,50 @@ async def test_an_input_is_reported_as_intended_before_it_is_applied(backend: po
         await link.send_input(b"one\n", author=AUTHOR, input_id="i-1")
         entries = await reports(link, upto=port.InputApplied)
 
-    assert [entry.report for entry in entries[2:]] == [
-        port.InputIntended(input_id="i-1"),
-        port.InputApplied(input_id="i-1", bytes=4),
-    ]
+    intended, applied = (entry.report for entry in entries[2:])
+    assert intended == port.InputIntended(input_id="i-1")
+    assert isinstance(applied, port.InputApplied)
+    assert (applied.input_id, applied.bytes) == ("i-1", 4)
+
+
+async def test_an_input_with_a_guard_is_typed_only_into_what_its_sender_has_seen(
+    backend: port.Backend,
+) -> None:
+    async with running(backend, a_run(*shell(READS_LINES))) as link:
+        await eventually_async(lambda: is_waiting(link))
+        seen = (await link.status()).output_bytes
+        early = await link.send_input(b"one\n", author=AUTHOR, input_id="i-1", if_output_bytes=seen - 1)
+        typed = await link.send_input(b"one\n", author=AUTHOR, input_id="i-1", if_output_bytes=seen)
+        again = await link.send_input(b"one\n", author=AUTHOR, input_id="i-1", if_output_bytes=0)
+        await link.send_input(b"two\n", author=AUTHOR, input_id="i-2")
+        output = await output_until(link, b"got <two>")
+
+    assert isinstance(early, port.RequestRefused)
+    assert early.code == "moved_on"
+    assert typed == again
+    assert output.count(b"got <one>") == 1
+
+
+async def test_a_line_that_is_typed_and_not_read_is_told(backend: port.Backend) -> None:
+    async with running(backend, a_run(*shell("echo ready; sleep 600"))) as link:
+        await output_until(link, b"ready")
+        before = (await link.status()).unread_bytes
+        await link.send_input(b"one\n", author=AUTHOR, input_id="i-1")
+        after = (await link.status()).unread_bytes
+
+    assert (before, after) == (0, 4)
+
+
+async def test_a_persons_half_typed_line_is_told_with_its_author_until_it_is_sent(
+    backend: port.Backend,
+) -> None:
+    async with running(backend, a_run(*shell(READS_LINES))) as link:
+        await link.send_input(b"hal", author=AUTHOR, input_id=None)
+        drafted = (await link.status()).draft_by
+        await link.send_input(b"f\r", author=AUTHOR, input_id=None)
+        sent = (await link.status()).draft_by
+
+    assert (drafted, sent) == (AUTHOR.id, None)
 
 
 async def test_key_presses_without_an_id_are_typed_and_not_reported(backend: port.Backend) -> None:

@@ -82,7 +82,10 @@ def part_id(prompt_id: str, form: Form, number: int) -> str:
 def form_of(input_id: str) -> Form | None:
     """How the text was cut that this input is a part of."""
     word = input_id.partition("/")[2].partition("/")[0]
-    return FORMS[FORMS.index(word)] if word in FORMS else None
+    for form in FORMS:
+        if form == word:
+            return form
+    return None
 
 
 def prompt_of(input_id: str) -> PromptId:

@@ -132,8 +132,9 @@ class Typist:
         begun = self._begun(desk.intent) if desk.intent.is_placed else frozenset[str]()
         if desk.intent.prompt_id in begun:
             return bool(await self._finish(desk, b"", if_output_bytes=None))
-        forms = [found for found in map(form_of, begun) if found is not None]
-        begun_as = forms[0] if forms else None
+        begun_as: Form | None = None
+        for each in begun:
+            begun_as = begun_as or form_of(each)
         for _ in range(LOOKS_MAX):
             done = await self._try(desk, begun_as)
             if done is not None:

@@ -313,7 +313,7 @@ async def test_what_a_keeper_knows_of_a_prompt_is_reported_under_the_prompts_own
 
     await scene.hand.carry_out(KEEP)
 
-    said = scene.reports.by_key[f"prompt/{PROMPT}/submitted"]
+    said = scene.reports.by_key[f"prompt/{PROMPT}/typed"]
     assert isinstance(said, ReportPrompt)
     assert list(scene.reports.by_key)[-1] == f"run/{RUN}/journal/3", "the end comes after what came before it"
 
