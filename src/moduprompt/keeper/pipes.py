@@ -65,6 +65,10 @@ class Pipes:
         """No group stands before the others."""
         return 0
 
+    def unread_bytes(self) -> int | None:
+        """How much a program left in its pipe can't be told from our end."""
+        return None
+
     def modes(self) -> tuple[bool, bool]:
         """Nothing collects lines, nothing is echoed."""
         return False, False
