@@ -34,6 +34,7 @@ from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.item import View
 from moduprompt.domain.registry import UnreadableEvent
 from moduprompt.domain.run.state import RunState
+from moduprompt.effects.agents.catalogue import variables_known
 from moduprompt.effects.agents.overriding import overridden
 from moduprompt.effects.agents.surroundings import SYSTEM_PATH, install_commands
 from moduprompt.effects.artifacts.folder import FolderArtifacts
@@ -405,6 +406,7 @@ def _build_hands(
         home=environ.get("HOME") or "/",
         path=_path(environ),
         commands_dir=install_commands(config.runs_dir),
+        variables={name: environ[name] for name in variables_known() if name in environ},
         limits=overridden(config.limits),
     )
     runs = RunHand(

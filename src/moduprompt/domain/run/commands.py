@@ -6,7 +6,7 @@ import msgspec
 
 from moduprompt.domain.decider import Command
 from moduprompt.domain.failures import FailureClass
-from moduprompt.protocol import Count, Id, Reason, Ref, RunId, SessionId, Whole
+from moduprompt.protocol import Count, Id, Name, Reason, Ref, RunId, SessionId, Whole
 
 ObservedStatus: TypeAlias = Literal[
     "working",
@@ -18,6 +18,7 @@ ObservedStatus: TypeAlias = Literal[
     "lost",
     "unknown",
 ]
+RunOutcome: TypeAlias = Literal["succeeded", "failed", "unclear"]
 ExitHow: TypeAlias = Literal["exited", "signalled", "timed_out", "stopped", "not_started"]
 CaughtBy: TypeAlias = Literal["cgroup", "subreaper", "marker"]
 LimitName: TypeAlias = Annotated[str, msgspec.Meta(max_length=40)]
@@ -92,7 +93,10 @@ class ReportStatus(RunReport, frozen=True, kw_only=True):
 
 
 class ReportExited(RunReport, frozen=True, kw_only=True):
-    """It has ended; `leftovers` are processes that could not be ended with it."""
+    """It has ended; `leftovers` are processes that could not be ended with it.
+
+    `outcome`, by which rule, on what evidence: the verdict of its adapter, where the program tells what it does.
+    """
 
     wire: ClassVar[str] = "run.report_exited"
 
@@ -104,6 +108,9 @@ class ReportExited(RunReport, frozen=True, kw_only=True):
     output_bytes: Count = 0
     leftovers: Count = 0
     recording: Ref | None = None
+    outcome: RunOutcome | None = None
+    rule: Name | None = None
+    evidence: Reason | None = None
 
 
 class ReportLost(RunReport, frozen=True, kw_only=True):

@@ -180,6 +180,9 @@ def _exit(command: ReportExited, own: RunState) -> Decision:
             reason=command.reason,
             output_bytes=command.output_bytes,
             leftovers=command.leftovers,
+            outcome=command.outcome,
+            rule=command.rule,
+            evidence=command.evidence,
         )
     )
     return facts

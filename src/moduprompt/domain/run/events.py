@@ -4,9 +4,9 @@ from typing import ClassVar, TypeAlias
 
 from moduprompt.domain.decider import Event
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.commands import CaughtBy, ExitHow, LimitName, ObservedStatus, Side
+from moduprompt.domain.run.commands import CaughtBy, ExitHow, LimitName, ObservedStatus, RunOutcome, Side
 from moduprompt.domain.session.commands import Agent
-from moduprompt.protocol import Count, Id, ProjectId, Reason, Ref, RunId, SessionId, Whole, WorktreeId
+from moduprompt.protocol import Count, Id, Name, ProjectId, Reason, Ref, RunId, SessionId, Whole, WorktreeId
 
 
 class RunEvent(Event, frozen=True, kw_only=True):
@@ -85,7 +85,10 @@ class RunOutputRecorded(RunEvent, frozen=True, kw_only=True):
 
 
 class RunExited(RunEvent, frozen=True, kw_only=True):
-    """It has ended, and how."""
+    """It has ended, and how. `outcome`: whether it did its job, by this rule, on this evidence.
+
+    Without an outcome its program tells nothing, or nobody could judge yet when it ended.
+    """
 
     wire: ClassVar[str] = "run.exited"
 
@@ -96,6 +99,9 @@ class RunExited(RunEvent, frozen=True, kw_only=True):
     reason: Reason | None = None
     output_bytes: Count = 0
     leftovers: Count = 0
+    outcome: RunOutcome | None = None
+    rule: Name | None = None
+    evidence: Reason | None = None
 
 
 class RunLost(RunEvent, frozen=True, kw_only=True):

@@ -73,6 +73,9 @@ class RunItem(Item, frozen=True, kw_only=True):
     output_bytes: int | None = None
     leftovers: int = 0
     recording: str | None = None
+    outcome: str | None = None
+    outcome_rule: str | None = None
+    outcome_evidence: str | None = None
     waits: Waits | None = None
 
 
@@ -145,6 +148,9 @@ def _changes(event: Event) -> dict[str, object]:
                 "reason": event.reason,
                 "output_bytes": event.output_bytes,
                 "leftovers": event.leftovers,
+                "outcome": event.outcome,
+                "outcome_rule": event.rule,
+                "outcome_evidence": event.evidence,
             }
         case RunLost():
             return {"status": "lost", "observed": "lost", "evidence": event.evidence}
@@ -152,4 +158,4 @@ def _changes(event: Event) -> dict[str, object]:
             return {}
 
 
-VIEW = View(name="runs", version=3, collections=(("runs", RunItem),), fold=fold, takes=(RunEvent,))
+VIEW = View(name="runs", version=4, collections=(("runs", RunItem),), fold=fold, takes=(RunEvent,))

@@ -189,6 +189,9 @@ def _failure_of(event: RunExited | RunLost, run: RunState) -> FailureClass | Non
         return event.failure
     if event.how == "timed_out":
         return FailureClass.TIMEOUT
+    if event.how == "exited" and event.outcome is not None:
+        # Where the program's own word was judged, its exit code says nothing more. Unclear is no success.
+        return None if event.outcome == "succeeded" else FailureClass.INVALID_OUTPUT
     if event.how == "not_started":
         return None if run.stop_requested else FailureClass.SPAWN_FAILED
     if event.how == "signalled":

@@ -23,3 +23,8 @@ ADAPTERS: tuple[AgentAdapter, ...] = (
 def adapter_named(name: str) -> AgentAdapter | None:
     """The adapter with this name."""
     return next((adapter for adapter in ADAPTERS if adapter.name == name), None)
+
+
+def variables_known() -> frozenset[str]:
+    """All that some adapter takes of the daemon's own environment. Each is given only what it names itself."""
+    return frozenset(name for adapter in ADAPTERS for name in adapter.variables)

@@ -74,6 +74,12 @@ def by_turn_and_work(end: End) -> Verdict:
             rule="turn_failed",
             evidence=f"its last turn was {said.last_turn.how}; it exited with {end.code}",
         )
+    if said.tools_refused and end.work is None:
+        return Verdict(
+            outcome="unclear",
+            rule="refused_and_not_looked",
+            evidence=f"{said.tools_refused} tool calls were refused, and nobody looked what was done",
+        )
     if said.tools_refused and not _left_something(end):
         return Verdict(
             outcome="failed",

@@ -20,16 +20,24 @@ from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import ReportExited, ReportLost, ReportStatus
 from moduprompt.domain.run.intents import EndRun, KeepRun, ResizeTerminal
 from moduprompt.effects.agents.catalogue import adapter_named
-from moduprompt.effects.agents.port import AgentRefused, AgentRequest
+from moduprompt.effects.agents.port import (
+    AgentAdapter,
+    AgentCommand,
+    AgentFile,
+    AgentRefused,
+    AgentRequest,
+    Verdict,
+)
 from moduprompt.effects.agents.surroundings import run_environment
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.admission import Admission
 from moduprompt.effects.runner.packing import packed_beside
-from moduprompt.effects.runner.reports import to_report
+from moduprompt.effects.runner.reports import Kept, to_report
 from moduprompt.effects.runner.status.facts import Seen
 from moduprompt.effects.runner.status.onlooker import Onlooker
+from moduprompt.effects.runner.verdicts import judge
 from moduprompt.keeper.keeper import SOCKET_NAME
 from moduprompt.keeper.recording import RecordingError
 from moduprompt.kernel.ports import Clock
@@ -39,6 +47,7 @@ from moduprompt.storage.port import StorageFailed
 RECORDING_NAME: Final = "recording.mprec"
 PROMPT_NAME: Final = "prompt.txt"
 SCRATCH_NAME: Final = "scratch"
+HOMES_NAME: Final = ".homes"  # beside the runs; begins with a dot so that it is no run
 STOPPED_WAITING: Final = "stopped while it waited for room to start"
 LOOK_S: Final = 0.1  # between looks at a run whose picture has just changed
 LOOK_S_MAX: Final = 1.0  # and at one that has long been the same
@@ -84,7 +93,15 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     home: str
     path: str
     commands_dir: Path
+    variables: Mapping[str, str] = {}  # of the daemon's own: an adapter is given those that it names
     limits: Mapping[str, port.Limits] = {}  # of adapters whose own somebody has overridden
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt in a file of its run."""
+
+    path: str
+    text: str
 
 
 class RunHand:
@@ -216,14 +233,44 @@ class RunHand:
         return started
 
     async def _to_launch(self, intent: KeepRun, *, door: str) -> port.LaunchSpec | port.StartRefused:
-        prompt = await self._place_prompt(intent)
         adapter = adapter_named(intent.adapter)
-        request = AgentRequest(words=intent.argv, prompt_file=prompt)
-        command = adapter.command(request) if adapter else None
-        if command is None or isinstance(command, AgentRefused):
-            why = command.message if command else f"no adapter is named {intent.adapter}"
-            return port.StartRefused(code="bad_spec", message=why, run_id=intent.run_id)
+        if adapter is None:
+            return _unfit(intent, f"no adapter is named {intent.adapter}")
         cwd = intent.cwd or str(self._scratch(intent.run_id))
+        home = self._backend.run_dir(intent.run_id).parent / HOMES_NAME / intent.session_id
+        command = adapter.command(await self._request(intent, adapter, cwd=cwd, home=home))
+        if isinstance(command, AgentRefused):
+            return _unfit(intent, command.message)
+        if adapter.reader() is not None:
+            await asyncio.to_thread(_place_files, home, command.files)
+        return port.LaunchSpec(
+            run_id=intent.run_id,
+            argv=command.argv,
+            cwd=cwd,
+            env=self._environment(intent, command, door=door),
+            rows=intent.rows,
+            cols=intent.cols,
+            limits=self._surroundings.limits.get(intent.adapter, adapter.limits),
+            io=command.io,
+            stdin=command.stdin,
+            stdin_file=command.stdin_file,
+            opening=command.opening,
+        )
+
+    async def _request(self, intent: KeepRun, adapter: AgentAdapter, *, cwd: str, home: Path) -> AgentRequest:
+        prompt = await self._place_prompt(intent)
+        known = self._surroundings.variables
+        return AgentRequest(
+            words=intent.argv,
+            prompt=prompt.text if prompt else None,
+            prompt_file=prompt.path if prompt else None,
+            run_id=intent.run_id,
+            cwd=cwd,
+            home=str(home),
+            variables={name: known[name] for name in adapter.variables if name in known},
+        )
+
+    def _environment(self, intent: KeepRun, command: AgentCommand, *, door: str) -> dict[str, str]:
         around = self._surroundings
         variables = {
             "MP_SOCKET": door,
@@ -234,20 +281,11 @@ class RunHand:
             "MP_RUN": intent.run_id,
             **command.env,
         }
-        env = run_environment(
+        return run_environment(
             home=around.home, commands_dir=around.commands_dir, variables=variables, path=around.path
         )
-        return port.LaunchSpec(
-            run_id=intent.run_id,
-            argv=command.argv,
-            cwd=cwd,
-            env=env,
-            rows=intent.rows,
-            cols=intent.cols,
-            limits=around.limits.get(intent.adapter, adapter.limits) if adapter else port.Limits(),
-        )
 
-    async def _place_prompt(self, intent: KeepRun) -> str | None:
+    async def _place_prompt(self, intent: KeepRun) -> Placed | None:
         if intent.prompt is None:
             return None
         text = await self._artifacts.get(intent.workspace_id, intent.prompt.ref)
@@ -255,7 +293,7 @@ class RunHand:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / PROMPT_NAME
         await asyncio.to_thread(path.write_bytes, text or b"")
-        return str(path)
+        return Placed(path=str(path), text=(text or b"").decode("utf-8", "replace"))
 
     def _scratch(self, run_id: str) -> Path:
         folder = self._backend.run_dir(run_id) / SCRATCH_NAME
@@ -314,14 +352,28 @@ class RunHand:
     async def _take(self, intent: KeepRun, entry: port.Entry) -> bool:
         """Report what an entry means; whether it was the last word."""
         said = entry.report
-        recording = await self._keep_recording(intent) if isinstance(said, port.Exited) else None
-        reported = to_report(intent, entry, recording=recording)
+        kept = await self._keep_what_is_left(intent, said) if isinstance(said, port.Exited) else Kept()
+        reported = to_report(intent, entry, kept=kept)
         if reported is not None:
             await report(self._reporter, reported.command, key=reported.key)
         # Before the start was known, a status was decided as nothing: it is not taken for told.
         if isinstance(said, port.InputApplied | port.Started):
             self.look_again(intent.run_id)
         return isinstance(said, port.StartFailed | port.Exited)
+
+    async def _keep_what_is_left(self, intent: KeepRun, exited: port.Exited) -> Kept:
+        return Kept(recording=await self._keep_recording(intent), verdict=await self._judge(intent, exited))
+
+    async def _judge(self, intent: KeepRun, exited: port.Exited) -> Verdict | None:
+        adapter = adapter_named(intent.adapter)
+        path = self._backend.run_dir(intent.run_id) / RECORDING_NAME
+        if adapter is None or adapter.reader() is None or not path.is_file():
+            return None
+        try:
+            return await asyncio.to_thread(judge, adapter, path, exited)
+        except RecordingError as fault:
+            log.warning("run.not_judged", extra={"run_id": intent.run_id, "fault": str(fault)})
+            return Verdict(outcome="unclear", rule="recording_unreadable", evidence=str(fault))
 
     async def _keep_recording(self, intent: KeepRun) -> ArtifactRef | None:
         path = self._backend.run_dir(intent.run_id) / RECORDING_NAME
@@ -405,6 +457,20 @@ class RunHand:
                 return "unknown"
         is_settled = isinstance(answer, port.Done) or answer.code == "not_running"
         return "asked" if is_settled else "unknown"
+
+
+def _unfit(intent: KeepRun, why: str) -> port.StartRefused:
+    return port.StartRefused(code="bad_spec", message=why, run_id=intent.run_id)
+
+
+def _place_files(home: Path, files: Iterable[AgentFile]) -> None:
+    """An adapter's configuration, in the session's own folder: for our eyes only, since it may hold a key."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for file in files:
+        path = home / file.path
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_bytes(file.content)
 
 
 def _looked_at(intent: KeepRun) -> str | None:

@@ -13,6 +13,7 @@ from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import ReportExited, ReportStarted
 from moduprompt.domain.run.intents import KeepRun, TypePrompt
 from moduprompt.domain.session.commands import ReportPrompt
+from moduprompt.effects.agents.port import Verdict
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.keys import FORMS, Form
 from moduprompt.protocol import REASON_MAX, ArtifactRef, PromptId
@@ -33,7 +34,14 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
     key: str
 
 
-def to_report(intent: KeepRun, entry: port.Entry, *, recording: ArtifactRef | None) -> Reported | None:
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What is made of a run when it is over: its recording, and the verdict of its adapter."""
+
+    recording: ArtifactRef | None = None
+    verdict: Verdict | None = None
+
+
+def to_report(intent: KeepRun, entry: port.Entry, *, kept: Kept) -> Reported | None:
     """The report of one entry; None where the kernel need not know."""
     said = entry.report
     if isinstance(said, port.InputApplied):
@@ -45,7 +53,7 @@ def to_report(intent: KeepRun, entry: port.Entry, *, recording: ArtifactRef | No
         return prompt_report(
             intent, prompt_of(said.input_id), outcome="uncertain", evidence=cut_short(said.bytes)
         )
-    command = _run_report(intent, said, recording=recording)
+    command = _run_report(intent, said, kept=kept)
     return (
         None
         if command is None
@@ -98,7 +106,7 @@ def cut_short(typed_bytes: int) -> str:
     return f"the program ended after {typed_bytes} bytes of it"
 
 
-def _run_report(intent: KeepRun, said: port.Report, *, recording: ArtifactRef | None) -> Command | None:
+def _run_report(intent: KeepRun, said: port.Report, *, kept: Kept) -> Command | None:
     match said:
         case port.Started():
             return ReportStarted(
@@ -127,7 +135,12 @@ def _run_report(intent: KeepRun, said: port.Report, *, recording: ArtifactRef | 
                 reason=said.reason[:REASON_MAX] if said.reason else None,
                 output_bytes=said.output_bytes,
                 leftovers=len(said.survivors),
-                recording=recording,
+                recording=kept.recording,
+                # What was stopped or ended from outside is told by `how`, as for every other program.
+                failure=kept.verdict.failure if kept.verdict and said.how == "exited" else None,
+                outcome=kept.verdict.outcome if kept.verdict else None,
+                rule=kept.verdict.rule if kept.verdict else None,
+                evidence=kept.verdict.evidence[:REASON_MAX] if kept.verdict else None,
             )
         case _:
             return None
