@@ -99,6 +99,7 @@ class ReportExited(RunReport, frozen=True, kw_only=True):
     """
 
     wire: ClassVar[str] = "run.report_exited"
+    later: ClassVar[frozenset[str]] = ("outcome", "rule", "evidence")
 
     how: ExitHow
     code: Whole | None = None
