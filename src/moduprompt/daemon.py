@@ -420,12 +420,10 @@ def _build_hands(
         witness=memory,
         admission=admission,
     )
-    typist = Typist(
-        backend, kernel, artifacts=artifacts, typed=runs.look_again, composers=composers, clock=SystemClock()
-    )
+    typing = Typist(backend, kernel, artifacts=artifacts, typed=runs.look_again, composers=composers)
     eraser = EraseHand(artifacts, run_dir=backend.run_dir, recording=RECORDING_NAME, prompt=PROMPT_NAME)
-    turns = TurnWatcher(backend, kernel)
-    return runs, typist, turns, GitHand(git, kernel, worktrees_dir=config.worktrees_dir), eraser
+    git_hand = GitHand(git, kernel, worktrees_dir=config.worktrees_dir)
+    return runs, typing, TurnWatcher(backend, kernel), git_hand, eraser
 
 
 def _live_runs(kernel: Kernel) -> list[tuple[WorkspaceId, RunId]]:

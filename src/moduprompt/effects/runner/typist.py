@@ -36,6 +36,7 @@ from moduprompt.effects.runner.reports import (
 )
 from moduprompt.effects.runner.status.facts import BRACKETED_PASTE, Look
 from moduprompt.effects.runner.status.onlooker import Onlooker
+from moduprompt.kernel.clock import SystemClock
 from moduprompt.kernel.ports import ArtifactStore, Clock
 from moduprompt.protocol import REASON_MAX, UserId, is_id
 
@@ -80,14 +81,14 @@ class Typist:
         artifacts: ArtifactStore,
         typed: Callable[[str], None],
         composers: Composers,
-        clock: Clock,
+        clock: Clock | None = None,
     ) -> None:
         self._backend = backend
         self._reporter = reporter
         self._artifacts = artifacts
         self._typed = typed
         self._composers = composers
-        self._clock = clock
+        self._clock = clock or SystemClock()
 
     async def carry_out(self, intent: Intent) -> bool:
         """Place, type, report. False: not now."""

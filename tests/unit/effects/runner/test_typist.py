@@ -295,10 +295,11 @@ async def test_a_program_that_never_stands_still_is_left_alone_for_a_while(tmp_p
 
 async def test_while_a_person_types_a_prompt_does_not(tmp_path: Path) -> None:
     keeper = reading()
+    keeper.looks_wanted = 1
     scene = Scene(tmp_path, keeper)
     async with scene.composers.turn(RUN):
         typing = asyncio.create_task(scene.hand.carry_out(TYPE))
-        await asyncio.sleep(0)
+        await keeper.was_looked_at.wait()
         scene.composers.typed(RUN, b"h", port.Author(kind="user", id=ADA))
         assert keeper.typed == {}
     assert await typing is False
