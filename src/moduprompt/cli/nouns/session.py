@@ -220,7 +220,9 @@ def _origin(item: SessionItem) -> str | None:
 
 
 def _agent_words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--agent", metavar="NAME", help="scripted, or command: any program")
+    parser.add_argument(
+        "--agent", metavar="NAME", help="scripted, claude, codex, gemini, pi, or command: any program"
+    )
     parser.add_argument("--script", metavar="FILE", help="what the scripted agent does (--agent scripted)")
     parser.add_argument("--prompt", metavar="TEXT", help="what it is told; - reads standard input")
     parser.add_argument("--branch", metavar="BRANCH", help="the branch of its worktree")

@@ -99,7 +99,7 @@ class ReportExited(RunReport, frozen=True, kw_only=True):
     """
 
     wire: ClassVar[str] = "run.report_exited"
-    later: ClassVar[frozenset[str]] = ("outcome", "rule", "evidence")
+    later: ClassVar[frozenset[str]] = frozenset({"outcome", "rule", "evidence"})
 
     how: ExitHow
     code: Whole | None = None
