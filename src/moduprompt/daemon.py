@@ -41,7 +41,7 @@ from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.artifacts.hand import EraseHand
 from moduprompt.effects.artifacts.moving import give_each_its_own
 from moduprompt.effects.git.hand import GitHand
-from moduprompt.effects.git.program import GitProgram
+from moduprompt.effects.git.program import GitProgram, git_environment
 from moduprompt.effects.notifier import Notifier
 from moduprompt.effects.observer import LocalObserver
 from moduprompt.effects.recovery.books import KernelBooks
@@ -197,7 +197,7 @@ async def _serve(
         notifier.is_loading("opening the log")
         sockets = _bind(config, house, handed=handed)
         mint = SystemMint(_load_secret(config))
-        git = GitProgram(environment=_git_environment(environ))
+        git = GitProgram(environment=git_environment(environ))
         observer = LocalObserver(git, program_path=_path(environ))
         kernel = await _open_kernel(config, house, damaged=damaged, mint=mint, observer=observer)
         backend = LocalBackend(config.runs_dir)
@@ -579,10 +579,6 @@ def _write_daemon_file(config: Config, *, token: str, sockets: list[socket.socke
         version=__version__,
     )
     _write_new(config.daemon_file, msgspec.json.format(encode(content), indent=2) + b"\n")
-
-
-def _git_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: environ[name] for name in ("PATH", "HOME", "XDG_CONFIG_HOME") if name in environ}
 
 
 def _path(environ: Mapping[str, str]) -> str:

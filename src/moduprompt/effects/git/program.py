@@ -114,3 +114,8 @@ async def _as_value(work: Awaitable[Facts]) -> Facts | GitRefusal:
         return await work
     except Refused as refused:
         return refused.refusal
+
+
+def git_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What git is given of the daemon's own environment: where programs and the user's configuration lie."""
+    return {name: environ[name] for name in ("PATH", "HOME", "XDG_CONFIG_HOME") if name in environ}
