@@ -11,6 +11,7 @@ from moduprompt.domain.project.commands import CreateProject
 from moduprompt.protocol import SYSTEM_WORKSPACE, WorkspaceId
 from moduprompt.storage.sqlite.inspection import LogFile, log_file
 from tests.support.daemon import Place, daemon_place
+from tests.support.deadline import eventually
 
 REFUSED_EXIT, UNAVAILABLE_EXIT = 8, 7
 WRITERS = 4
@@ -162,6 +163,29 @@ def test_a_daemon_that_hangs_keeps_its_data(place: Place) -> None:
 
     assert (refused.status, refused.json["code"]) == (UNAVAILABLE_EXIT, "unavailable")
     os.kill(pid, signal.SIGTERM)
+
+
+def test_agents_that_live_without_a_daemon_keep_their_log(place: Place) -> None:
+    """A stopped daemon leaves them alone; a log that never heard of them must not take its place."""
+    target = str(place.root / "kept")
+    place.made("workspace", "create", "core")
+    place.made("project", "create", "paint")
+    assert place.call("mpd", "backup", target).status == 0
+    spawn = ("session", "spawn", "s", "-p", "paint", "--no-worktree", "--agent", "command", "--")
+    place.made(*spawn, "sleep", "600")
+    eventually(
+        lambda: [each["status"] for each in place.ok("run", "list", "--json").json["items"]] == ["started"]
+    )
+    assert place.call("mpd", "stop").status == 0
+
+    refused = place.call("mpd", "restore", target, "--replace", "--json")
+
+    assert (refused.status, refused.json["details"]["reason"]) == (REFUSED_EXIT, "live_runs")
+    (run,) = place.ok("run", "list", "--json").json["items"]
+    place.ok("run", "stop", run["id"])
+    eventually(lambda: place.ok("run", "show", run["id"], "--json").json["status"] == "exited")
+    assert place.call("mpd", "stop").status == 0
+    eventually(lambda: place.call("mpd", "restore", target, "--replace").status == 0)
 
 
 def test_what_there_is_not_is_not_backed_up(place: Place) -> None:

@@ -271,6 +271,8 @@ async def test_a_sessions_stream_ends_with_its_run(daemon: Served, transport: An
         ({"from": "-1"}, {}, 400),
         ({"from": "1e3"}, {}, 400),
         ({"from": "99999999999999999"}, {}, 400),
+        ({"from": "1000"}, {}, 422),
+        ({}, {"Last-Event-ID": "1000"}, 422),
         ({"form": "1"}, {}, 400),
         ({"subject": "project"}, {}, 400),
         ({"types": ",".join(["task.*"] * 65)}, {}, 400),

@@ -22,6 +22,7 @@ from moduprompt.cli.nouns.daemon import refuse_in_run, stop
 from moduprompt.cli.progress import in_thread, waiting_for
 from moduprompt.cli.tables import to_paragraph
 from moduprompt.config import Config
+from moduprompt.keeper.keeper import is_held
 from moduprompt.protocol import ArtifactRef, Code, encode
 from moduprompt.storage.backup_folder import (
     BackupManifest,
@@ -103,6 +104,8 @@ async def restore(call: Call) -> None:
         _refuse_existing(config)
     found = await find(config)
     _refuse_live_runs(found)
+    if found is None:
+        _refuse_held_runs(config)
     aside = await _switched(config, source, manifest=manifest, found=found)
     done = Restored(
         source=str(source),
@@ -193,6 +196,18 @@ def _refuse_live_runs(found: Found | None) -> None:
             f"{found.ready.live_runs} runs are alive, and the backup may not know them",
             hint="nothing was changed; mpctl run list, mpctl run stop, then restore",
             details={"reason": "live_runs", "live_runs": found.ready.live_runs},
+        )
+
+
+def _refuse_held_runs(config: Config) -> None:
+    """The same without a daemon to ask: agents go on without one, and their keepers hold their folders."""
+    held = sum(1 for each in config.runs_dir.glob("*/") if is_held(str(each)))
+    if held:
+        raise failed(
+            Code.VALIDATION_FAILED,
+            f"{held} runs are alive, and the backup may not know them",
+            hint="nothing was changed; mpd start, mpctl run list, mpctl run stop, then restore",
+            details={"reason": "live_runs", "live_runs": held},
         )
 
 

@@ -106,13 +106,19 @@ async def _saved(config: Config, found: Examined, folder: Path, *, head: Head, w
     prefix_of = None if whole_to == head.seq else head.seq
     part = folder / f".{head.workspace_id}.part"
     try:
-        with disk_faults(part), part.open("w+b") as body:
+        with disk_faults(part), _private(part) as body:
             bundled = await transfer.export(head.workspace_id, seq=whole_to, body=body, prefix_of=prefix_of)
             return _named(bundled, body, folder, prefix_of=prefix_of)
     except (Refused, *STUMBLES) as fault:
         return Lost(workspace_id=head.workspace_id, error=str(fault) or type(fault).__name__)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _private(path: Path) -> BinaryIO:
+    """A new file that nobody else reads: all texts are in it."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w+b")
 
 
 def _named(bundled: Bundled, body: BinaryIO, folder: Path, *, prefix_of: int | None) -> Saved:
@@ -122,8 +128,7 @@ def _named(bundled: Bundled, body: BinaryIO, folder: Path, *, prefix_of: int | N
     path = folder / f"{name}-{manifest.workspace_id[-12:]}{cut}.tar"
     temporary = path.with_name(path.name + ".part")
     try:
-        with temporary.open("wb") as file:
-            temporary.chmod(0o600)
+        with _private(temporary) as file:
             file.write(bundled.head)
             body.seek(0)
             while data := body.read(1024 * 1024):

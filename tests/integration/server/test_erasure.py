@@ -11,6 +11,7 @@ import pytest
 
 from moduprompt.domain.artifact.commands import EraseArtifact
 from moduprompt.domain.artifact.intents import EraseBytes
+from moduprompt.domain.capsule.commands import WriteCapsule
 from moduprompt.domain.run.commands import ReportExited, ReportStarted
 from moduprompt.domain.session.commands import PromptSession
 from moduprompt.domain.task.commands import CreateTask
@@ -192,6 +193,19 @@ async def test_a_session_can_neither_erase_nor_list_and_reads_what_was_said_to_i
     await daemon.accepted(erase(home))
     gone = await daemon.get(f"/v1/artifacts/{REF}", token=line.token, workspace_id=home)
     assert (gone.status, why(gone)) == (404, "artifact_erased")
+
+
+async def test_the_text_of_a_refused_command_is_nobodys_to_read(daemon: Served) -> None:
+    home, line = await told(daemon)
+    account = "x" * 1_001
+    refused = await daemon.submit(
+        WriteCapsule(workspace_id=home, session_id=line.session_id, capsule_kind="risk", account=account)
+    )
+    assert (refused.status, why(refused)) == (422, "capsule_too_long")
+
+    read = await daemon.get(f"/v1/artifacts/{content_hash(account.encode())}", workspace_id=home)
+
+    assert read.status == 404
 
 
 async def test_a_recording_goes_with_the_file_that_its_run_kept(daemon: Served) -> None:

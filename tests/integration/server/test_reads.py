@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from moduprompt.domain.deciders import VIEWS
+from moduprompt.domain.run.commands import ReportExited
 from moduprompt.domain.workspace.commands import RenameWorkspace
 from moduprompt.kernel import tracks
 from moduprompt.kernel.tracks import Stop
@@ -265,7 +266,12 @@ async def test_the_log_head_is_what_a_replay_arrives_at(daemon: Served) -> None:
 
 async def test_an_artifact_is_served_as_it_was_kept(daemon: Served) -> None:
     workspace = await daemon.make_workspace()
+    line = await daemon.make_session(workspace, await daemon.make_project(workspace))
     ref = await daemon.kernel.artifacts.put(workspace, b"\x00bytes")
+    ended = ReportExited(
+        workspace_id=workspace, run_id=line.run_id, how="exited", code=0, output_bytes=6, recording=ref
+    )
+    await daemon.report(ended)
 
     reply = await daemon.get(f"/v1/artifacts/{ref}")
 

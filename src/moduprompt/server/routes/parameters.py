@@ -12,6 +12,7 @@ from moduprompt.protocol import (
     Refused,
     Subject,
     WorkspaceId,
+    invalid,
     is_id,
     misfit,
     missing,
@@ -90,7 +91,25 @@ def filter_of(request: HTTPConnection) -> Filter:
 
 
 async def start_of(request: HTTPConnection, *, head: int) -> int:
-    """`from=`, exclusive; `head` allowed; `Last-Event-ID` wins. Raises Refused."""
+    """`from=`, exclusive; `head` allowed; `Last-Event-ID` wins. Raises Refused.
+
+    Who has applied more than there is knows another log, from before a restore: to wait until this one has
+    grown past that would leave out what it writes meanwhile, without a word.
+    """
+    after = _start_said(request, head=head)
+    if after > head:
+        raise Refused(
+            invalid(
+                "from_beyond_head",
+                f"the log ends at {head}, which is before {after}: it is not the one that was read",
+                hint="begin again at 0 or at head, and forget what came after the end of this log",
+                head=head,
+            )
+        )
+    return after
+
+
+def _start_said(request: HTTPConnection, *, head: int) -> int:
     last = request.headers.get("last-event-id")
     if last is not None:
         if not last.isascii() or not last.isdigit() or len(last) > 16:

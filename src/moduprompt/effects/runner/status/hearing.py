@@ -39,7 +39,12 @@ def hear(said: Said, *, takes_prompts: bool) -> Seen | None:
         case PermissionWithdrawn():
             return _seen("working", "said_permission", "it wants no answer any more")
         case TroubleSeen() if said.failure in LIMITS:
-            return _seen("rate_limited", "said_limit", said.message, retry_after_s=said.retry_after_s)
+            return _seen(
+                "rate_limited",
+                "said_limit",
+                f"it says {said.failure.value}",
+                retry_after_s=said.retry_after_s,
+            )
         case TurnEnded():
             status: ObservedStatus = "waiting_input" if takes_prompts else "idle"
             return _seen(status, "said_turn_end", f"its turn is {said.how}")
