@@ -120,12 +120,19 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
 class SocketTerminal:
     """A terminal without one: what is written at one end is read at the other."""
 
+    error_fd = -1
+
     def __init__(self, rows: int, cols: int) -> None:  # noqa: ARG002 - the shape of a terminal
         ours, self.program = socket.socketpair()
         self.fd = ours.detach()
         self.path = "/dev/null"
         os.set_blocking(self.fd, False)
         self.program.setblocking(False)
+
+    @property
+    def input_fd(self) -> int:
+        """The same end, as of a terminal."""
+        return self.fd
 
     def resize(self, rows: int, cols: int) -> None:
         """It has no size."""

@@ -161,7 +161,9 @@ def _outcome(run_id: str, code: int | None, complaint: bytes) -> port.Kept | por
 
 
 def _has_begun(run_dir: Path) -> bool:
-    return (run_dir / JOURNAL_NAME).is_file()
+    """Its first report is durable before the program is started, so an empty journal is of a start that failed."""
+    journal = run_dir / JOURNAL_NAME
+    return journal.is_file() and journal.stat().st_size > 0
 
 
 def _lives(keeper: port.Launching) -> bool:
