@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 import apsw
 
@@ -26,6 +27,10 @@ from moduprompt.storage.sqlite.editions import Edition, Editions
 from moduprompt.storage.sqlite.words import expression
 from moduprompt.storage.sqlite.worker import Worker
 from moduprompt.views.search_words import Query
+
+CHECKED_PAGES_MAX: Final = (
+    25_000  # 100 MB, some tenths of a second of a start; a larger file is not looked through
+)
 
 log = logging.getLogger(__name__)
 
@@ -199,10 +204,21 @@ def _open(path: Path, views: tuple[View, ...], *, vfs: str | None) -> tuple[Data
         opened.callback(writer.close)
         reader = open_reader(path, vfs=vfs)
         opened.callback(reader.close)
+        _check(writer, path)
         editions = Editions(writer, views)
         editions.open()
         opened.pop_all()
     return writer, reader, editions
+
+
+def _check(database: Database, path: Path) -> None:
+    """A page that a failed sync has spoilt is met when somebody folds into it, which then never gets further."""
+    (pages,) = database.select("PRAGMA page_count", (), row=tuple[int])[0]
+    if pages > CHECKED_PAGES_MAX:
+        return
+    (said,) = database.select("PRAGMA quick_check(1)", (), row=tuple[str])[0]
+    if said != "ok":
+        raise StorageFailed(f"{path}: {said}") from apsw.CorruptError(said)
 
 
 def _is_beyond_repair(fault: Exception) -> bool:
