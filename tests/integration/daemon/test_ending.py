@@ -29,7 +29,7 @@ ASKS = AgentSpec(
     argv=("/bin/sh", "-c", 'echo "at $MP_SOCKET with $MP_TOKEN"; read answer; echo "heard $answer"'),
 )
 STUCK = "Kernel.start = lambda *_, **__: (log.info('stuck'), asyncio.Event().wait())[1]"
-PATCH_STUCK = f"import asyncio\nfrom moduprompt.daemon import Kernel, log\n{STUCK}"
+PATCH_STUCK = f"import asyncio\nfrom moduprompt.daemon.building import Kernel\nfrom moduprompt.daemon.serving import log\n{STUCK}"
 
 
 class Working(msgspec.Struct, frozen=True, kw_only=True):
