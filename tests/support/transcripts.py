@@ -14,7 +14,7 @@ import msgspec
 from moduprompt.domain.run.commands import ExitHow
 from moduprompt.domain.run.said import Said
 from moduprompt.effects.agents.catalogue import adapter_named
-from moduprompt.effects.agents.port import AgentAdapter, Asked, End, Reader, Verdict, Work
+from moduprompt.effects.agents.port import AgentAdapter, Asked, End, Heard, InputOver, Owed, Reader, Verdict, Work
 from moduprompt.effects.agents.summary import Summary, summed
 from tests.support.source_tree import ROOT
 
@@ -56,8 +56,10 @@ def verdict_on(
     return adapter_of(name).verdict(End(said=summary, how=how, code=code, work=work))
 
 
-def _as_logged(batches: Iterable[Iterable[Said | Asked]]) -> Iterable[Said]:
+def _as_logged(batches: Iterable[Iterable[Heard]]) -> Iterable[Said]:
     for batch in batches:
         for each in batch:
+            if isinstance(each, Owed | InputOver):
+                continue
             said = each.said if isinstance(each, Asked) else each
             yield SAID.decode(msgspec.json.encode(said))

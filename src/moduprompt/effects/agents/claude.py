@@ -129,7 +129,7 @@ class ClaudeAdapter:
         """One line for each thing it does."""
         return ClaudeReader()
 
-    def channel(self) -> Channel | None:
+    def channel(self, _request: AgentRequest) -> Channel | None:
         """One prompt for each process."""
         return None
 

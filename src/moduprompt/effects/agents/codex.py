@@ -154,7 +154,7 @@ class CodexAdapter:
         """One line for each thing it does."""
         return CodexReader()
 
-    def channel(self) -> Channel | None:
+    def channel(self, _request: AgentRequest) -> Channel | None:
         """One prompt for each process."""
         return None
 

@@ -38,7 +38,7 @@ class CommandAdapter:
         """It may print anything."""
         return None
 
-    def channel(self) -> Channel | None:
+    def channel(self, _request: AgentRequest) -> Channel | None:
         """Its terminal is the only way."""
         return None
 

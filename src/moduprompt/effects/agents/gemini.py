@@ -127,7 +127,7 @@ class GeminiAdapter:
         """One line for each thing it does."""
         return GeminiReader()
 
-    def channel(self) -> Channel | None:
+    def channel(self, _request: AgentRequest) -> Channel | None:
         """One prompt for each process."""
         return None
 

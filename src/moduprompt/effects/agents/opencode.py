@@ -132,7 +132,7 @@ class OpencodeAdapter:
         """Some lines for each step."""
         return OpencodeReader()
 
-    def channel(self) -> Channel | None:
+    def channel(self, _request: AgentRequest) -> Channel | None:
         """One prompt for each process."""
         return None
 

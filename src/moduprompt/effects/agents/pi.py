@@ -132,7 +132,7 @@ class PiAdapter:
         """One line for each thing it does."""
         return PiReader()
 
-    def channel(self) -> Channel | None:
+    def channel(self, _request: AgentRequest) -> Channel | None:
         """One prompt for each process."""
         return None
 

@@ -23,7 +23,7 @@ import msgspec
 
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import ExitHow
-from moduprompt.domain.run.said import PermissionAsked, Said
+from moduprompt.domain.run.said import Mark, PermissionAsked, Said
 from moduprompt.effects.agents.limits import Limits
 from moduprompt.effects.agents.options import Option
 from moduprompt.effects.agents.summary import Summary
@@ -130,7 +130,21 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     answers: Mapping[str, bytes]
 
 
-Heard: TypeAlias = Said | Asked
+class Owed(msgspec.Struct, frozen=True, kw_only=True):
+    """A line for the program's standard input that nobody decides about: a step of a handshake, a polite no.
+
+    It is sent at most once for each name and run. A channel that is fed again says the same under the same name.
+    """
+
+    name: Mark
+    line: bytes
+
+
+class InputOver(msgspec.Struct, frozen=True, kw_only=True):
+    """The program shall read the end of its input: nothing more will be said to it. Saying it twice is fine."""
+
+
+Heard: TypeAlias = Said | Asked | Owed | InputOver
 
 
 class Reader(Protocol):
@@ -170,18 +184,25 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     failure: FailureClass | None = None
 
 
-class Channel(Protocol):
-    """How to talk to a program of level `control` or `acp`: bytes for its standard input, whole lines.
+class Channel(Reader, Protocol):
+    """Understands one run's output, and knows what to write to its standard input: of level `control` or `acp`.
 
-    Answers to permission prompts come from the reader, with the prompt (`Asked`).
+    What it gives is whole lines, made from the lines it has read and the arguments alone, so a fresh one that
+    has read the same gives the same. It is told of nothing that was sent: what was sent shows in what
+    the program prints. Answers to permission prompts come with the prompt (`Asked`), and what is
+    due without anybody's word as `Owed`. The first line of all is the command's `opening`.
     """
 
-    def say(self, text: str, *, prompt_id: str) -> bytes:
-        """A prompt, for between turns. `prompt_id`: the name to give it, where the program repeats names."""
+    def say(self, text: str, *, prompt_id: str, is_steering: bool = False) -> bytes | None:
+        """A prompt; None where the program takes none now: it is not ready, or in a turn.
+
+        `is_steering`: for the turn that runs; None where it can't. `prompt_id` is a UUID, the name to
+        give it where the program repeats names. The same prompt is the same bytes whenever it is asked for.
+        """
         ...
 
-    def interrupt(self, *, request_id: str) -> bytes:
-        """End the turn; the program stays."""
+    def interrupt(self, *, request_id: str) -> bytes | None:
+        """End the turn, the program stays; None where there is no turn that could be ended."""
         ...
 
 
@@ -233,11 +254,14 @@ class AgentAdapter(Protocol):
         ...
 
     def reader(self) -> Reader | None:
-        """A fresh reader of its output; None where nothing in it can be relied on."""
+        """A fresh reader of its output, for whoever only wants to know; None where nothing can be relied on."""
         ...
 
-    def channel(self) -> Channel | None:
-        """How to talk to it while it runs; None where it has no such way."""
+    def channel(self, request: AgentRequest, /) -> Channel | None:
+        """A fresh channel to the run that was started by this request; None where it only prints, or draws.
+
+        Where there is one, it is fed instead of a reader while the run lives.
+        """
         ...
 
     def verdict(self, end: End) -> Verdict:

@@ -44,7 +44,7 @@ class ScriptedAdapter:
         """It prints what its script says: anything."""
         return None
 
-    def channel(self) -> Channel | None:
+    def channel(self, _request: AgentRequest) -> Channel | None:
         """Its terminal is the only way."""
         return None
 

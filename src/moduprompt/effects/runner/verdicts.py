@@ -7,7 +7,7 @@ from pathlib import Path
 
 from moduprompt.domain.run.said import Said
 from moduprompt.effects.agents.cutting import LineCutter
-from moduprompt.effects.agents.port import AgentAdapter, Asked, End, Reader, Verdict
+from moduprompt.effects.agents.port import AgentAdapter, Asked, End, InputOver, Owed, Reader, Verdict
 from moduprompt.effects.agents.summary import Summary, summed
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.recording import Output, RecordingReader
@@ -36,5 +36,6 @@ def _heard(reader: Reader, path: Path) -> Summary:
 def _with(summary: Summary, reader: Reader, *, line: bytes | Said) -> Summary:
     heard = reader.read(line) if isinstance(line, bytes) else (line,)
     for each in heard:
-        summary = summed(summary, each.said if isinstance(each, Asked) else each)
+        if not isinstance(each, Owed | InputOver):
+            summary = summed(summary, each.said if isinstance(each, Asked) else each)
     return summary
