@@ -14,7 +14,17 @@ import msgspec
 from moduprompt.domain.run.commands import ExitHow
 from moduprompt.domain.run.said import Said
 from moduprompt.effects.agents.catalogue import adapter_named
-from moduprompt.effects.agents.port import AgentAdapter, Asked, End, Heard, InputOver, Owed, Reader, Verdict, Work
+from moduprompt.effects.agents.port import (
+    AgentAdapter,
+    Asked,
+    End,
+    Heard,
+    InputOver,
+    Owed,
+    Reader,
+    Verdict,
+    Work,
+)
 from moduprompt.effects.agents.summary import Summary, summed
 from tests.support.source_tree import ROOT
 
