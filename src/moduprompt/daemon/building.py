@@ -165,6 +165,7 @@ def build_hands(parts: Parts, *, doors: RunDoors) -> tuple[Hand, ...]:
         witness=parts.memory,
         admission=parts.admission,
     )
+    parts.composers.tell(runs.key_typed)
     typing = Typist(backend, kernel, artifacts=artifacts, typed=runs.look_again, composers=parts.composers)
     eraser = EraseHand(artifacts, run_dir=backend.run_dir, recording=RECORDING_NAME, prompt=PROMPT_NAME)
     git_hand = GitHand(parts.git, kernel, worktrees_dir=config.worktrees_dir)

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from moduprompt.effects.runner.hand import LOOK_GROWTH, LOOK_S, LOOK_S_MAX
+from moduprompt.effects.runner.looking import LOOK_GROWTH, LOOK_S, LOOK_S_MAX
 from moduprompt.effects.runner.port import StatusReply
 from moduprompt.effects.runner.recording import Output, RecordingReader, Resize
 from moduprompt.effects.runner.status.drawing import COLS, ROWS, sight_of

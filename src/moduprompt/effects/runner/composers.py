@@ -6,6 +6,7 @@ Forgotten with the daemon: the keeper knows a draft of before.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from moduprompt.effects.runner.port import Author
 from moduprompt.keeper.drafts import Draft
@@ -18,6 +19,11 @@ class Composers:
         self._holders: dict[str, tuple[object, Author]] = {}
         self._drafts: dict[str, Draft] = {}
         self._turns: dict[str, asyncio.Lock] = {}
+        self._told: Callable[[str], None] | None = None
+
+    def tell(self, told: Callable[[str], None]) -> None:
+        """Call this with the run's id after each key of a person, from now on."""
+        self._told = told
 
     def take(self, run_id: str, seat: object, author: Author) -> Author | None:
         """None where it is this seat's from now on; else who has it."""
@@ -37,6 +43,8 @@ class Composers:
     def typed(self, run_id: str, keys: bytes, author: Author) -> None:
         """A person's keys have gone to the terminal."""
         self._drafts.setdefault(run_id, Draft()).typed(keys, author.id)
+        if self._told is not None:
+            self._told(run_id)
 
     def draft_by(self, run_id: str) -> str | None:
         """Whose half-written line may stand in the run's terminal."""

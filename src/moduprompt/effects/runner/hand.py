@@ -17,7 +17,7 @@ import msgspec
 
 from moduprompt.domain.decider import Intent
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.commands import ReportExited, ReportLost, ReportStatus
+from moduprompt.domain.run.commands import ReportExited, ReportLost
 from moduprompt.domain.run.intents import EndRun, KeepRun, ResizeTerminal
 from moduprompt.effects.agents.catalogue import adapter_named
 from moduprompt.effects.agents.port import (
@@ -33,28 +33,20 @@ from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.admission import Admission
+from moduprompt.effects.runner.looking import Looks
 from moduprompt.effects.runner.packing import packed_beside
 from moduprompt.effects.runner.reports import Kept, to_report
-from moduprompt.effects.runner.status.facts import Seen
-from moduprompt.effects.runner.status.onlooker import Onlooker
 from moduprompt.effects.runner.verdicts import judge
 from moduprompt.keeper.keeper import SOCKET_NAME
 from moduprompt.keeper.recording import RecordingError
 from moduprompt.kernel.ports import Clock
-from moduprompt.protocol import REASON_MAX, ArtifactRef, Fate, RecoveredRun, Refused, RunId, WorkspaceId
-from moduprompt.storage.port import StorageFailed
+from moduprompt.protocol import REASON_MAX, ArtifactRef, Fate, RecoveredRun, RunId, WorkspaceId
 
 RECORDING_NAME: Final = "recording.mprec"
 PROMPT_NAME: Final = "prompt.txt"
 SCRATCH_NAME: Final = "scratch"
 HOMES_NAME: Final = ".homes"  # beside the runs; begins with a dot so that it is no run
 STOPPED_WAITING: Final = "stopped while it waited for room to start"
-LOOK_S: Final = 0.1  # between looks at a run whose picture has just changed
-LOOK_S_MAX: Final = 1.0  # and at one that has long been the same
-CALM_S_MAX: Final = (
-    5.0  # and at one that waits for somebody, unless a key is typed: two hundred cost a core's hundredth
-)
-LOOK_GROWTH: Final = 1.5
 
 log = logging.getLogger(__name__)
 
@@ -128,15 +120,18 @@ class RunHand:
         self._tokens = tokens
         self._doors = doors
         self._surroundings = surroundings
-        self._clock = clock
         self._witness = witness
         self._admission = admission
-        self._answered: set[str] = set()
+        self._looks = Looks(reporter, clock=clock, run_dir=backend.run_dir)
         self._met: set[RunId] = set()  # whose first look has been told of
 
     def look_again(self, run_id: str) -> None:
-        """Something was typed, or its start is known only now: what was seen before does not count."""
-        self._answered.add(run_id)
+        """See `Looks.look_again`."""
+        self._looks.look_again(run_id)
+
+    def key_typed(self, run_id: str) -> None:
+        """A person typed: what it does may be another thing now."""
+        self._looks.wake(run_id)
 
     async def carry_out(self, intent: Intent) -> bool:
         """One of the three."""
@@ -332,7 +327,7 @@ class RunHand:
 
     async def _listen(self, intent: KeepRun, link: port.RunLink) -> bool:
         """Reports and looks, until the end is reported. False where the link broke first."""
-        looking = asyncio.create_task(self._look(intent, link), name=f"look {intent.run_id}")
+        looking = asyncio.create_task(self._looks.follow(intent, link), name=f"look {intent.run_id}")
         try:
             async for entry in link.entries():
                 is_over = await self._take(intent, entry)
@@ -346,7 +341,7 @@ class RunHand:
             (end,) = await asyncio.gather(looking, return_exceptions=True)
             if isinstance(end, Exception):  # without looks no prompt would be typed: say why
                 log.error("look.broke", exc_info=end, extra={"run_id": intent.run_id})
-            self._answered.discard(intent.run_id)
+            self._looks.forget(intent.run_id)
         return False
 
     async def _take(self, intent: KeepRun, entry: port.Entry) -> bool:
@@ -358,7 +353,7 @@ class RunHand:
             await report(self._reporter, reported.command, key=reported.key)
         # Before the start was known, a status was decided as nothing: it is not taken for told.
         if isinstance(said, port.InputApplied | port.Started):
-            self.look_again(intent.run_id)
+            self._looks.look_again(intent.run_id)
         return isinstance(said, port.StartFailed | port.Exited)
 
     async def _keep_what_is_left(self, intent: KeepRun, exited: port.Exited) -> Kept:
@@ -387,49 +382,6 @@ class RunHand:
         ref = await self._artifacts.put_file(intent.workspace_id, packed)
         await asyncio.to_thread(os.replace, packed, path)  # only now: until here the raw one is all there is
         return ref
-
-    async def _look(self, intent: KeepRun, link: port.RunLink) -> None:
-        """Observe while it runs: often while things change, seldom while they don't."""
-        last: Seen | None = None
-        pause = LOOK_S
-        run_dir = self._backend.run_dir(intent.run_id)
-        onlooker = Onlooker(link, run_dir=run_dir, program=_looked_at(intent))
-        with contextlib.closing(onlooker), contextlib.suppress(port.LinkClosedError):
-            while True:
-                seen = await onlooker.look()
-                if intent.run_id in self._answered:  # what was seen may be from before the answer
-                    self._answered.discard(intent.run_id)
-                    last, pause = None, LOOK_S
-                elif seen is not None and (last is None or seen.status != last.status):
-                    last, pause = (seen if await self._observed(intent, seen) else last), LOOK_S
-                else:
-                    is_calm = last is not None and last.status == "waiting_input"
-                    pause = min(CALM_S_MAX if is_calm else LOOK_S_MAX, pause * LOOK_GROWTH)
-                await self._rest(intent.run_id, pause)
-
-    async def _rest(self, run_id: RunId, pause: float) -> None:
-        """Between two looks, or until something was typed."""
-        while pause > 0 and run_id not in self._answered:
-            nap = min(pause, LOOK_S_MAX)
-            await self._clock.sleep(nap)
-            pause -= nap
-
-    async def _observed(self, intent: KeepRun, seen: Seen) -> bool:
-        """Report it; False where the kernel could not take it now."""
-        observed = ReportStatus(
-            workspace_id=intent.workspace_id,
-            run_id=intent.run_id,
-            status=seen.status,
-            rule=seen.rule,
-            rule_version=seen.rule_version,
-            evidence=seen.evidence[:REASON_MAX],
-        )
-        try:
-            await report(self._reporter, observed, key=f"run/{intent.run_id}/seen/{self._clock.now()}")
-        except (Refused, StorageFailed) as fault:
-            log.warning("status.not_reported", extra={"run_id": intent.run_id, "why": str(fault)})
-            return False
-        return True
 
     async def _end(self, intent: EndRun) -> bool:
         """Tell it to stop. One without a keeper may be about to get one: it is told until its end is known."""
@@ -471,14 +423,6 @@ def _place_files(home: Path, files: Iterable[AgentFile]) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_bytes(file.content)
-
-
-def _looked_at(intent: KeepRun) -> str | None:
-    """Whose rules fit its screen: any program may stand behind the words of a command. None: it has no screen."""
-    adapter = adapter_named(intent.adapter)
-    if adapter is not None and adapter.level not in ("terminal", "hooks"):
-        return None
-    return Path(intent.argv[0]).name if intent.adapter == "command" and intent.argv else intent.adapter
 
 
 async def free_keepers(backend: port.Backend, ended: Iterable[RunId]) -> tuple[RunId, ...]:

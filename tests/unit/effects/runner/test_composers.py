@@ -55,3 +55,11 @@ def test_a_draft_stays_when_its_author_goes_and_ends_with_the_run() -> None:
     assert composers.draft_by(RUN) == ADA.id
     composers.forget(RUN)
     assert composers.draft_by(RUN) is None
+
+
+def test_who_wants_to_know_is_told_of_each_key() -> None:
+    composers, told = Composers(), list[str]()
+    composers.typed(RUN, b"a", ADA)
+    composers.tell(told.append)
+    composers.typed(RUN, b"b", ADA)
+    assert told == [RUN]

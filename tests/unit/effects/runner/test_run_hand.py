@@ -20,8 +20,6 @@ from moduprompt.effects.recovery.memory import StartMemory
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.admission import Admission
 from moduprompt.effects.runner.hand import (
-    LOOK_S,
-    LOOK_S_MAX,
     PROMPT_NAME,
     RECORDING_NAME,
     STOPPED_WAITING,
@@ -29,6 +27,7 @@ from moduprompt.effects.runner.hand import (
     Surroundings,
     free_keepers,
 )
+from moduprompt.effects.runner.looking import LOOK_S, LOOK_S_MAX
 from moduprompt.keeper.recording import OUTPUT, Recording
 from moduprompt.protocol import (
     Answer,
