@@ -29,6 +29,7 @@ NOUNS: Final = (
     Noun("project", "moduprompt.cli.nouns.project", "a unit of work over git repositories"),
     Noun("session", "moduprompt.cli.nouns.session", "one agent's line of work"),
     Noun("run", "moduprompt.cli.nouns.run", "one start of an agent program, with its terminal"),
+    Noun("agents", "moduprompt.cli.nouns.agents", "the agent programs: which are here, what they can do"),
     Noun("worktree", "moduprompt.cli.nouns.worktree", "a git worktree: many readers, one writer"),
     Noun("task", "moduprompt.cli.nouns.task", "a tracked piece of work that moves through stages"),
     Noun("gate", "moduprompt.cli.nouns.gate", "a condition that blocks a stage"),

@@ -34,6 +34,7 @@ from moduprompt.domain.hit import SearchHit
 from moduprompt.domain.item import Item
 from moduprompt.protocol import (
     Accepted,
+    AgentPrograms,
     Answer,
     ArtifactRef,
     CommandEnvelope,
@@ -297,6 +298,11 @@ class Client:
     async def ready(self) -> Ready:
         """Whether a daemon works there, at once: one try."""
         return to_value(await self._channel.ask_once(Request(target="/v1/daemon/ready")), Ready)
+
+    async def agents(self, *, with_versions: bool = False) -> AgentPrograms:
+        """The agent programs that the daemon knows; their versions take some seconds the first time."""
+        query = {"versions": "1"} if with_versions else {}
+        return to_value(await self._get("/v1/agents", query), AgentPrograms)
 
     async def recovery(self) -> Recovery:
         """What the daemon found when it started, and what it did about it."""

@@ -18,6 +18,7 @@ from moduprompt.domain.item import View
 from moduprompt.domain.run.state import RunState
 from moduprompt.effects.agents.catalogue import variables_known
 from moduprompt.effects.agents.overriding import overridden
+from moduprompt.effects.agents.probing import LocalPrograms
 from moduprompt.effects.agents.surroundings import SYSTEM_PATH, install_commands
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.artifacts.hand import EraseHand
@@ -139,6 +140,7 @@ def build_desk(
         turnstile=listener.turnstile,
         keeper_links=parts.backend.open_links,
         starts=parts.admission,
+        programs=_programs(parts.config, parts.environ),
     )
 
 
@@ -172,12 +174,22 @@ def build_hands(parts: Parts, *, doors: RunDoors) -> tuple[Hand, ...]:
     return runs, typing, TurnWatcher(backend, kernel), git_hand, eraser
 
 
+def _programs(config: Config, environ: Mapping[str, str]) -> LocalPrograms:
+    return LocalPrograms(
+        path=program_path(environ), variables=_passed_on(environ), limits=overridden(config.limits)
+    )
+
+
+def _passed_on(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: environ[name] for name in variables_known() if name in environ}
+
+
 def _surroundings(config: Config, environ: Mapping[str, str]) -> Surroundings:
     return Surroundings(
         home=environ.get("HOME") or "/",
         path=program_path(environ),
         commands_dir=install_commands(config.runs_dir),
-        variables={name: environ[name] for name in variables_known() if name in environ},
+        variables=_passed_on(environ),
         limits=overridden(config.limits),
     )
 

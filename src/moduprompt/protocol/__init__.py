@@ -3,6 +3,7 @@
 Public: what stands in `__all__` is pinned by a test and follows the wire's version.
 """
 
+from moduprompt.protocol._agents import AgentOption, AgentProgram, AgentPrograms, AgentRule
 from moduprompt.protocol._codec import (
     BATCH_MAX,
     COMMAND_BYTES_MAX,
@@ -147,6 +148,10 @@ __all__ = [
     "Accepted",
     "Actor",
     "ActorKind",
+    "AgentOption",
+    "AgentProgram",
+    "AgentPrograms",
+    "AgentRule",
     "Answer",
     "ApprovalId",
     "ArtifactRef",

@@ -23,6 +23,7 @@ from moduprompt.server.catalogue import ARTIFACTS
 from moduprompt.server.desk import Desk, desk_of
 from moduprompt.server.replies import BodyTooLarge, error_response, to_refusal, trace_of
 from moduprompt.server.routes import (
+    agents,
     artifacts,
     board,
     bundles,
@@ -92,6 +93,7 @@ def fixed_routes() -> list[Route]:
         Route("/v1/daemon/ping", daemon.ping),
         Route("/v1/daemon/ready", daemon.ready),
         Route("/v1/recovery", _read(daemon.recovery)),
+        Route("/v1/agents", _read(agents.agents)),
         Route("/v1/metrics", daemon.metrics),
         *(Route(path, endpoint, methods=["POST"]) for path, endpoint in COMMANDS.items()),
         Route("/v1/events", _read(events.page)),

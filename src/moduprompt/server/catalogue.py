@@ -16,6 +16,7 @@ from moduprompt.domain.registry import COMMANDS, EVENTS
 from moduprompt.protocol import (
     COMMAND_REJECTED,
     Accepted,
+    AgentPrograms,
     CommandEnvelope,
     CommandRejected,
     EventEnvelope,
@@ -78,6 +79,12 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(path="/v1/daemon/ping", summary="Liveness and version", answer=Ping, is_open=True),
     Operation(path="/v1/daemon/ready", summary="Readiness", answer=Ready),
     Operation(path="/v1/recovery", summary="What the daemon found when it started", answer=Recovery),
+    Operation(
+        path="/v1/agents",
+        summary="The agent programs that the daemon knows, and what it finds of them",
+        query=("versions",),
+        answer=AgentPrograms,
+    ),
     Operation(path="/v1/metrics", summary="Metrics", media_type="text/plain"),
     Operation(
         method="post",

@@ -21,7 +21,17 @@ from moduprompt.kernel.clock import token_sha256
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ledger import Ledger
 from moduprompt.kernel.visibility import may_enter, run_of_token
-from moduprompt.protocol import Actor, Code, Recovery, Refused, RunId, WorkspaceId, is_id, refusal
+from moduprompt.protocol import (
+    Actor,
+    AgentPrograms,
+    Code,
+    Recovery,
+    Refused,
+    RunId,
+    WorkspaceId,
+    is_id,
+    refusal,
+)
 from moduprompt.server.connection import Turnstile
 from moduprompt.server.listener import RUN_OF_DOOR
 from moduprompt.server.seats import Seats, read_seats, stream_seats, transfer_seats
@@ -119,6 +129,23 @@ class StartReport(Protocol):
         ...
 
 
+class Programs(Protocol):
+    """The agent programs of this machine."""
+
+    async def look(self, *, with_versions: bool) -> AgentPrograms:
+        """All that are known, and what is here of them; to learn versions, programs are started."""
+        ...
+
+
+class NoPrograms:
+    """The `Programs` of a daemon that starts nothing."""
+
+    async def look(self, *, with_versions: bool) -> AgentPrograms:
+        """None."""
+        del with_versions
+        return AgentPrograms(items=())
+
+
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
     """What the routes share."""
 
@@ -133,6 +160,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     turnstile: Turnstile
     keeper_links: Callable[[], int]
     starts: Starts = NobodyWaits()
+    programs: Programs = NoPrograms()
     reads: Seats = msgspec.field(default_factory=read_seats)
     streams: Seats = msgspec.field(default_factory=stream_seats)
     transfers: Seats = msgspec.field(default_factory=transfer_seats)

@@ -57,6 +57,7 @@ PARAMETERS: Final[dict[str, tuple[str, Schema]]] = {
             ]
         },
     ),
+    "versions": ("`1`: ask the programs for their versions", {"enum": ["0", "1"]}),
     "follow": ("`1`: go on until the run ends", {"enum": ["0", "1"]}),
     "ref": ("`blake3:` and 64 hexadecimal digits", {"type": "string", "pattern": REF_PATTERN}),
     "id": ("Its id", _ID),

@@ -186,6 +186,15 @@ async def test_a_session_never_orders_what_is_the_owners(daemon: Served, order: 
     assert (reply.status, reply.code) == (403, "policy_denied")
 
 
+@pytest.mark.parametrize("path", ["/v1/agents", "/v1/recovery", "/v1/views"])
+async def test_what_is_the_machines_is_for_users(daemon: Served, path: str) -> None:
+    family = await family_of(daemon)
+
+    reply = await daemon.ask("GET", path, token=family.parent.token)
+
+    assert (reply.status, reply.code) == (403, "policy_denied")
+
+
 @pytest.mark.parametrize("path", ["/v1/board", f"/v1/artifacts/{A_REF}/about"])
 async def test_what_shows_more_than_a_lineage_is_for_users(daemon: Served, path: str) -> None:
     family = await family_of(daemon)

@@ -31,7 +31,7 @@ from moduprompt.domain.run.said import (
     TurnEnded,
     UsageReported,
 )
-from moduprompt.effects.agents.judging import by_turn_and_work
+from moduprompt.effects.agents.judging import TURN_RULES, by_turn_and_work
 from moduprompt.effects.agents.limits import ANY_PROGRAM
 from moduprompt.effects.agents.lines import Fields, read_object
 from moduprompt.effects.agents.options import Option, UnfitWords, read_options
@@ -112,6 +112,7 @@ class CodexAdapter:
             default="edits",
         ),
     )
+    rules: tuple[str, ...] = (*TURN_RULES, "every_tool_failed")
     variables: tuple[str, ...] = (
         "CODEX_API_KEY",
         "OPENAI_API_KEY",

@@ -1,6 +1,6 @@
 """Any program, as given: in a terminal, with its prompt's file name in MP_PROMPT_FILE."""
 
-from moduprompt.effects.agents.judging import by_exit_code
+from moduprompt.effects.agents.judging import EXIT_CODE_RULES, by_exit_code
 from moduprompt.effects.agents.limits import ANY_PROGRAM, SMALL_BYTES
 from moduprompt.effects.agents.port import (
     AgentCommand,
@@ -26,6 +26,7 @@ class CommandAdapter:
     probes: Probes | None = None
     resuming = Resuming()
     options = ()
+    rules: tuple[str, ...] = EXIT_CODE_RULES
     variables = ()
 
     def command(self, request: AgentRequest) -> AgentCommand | AgentRefused:

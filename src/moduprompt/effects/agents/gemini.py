@@ -26,7 +26,7 @@ from moduprompt.domain.run.said import (
     TurnEnded,
     UsageReported,
 )
-from moduprompt.effects.agents.judging import by_turn_and_work
+from moduprompt.effects.agents.judging import TURN_RULES, by_turn_and_work
 from moduprompt.effects.agents.limits import ANY_PROGRAM
 from moduprompt.effects.agents.lines import Fields, read_object
 from moduprompt.effects.agents.options import Option, UnfitWords, read_options
@@ -80,6 +80,7 @@ class GeminiAdapter:
             default="edits",
         ),
     )
+    rules: tuple[str, ...] = TURN_RULES
     variables: tuple[str, ...] = (
         "GEMINI_API_KEY",
         "GEMINI_MODEL",

@@ -4,8 +4,43 @@ The order is always the same: what stopped the run from outside, what the progra
 it left behind; its exit code comes last, and decides alone only for a program that says nothing.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
 from moduprompt.domain.failures import FailureClass
 from moduprompt.effects.agents.port import End, Verdict
+
+RULES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "turn_done": "succeeded: its last turn ended well, by its own word, and so did the process",
+        "turn_failed": "failed: its last turn failed; the class comes from the status or the words of its error",
+        "turn_not_ended": "failed: it exited and never said how its turn ended",
+        "refused_and_nothing_done": "failed: its turn was done, but tools were refused and nothing was changed",
+        "refused_and_not_looked": "unclear: tools were refused, and nobody could look what was done",
+        "stopped_at_a_refusal": "failed: it stopped at a tool that it was not allowed",
+        "every_tool_failed": "unclear: its turn was done, but every tool failed and nothing was changed",
+        "done_but_exit_code": "unclear: its turn was done, but it exited with a failure",
+        "exit_code": "succeeded with 0, failed with anything else: it says nothing that could be read",
+        "stopped": "failed: somebody stopped it",
+        "timed_out": "failed: a limit of time ended it",
+        "signalled": "failed: a signal that was not ours ended it",
+        "not_started": "failed: it never started",
+    }
+)
+"""Every rule that a verdict may name, and what it concludes."""
+
+FROM_OUTSIDE: Final = ("stopped", "timed_out", "signalled", "not_started")
+EXIT_CODE_RULES: Final = ("exit_code", *FROM_OUTSIDE)
+TURN_RULES: Final = (
+    "turn_done",
+    "turn_failed",
+    "turn_not_ended",
+    "refused_and_nothing_done",
+    "refused_and_not_looked",
+    "done_but_exit_code",
+    *FROM_OUTSIDE,
+)
 
 
 def ended_from_outside(end: End) -> Verdict | None:

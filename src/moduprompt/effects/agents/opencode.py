@@ -27,7 +27,7 @@ from moduprompt.domain.run.said import (
     TurnEnded,
     UsageReported,
 )
-from moduprompt.effects.agents.judging import by_turn_and_work
+from moduprompt.effects.agents.judging import TURN_RULES, by_turn_and_work
 from moduprompt.effects.agents.limits import ANY_PROGRAM
 from moduprompt.effects.agents.lines import Fields, read_object
 from moduprompt.effects.agents.options import Option, UnfitWords, read_options
@@ -79,6 +79,7 @@ class OpencodeAdapter:
             default="edits",
         ),
     )
+    rules: tuple[str, ...] = (*TURN_RULES, "stopped_at_a_refusal")
     variables: tuple[str, ...] = (
         "ANTHROPIC_API_KEY",
         "OPENAI_API_KEY",

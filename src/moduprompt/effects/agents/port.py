@@ -17,7 +17,8 @@ What every adapter promises (tests/unit/effects/agents/test_catalogue.py):
 """
 
 from collections.abc import Mapping
-from typing import Literal, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -29,12 +30,17 @@ from moduprompt.effects.agents.options import Option
 from moduprompt.effects.agents.summary import Summary
 
 Level: TypeAlias = Literal["control", "acp", "json", "hooks", "terminal"]
-"""How well a program is understood, best first.
+"""How well a program is understood, best first; LEVELS says what each means."""
 
-`control`: it speaks lines both ways: several turns, permission prompts, interrupts. `acp`: the same by
-the Agent Client Protocol. `json`: it tells what it does in lines, and takes one prompt. `hooks`: it has a
-terminal, and calls us at certain moments. `terminal`: we see bytes and processes only.
-"""
+LEVELS: Final[Mapping[Level, str]] = MappingProxyType(
+    {
+        "control": "it speaks lines both ways: several turns, permission prompts, interrupts",
+        "acp": "it speaks the Agent Client Protocol: several turns, permission prompts, interrupts",
+        "json": "it tells what it does in lines, and takes one prompt",
+        "hooks": "it has a terminal, and calls us at certain moments",
+        "terminal": "it has a terminal: bytes and processes are all that is seen of it",
+    }
+)
 
 Io: TypeAlias = Literal["terminal", "pipes"]
 Stdin: TypeAlias = Literal["none", "file", "open"]
@@ -242,6 +248,11 @@ class AgentAdapter(Protocol):
     @property
     def options(self) -> tuple[Option, ...]:
         """Which words a session may give it; of `command` and `scripted` the words are their own."""
+        ...
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Which rules its verdicts may name, of `judging.RULES`."""
         ...
 
     @property

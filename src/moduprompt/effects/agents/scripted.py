@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from moduprompt.effects.agents.command import prompt_variables
-from moduprompt.effects.agents.judging import by_exit_code
+from moduprompt.effects.agents.judging import EXIT_CODE_RULES, by_exit_code
 from moduprompt.effects.agents.limits import ANY_PROGRAM, SMALL_BYTES
 from moduprompt.effects.agents.port import (
     AgentCommand,
@@ -31,6 +31,7 @@ class ScriptedAdapter:
     probes: Probes | None = None
     resuming = Resuming()
     options = ()
+    rules: tuple[str, ...] = EXIT_CODE_RULES
     variables = ()
 
     def command(self, request: AgentRequest) -> AgentCommand | AgentRefused:

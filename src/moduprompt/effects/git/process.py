@@ -14,21 +14,18 @@
 """
 
 import asyncio
-import contextlib
-import os
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from moduprompt.effects.execution import execute
 from moduprompt.effects.git.parse import complaint, lock_in_the_way, met_half_made_worktree
 from moduprompt.effects.git.port import GitRefusal, RefusalReason
 from moduprompt.effects.git.stale_lock import lock_is_out_of_the_way
 
 TIME_LIMIT_S = 120.0  # adding a worktree of the largest repositories we know takes under a minute
 OUTPUT_BYTES_MAX = 16 * 1024 * 1024  # names of some 200,000 files; more is no list that anybody wants
-STDERR_BYTES_MAX = 64 * 1024  # git speaks in sentences
 END_GRACE_S = 2.0  # git removes its lock files within milliseconds of SIGTERM
 LOCK_WAIT_S = 3.0  # a git that is at work renews or drops its lock well within this
 
@@ -153,68 +150,29 @@ class GitProcess:
 
     async def _once(self, command: tuple[str, ...], *, at: str, extra: Mapping[str, str]) -> Output:
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+            done = await execute(
+                command,
                 env=self._environment | dict(extra),
-                start_new_session=True,  # no terminal to ask on, and a group to end
+                within_s=self._time_limit_s,
+                stdout_bytes_max=OUTPUT_BYTES_MAX,
+                grace_s=END_GRACE_S,
             )
         except (FileNotFoundError, PermissionError) as broken:
             message = f"the program {self._program!r} can't be started: {broken.strerror}"
             raise refuse("git_missing", message, path=at, hint="install git, or put it on PATH") from broken
         except ValueError as broken:  # a NUL byte in an argument
             raise refuse("git_failed", f"an argument git can't take: {broken}", path=at) from broken
-        try:
-            async with asyncio.timeout(self._time_limit_s):
-                return await _collect(process, path=at)
         except TimeoutError as late:
             message = f"git did not finish within {self._time_limit_s:g} s: {' '.join(_verb(command))}"
             raise refuse("timed_out", message, path=at) from late
-        finally:
-            await _end(process)
+        if done.is_cut:
+            raise refuse("git_failed", f"git printed more than {OUTPUT_BYTES_MAX} bytes", path=at)
+        return Output(code=done.code, stdout=done.stdout, stderr=done.stderr)
 
 
 def _verb(command: tuple[str, ...]) -> tuple[str, ...]:
     """The words that say which command it was, without settings and values."""
     return command[3 + 2 * len(SETTINGS) :][:2]
-
-
-async def _collect(process: asyncio.subprocess.Process, *, path: str) -> Output:
-    assert process.stdout is not None, "BUG: git was started without its output"
-    assert process.stderr is not None, "BUG: git was started without its errors"
-    async with asyncio.TaskGroup() as readers:
-        stdout = readers.create_task(_read(process.stdout, bytes_max=OUTPUT_BYTES_MAX + 1))
-        stderr = readers.create_task(_read(process.stderr, bytes_max=STDERR_BYTES_MAX))
-    code = await process.wait()
-    if len(stdout.result()) > OUTPUT_BYTES_MAX:
-        raise refuse("git_failed", f"git printed more than {OUTPUT_BYTES_MAX} bytes", path=path)
-    return Output(code=code, stdout=stdout.result(), stderr=stderr.result())
-
-
-async def _read(stream: asyncio.StreamReader, *, bytes_max: int) -> bytes:
-    """Keep the first `bytes_max` bytes and drop the rest, so that git is never blocked on us."""
-    kept = bytearray()
-    while chunk := await stream.read(64 * 1024):
-        kept += chunk[: bytes_max - len(kept)]
-    return bytes(kept)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a git that is still running, and whatever it started."""
-    if process.returncode is not None:
-        return
-    _signal_group(process, signal.SIGTERM)
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), END_GRACE_S)
-    _signal_group(process, signal.SIGKILL)
-    await process.wait()
-
-
-def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
 
 
 def refusal_of(output: Output, *, path: str) -> GitRefusal:

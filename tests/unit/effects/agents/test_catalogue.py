@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from moduprompt.domain.failures import FailureClass
+from moduprompt.domain.run.commands import ExitHow
+from moduprompt.domain.run.said import TroubleSeen, TurnEnded
 from moduprompt.effects.agents.catalogue import ADAPTERS, adapter_named
-from moduprompt.effects.agents.port import AgentAdapter, AgentCommand, AgentRefused, AgentRequest, End
+from moduprompt.effects.agents.judging import RULES
+from moduprompt.effects.agents.port import (
+    AgentAdapter,
+    AgentCommand,
+    AgentRefused,
+    AgentRequest,
+    End,
+    Work,
+)
 from moduprompt.effects.agents.summary import Summary
 
 each_adapter = pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: adapter.name)
@@ -74,3 +87,25 @@ def test_a_program_that_says_what_it_does_is_not_believed_by_its_exit_code(adapt
     verdict = adapter.verdict(End(said=Summary(), how="exited", code=0))
 
     assert (verdict.outcome == "succeeded") == (adapter.reader() is None)
+
+
+HOWS: tuple[ExitHow, ...] = get_args(ExitHow)
+TURNS = (None, TurnEnded(how="done"), TurnEnded(how="failed", failure=FailureClass.NETWORK))
+TROUBLES = (None, TroubleSeen(failure=FailureClass.AUTH_REQUIRED, message="401"))
+WORKS = (None, *(Work(has_changes=each, has_commits=False) for each in (True, False)))
+
+
+@each_adapter
+def test_a_verdict_names_a_rule_that_its_adapter_announces(adapter: AgentAdapter) -> None:
+    summaries = [
+        Summary(
+            last_turn=turn, last_trouble=trouble, tools_called=2, tools_refused=refused, tools_failed=failed
+        )
+        for turn, trouble, refused, failed in itertools.product(TURNS, TROUBLES, (0, 2), (0, 2))
+    ]
+    ends = itertools.product(summaries, HOWS, (0, 1), WORKS)
+    rules = {
+        adapter.verdict(End(said=said, how=how, code=code, work=work)).rule for said, how, code, work in ends
+    }
+
+    assert rules <= set(adapter.rules) <= set(RULES)
