@@ -27,11 +27,26 @@ from moduprompt.domain.run.commands import (
     ObservedStatus,
     ReportExited,
     ReportLost,
+    ReportSaid,
     ReportStarted,
     ReportStatus,
     ResizeRun,
     StartRun,
     StopRun,
+)
+from moduprompt.domain.run.said import (
+    ConversationNamed,
+    LineSkipped,
+    PermissionAsked,
+    PermissionOption,
+    PermissionWithdrawn,
+    Said,
+    ToolCalled,
+    ToolEnded,
+    TroubleSeen,
+    TurnBegan,
+    TurnEnded,
+    UsageReported,
 )
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.commands import (
@@ -235,6 +250,25 @@ def _merging(tree: WorktreeState) -> Iterator[Command]:
     yield _failure(tree, "merge")
 
 
+EVERYTHING_SAID: tuple[Said, ...] = (
+    ConversationNamed(conversation_id="c1"),
+    TurnBegan(),
+    ToolCalled(call_id="t1", tool="write", arguments_digest="0" * 64),
+    ToolEnded(call_id="t1", how="done"),
+    PermissionAsked(
+        request_id="r1",
+        tool="shell",
+        arguments_digest="0" * 64,
+        options=(PermissionOption(id="yes", kind="allow_once", label="Yes"),),
+    ),
+    PermissionWithdrawn(request_id="r1"),
+    UsageReported(input_tokens=7, output_tokens=3),
+    TroubleSeen(failure=FailureClass.NETWORK, message="a stream was cut"),
+    LineSkipped(bytes=9),
+    TurnEnded(how="done"),
+)
+
+
 def _begin_run() -> Scene:
     scene = Scene()
     a_session(scene)
@@ -255,6 +289,7 @@ def _of_run(own: RunState) -> Iterator[Command]:
     yield ReportStarted(workspace_id=WORKSPACE, run_id=id_, pid=7, start_time=9)
     yield _sighting(own, "waiting_input")
     yield _sighting(own, "working")
+    yield ReportSaid(workspace_id=WORKSPACE, run_id=id_, upto=own.said_upto + 1, said=EVERYTHING_SAID)
     yield ResizeRun(workspace_id=WORKSPACE, run_id=id_, rows=own.rows + 1, cols=own.cols)
     yield StopRun(workspace_id=WORKSPACE, run_id=id_)
     recording = f"blake3:{'0' * 64}"

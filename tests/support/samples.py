@@ -13,7 +13,7 @@ from moduprompt.policy.rights import Right
 
 SAMPLE_ID = "01935450-0000-7000-8000-00005a3b1e00"
 SAMPLE_TIME = "2026-11-22T15:40:00.000000Z"
-_FORMS = ("sample", "/some/path", SAMPLE_TIME)  # of words that must look like something
+_FORMS = ("sample", "/some/path", SAMPLE_TIME, "5a" * 32)  # of words that must look like something
 
 
 def sample_events() -> list[Event]:

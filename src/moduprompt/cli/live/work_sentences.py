@@ -4,6 +4,7 @@ from typing import assert_never
 
 from moduprompt.cli.live.names import Names
 from moduprompt.cli.live.text import plain, without_ids
+from moduprompt.cli.live.told_sentences import told_sentence
 from moduprompt.domain.run.commands import ObservedStatus
 from moduprompt.domain.run.events import (
     RunExited,
@@ -15,6 +16,7 @@ from moduprompt.domain.run.events import (
     RunStarted,
     RunStatusObserved,
     RunStopRequested,
+    RunTold,
 )
 from moduprompt.domain.session.events import (
     PromptAccepted,
@@ -110,6 +112,8 @@ def session_sentence(event: SessionFact, names: Names) -> str:
 
 def run_sentence(event: RunFact) -> str:
     """What happened to a run."""
+    if isinstance(event, RunTold):
+        return told_sentence(event)
     match event:
         case RunRequested():
             return f"shall start {plain(' '.join((event.agent.adapter, *event.agent.argv)))}"

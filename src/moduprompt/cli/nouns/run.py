@@ -24,6 +24,7 @@ from moduprompt.cli.recordings import (
     wall_clock,
 )
 from moduprompt.cli.replay import replay
+from moduprompt.cli.spending import turns_told, usage_told
 from moduprompt.cli.tables import Column, to_paragraph
 from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.terminal_text import Cleaner, to_text
@@ -96,6 +97,10 @@ async def _show(call: Call) -> None:
         ("rule", item.rule),
         ("evidence", item.evidence),
         ("agent", " ".join((item.adapter, *item.argv))),
+        ("conversation", item.conversation),
+        ("turns", turns_told(item)),
+        ("used", usage_told(item.usage)),
+        ("trouble", item.trouble),
         ("pid", str(item.pid) if item.pid is not None else None),
         ("caught by", item.caught_by),
         ("limits", ", ".join(item.limits_held) or None),

@@ -6,6 +6,7 @@ import msgspec
 
 from moduprompt.domain.decider import Command
 from moduprompt.domain.failures import FailureClass
+from moduprompt.domain.run.said import Said
 from moduprompt.protocol import Count, Id, Name, Reason, Ref, RunId, SessionId, Whole
 
 ObservedStatus: TypeAlias = Literal[
@@ -92,6 +93,25 @@ class ReportStatus(RunReport, frozen=True, kw_only=True):
     evidence: Reason
 
 
+class Sighting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What it does, by which rule, on what evidence."""
+
+    status: ObservedStatus
+    rule: Name
+    rule_version: Count
+    evidence: Reason
+
+
+class ReportSaid(RunReport, frozen=True, kw_only=True):
+    """What its program said of itself, in order, in the output up to byte `upto`. `seen`: what it does after that."""
+
+    wire: ClassVar[str] = "run.report_said"
+
+    upto: Count
+    said: tuple[Said, ...]
+    seen: Sighting | None = None
+
+
 class ReportExited(RunReport, frozen=True, kw_only=True):
     """It has ended; `leftovers` are processes that could not be ended with it.
 
@@ -123,5 +143,5 @@ class ReportLost(RunReport, frozen=True, kw_only=True):
 
 
 RunCommand: TypeAlias = (
-    StartRun | StopRun | ResizeRun | ReportStarted | ReportStatus | ReportExited | ReportLost
+    StartRun | StopRun | ResizeRun | ReportStarted | ReportStatus | ReportSaid | ReportExited | ReportLost
 )

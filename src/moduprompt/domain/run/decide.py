@@ -8,6 +8,7 @@ from moduprompt.domain.project.state import ProjectState
 from moduprompt.domain.run.commands import (
     ReportExited,
     ReportLost,
+    ReportSaid,
     ReportStarted,
     ReportStatus,
     ResizeRun,
@@ -25,6 +26,7 @@ from moduprompt.domain.run.events import (
     RunStatusObserved,
     RunStopRequested,
 )
+from moduprompt.domain.run.saying import decide_said
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.worktree.events import WriterLocked
@@ -52,6 +54,8 @@ def decide(command: RunCommand, own: RunState | None, world: World, context: Con
             return [_started(command)]
         case ReportStatus():
             return _observe(command, own)
+        case ReportSaid():
+            return decide_said(command, own, world)
         case ReportExited():
             return _exit(command, own)
         case ReportLost():

@@ -1,12 +1,27 @@
 """Facts about runs."""
 
-from typing import ClassVar, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
+
+import msgspec
 
 from moduprompt.domain.decider import Event
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import CaughtBy, ExitHow, LimitName, ObservedStatus, RunOutcome, Side
+from moduprompt.domain.run.said import MARK_MAX, Digest, Mark, OptionKind, ToolEnd, TouchedPath, TurnEnd
 from moduprompt.domain.session.commands import Agent
-from moduprompt.protocol import Count, Id, Name, ProjectId, Reason, Ref, RunId, SessionId, Whole, WorktreeId
+from moduprompt.protocol import (
+    Count,
+    Id,
+    Name,
+    ProjectId,
+    Reason,
+    Ref,
+    RunId,
+    SessionId,
+    TextRef,
+    Whole,
+    WorktreeId,
+)
 
 
 class RunEvent(Event, frozen=True, kw_only=True):
@@ -75,6 +90,116 @@ class RunStopRequested(RunEvent, frozen=True, kw_only=True):
     reason: Reason | None = None
 
 
+class RunTold(RunEvent, frozen=True, kw_only=True):
+    """Something that the program said of itself. Everything in its output before byte `upto` is taken with it."""
+
+    upto: Count
+
+
+class RunConversationNamed(RunTold, frozen=True, kw_only=True):
+    """Its program calls its conversation so."""
+
+    wire: ClassVar[str] = "run.conversation_named"
+
+    conversation_id: Mark
+
+
+class RunTurnBegan(RunTold, frozen=True, kw_only=True):
+    """Its program works on something, for the how manieth time in this run."""
+
+    wire: ClassVar[str] = "run.turn_began"
+
+    turn: Count
+
+
+class RunTurnEnded(RunTold, frozen=True, kw_only=True):
+    """Its program is through with a turn, by its own word. Turn 0 has never said that it began."""
+
+    wire: ClassVar[str] = "run.turn_ended"
+
+    turn: Count
+    how: TurnEnd
+    failure: FailureClass | None = None
+
+
+class RunToolCalled(RunTold, frozen=True, kw_only=True):
+    """Its program uses a tool. Of the arguments the log holds a digest, and the files that they name."""
+
+    wire: ClassVar[str] = "run.tool_called"
+
+    call_id: Mark
+    tool: Mark
+    arguments_digest: Digest
+    paths: tuple[TouchedPath, ...] = ()
+
+
+class RunToolEnded(RunTold, frozen=True, kw_only=True):
+    """A tool has ended; `refused`: nobody allowed it."""
+
+    wire: ClassVar[str] = "run.tool_ended"
+
+    call_id: Mark
+    how: ToolEnd
+
+
+class RunUsageReported(RunTold, frozen=True, kw_only=True):
+    """What was used on top of what was reported before. Without a cost its program has no price for it."""
+
+    wire: ClassVar[str] = "run.usage_reported"
+
+    turn: Count
+    input_tokens: Count = 0
+    cached_tokens: Count = 0
+    output_tokens: Count = 0
+    cost_micros: Count | None = None
+
+
+class RunTroubleObserved(RunTold, frozen=True, kw_only=True):
+    """Something is in its program's way. Unless `is_final`, it tries again by itself."""
+
+    wire: ClassVar[str] = "run.trouble_observed"
+
+    failure: FailureClass
+    retry_after_s: Count | None = None
+    is_final: bool = False
+
+
+class OfferedOption(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One answer that the program takes, in its own short words."""
+
+    id: Mark
+    kind: OptionKind
+    label: Annotated[str, msgspec.Meta(max_length=MARK_MAX)] = ""
+
+
+class RunPermissionAsked(RunTold, frozen=True, kw_only=True):
+    """Its program stands still until somebody answers. `detail`: what it wants to do, for who answers."""
+
+    wire: ClassVar[str] = "run.permission_asked"
+
+    request_id: Mark
+    tool: Mark
+    arguments_digest: Digest
+    options: tuple[OfferedOption, ...]
+    detail: TextRef | None = None
+
+
+class RunPermissionWithdrawn(RunTold, frozen=True, kw_only=True):
+    """Its program wants no answer to that any more."""
+
+    wire: ClassVar[str] = "run.permission_withdrawn"
+
+    request_id: Mark
+
+
+class RunLineSkipped(RunTold, frozen=True, kw_only=True):
+    """Its program printed a line that was too long to be understood; it is in the recording."""
+
+    wire: ClassVar[str] = "run.line_skipped"
+
+    bytes: Count
+
+
 class RunOutputRecorded(RunEvent, frozen=True, kw_only=True):
     """Everything its terminal printed is kept under this reference."""
 
@@ -112,6 +237,20 @@ class RunLost(RunEvent, frozen=True, kw_only=True):
     evidence: Reason
 
 
+ToldFact: TypeAlias = (
+    RunConversationNamed
+    | RunTurnBegan
+    | RunTurnEnded
+    | RunToolCalled
+    | RunToolEnded
+    | RunUsageReported
+    | RunTroubleObserved
+    | RunPermissionAsked
+    | RunPermissionWithdrawn
+    | RunLineSkipped
+)
+"""What its program said of itself, one fact each."""
+
 RunFact: TypeAlias = (
     RunRequested
     | RunStarted
@@ -121,4 +260,5 @@ RunFact: TypeAlias = (
     | RunOutputRecorded
     | RunExited
     | RunLost
+    | ToldFact
 )

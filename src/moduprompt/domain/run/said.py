@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from moduprompt.domain.failures import FailureClass
-from moduprompt.protocol import Count, Id, PromptId, Reason, TextRef
+from moduprompt.protocol import Count, Id, PromptId, Reason, Ref
 
 MARK_MAX: Final = 200  # a program's own ids and tool names: those seen have under 80 characters
 TOUCHED_MAX: Final = 1_000  # characters of a path; a longer one is in the recording
@@ -89,6 +89,13 @@ class PermissionOption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     label: Annotated[str, msgspec.Meta(max_length=MARK_MAX)]
 
 
+class Detail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A text that lies in an artifact, and its length in characters."""
+
+    ref: Ref
+    chars: Count
+
+
 class PermissionAsked(Spoken, frozen=True, kw_only=True, tag="permission_asked"):
     """It stands still until somebody answers. `detail`: what it wants to do, for the person who answers."""
 
@@ -96,7 +103,7 @@ class PermissionAsked(Spoken, frozen=True, kw_only=True, tag="permission_asked")
     tool: Mark
     arguments_digest: Digest
     options: Annotated[tuple[PermissionOption, ...], msgspec.Meta(min_length=1, max_length=OPTIONS_MAX)]
-    detail: TextRef | None = None
+    detail: Detail | None = None
 
 
 class PermissionWithdrawn(Spoken, frozen=True, kw_only=True, tag="permission_withdrawn"):

@@ -6,30 +6,54 @@
                                 └─ lost ────→ lost
 
 What it was last seen doing is kept beside, with its rule; it decides nothing here but
-whether a prompt may be typed.
+whether a prompt may be typed. So is what its program told of itself, in sum, and how much of
+its output that is from: `said_upto`.
 """
 
 from typing import ClassVar, Literal, TypeAlias, assert_never
 
+import msgspec
 from msgspec.structs import replace
 
 from moduprompt.domain.decider import State
+from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import ObservedStatus
 from moduprompt.domain.run.events import (
+    RunConversationNamed,
     RunExited,
     RunFact,
+    RunLineSkipped,
     RunLost,
     RunOutputRecorded,
+    RunPermissionAsked,
+    RunPermissionWithdrawn,
     RunRequested,
     RunResized,
     RunStarted,
     RunStatusObserved,
     RunStopRequested,
+    RunTold,
+    RunToolCalled,
+    RunToolEnded,
+    RunTroubleObserved,
+    RunTurnBegan,
+    RunTurnEnded,
+    RunUsageReported,
+    ToldFact,
 )
+from moduprompt.domain.run.usage import Usage, summed
 from moduprompt.domain.session.commands import Agent
 from moduprompt.protocol import ProjectId, RunId, SessionId, WorktreeId
 
 RunStatus: TypeAlias = Literal["requested", "started", "exited", "lost"]
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """What was last in the way of its program, in this turn or since the last one."""
+
+    failure: FailureClass
+    retry_after_s: int | None = None
+    is_final: bool = False
 
 
 class RunState(State, frozen=True, kw_only=True):
@@ -51,6 +75,12 @@ class RunState(State, frozen=True, kw_only=True):
     start_time: int = 0
     observed: ObservedStatus = "unknown"
     stop_requested: bool = False
+    said_upto: int = 0
+    conversation_id: str | None = None
+    turns: int = 0
+    is_in_turn: bool = False
+    usage: Usage = Usage()
+    trouble: Trouble | None = None
 
     def is_live(self) -> bool:
         """Whether it may have a process."""
@@ -72,6 +102,8 @@ def evolve(own: RunState | None, event: RunFact) -> RunState:
             cols=event.cols,
         )
     assert own is not None, "BUG: a run's first event is run.requested"
+    if isinstance(event, RunTold):
+        return _told(replace(own, said_upto=event.upto), event)
     match event:
         case RunStarted():
             return replace(own, status="started", pid=event.pid, start_time=event.start_time)
@@ -84,8 +116,32 @@ def evolve(own: RunState | None, event: RunFact) -> RunState:
         case RunOutputRecorded():
             return own
         case RunExited():
-            return replace(own, status="exited", observed="exited")
+            return replace(own, status="exited", observed="exited", is_in_turn=False)
         case RunLost():
-            return replace(own, status="lost", observed="lost")
+            return replace(own, status="lost", observed="lost", is_in_turn=False)
+        case _:
+            assert_never(event)
+
+
+def _told(own: RunState, event: ToldFact) -> RunState:
+    match event:
+        case RunConversationNamed():
+            return replace(own, conversation_id=event.conversation_id)
+        case RunTurnBegan():
+            return replace(own, turns=event.turn, is_in_turn=True, trouble=None)
+        case RunTurnEnded():
+            got_over = None if event.how == "done" else own.trouble
+            return replace(own, is_in_turn=False, trouble=got_over)
+        case RunUsageReported():
+            return replace(own, usage=summed(own.usage, event))
+        case RunTroubleObserved():
+            trouble = Trouble(
+                failure=event.failure, retry_after_s=event.retry_after_s, is_final=event.is_final
+            )
+            return replace(own, trouble=trouble)
+        case RunToolCalled() | RunToolEnded() | RunPermissionAsked() | RunPermissionWithdrawn():
+            return own
+        case RunLineSkipped():
+            return own
         case _:
             assert_never(event)

@@ -7,6 +7,7 @@ import msgspec
 from moduprompt.domain.decider import Event
 from moduprompt.domain.item import Item, Rows, Stamp, View, revised
 from moduprompt.domain.run.events import (
+    RunConversationNamed,
     RunEvent,
     RunExited,
     RunLost,
@@ -16,7 +17,13 @@ from moduprompt.domain.run.events import (
     RunStarted,
     RunStatusObserved,
     RunStopRequested,
+    RunToolCalled,
+    RunTroubleObserved,
+    RunTurnBegan,
+    RunTurnEnded,
+    RunUsageReported,
 )
+from moduprompt.domain.run.usage import Usage, summed
 
 SEEN_SHOWN: Final = 8  # the last observations, to see how it came to this; the log has them all
 SEEN_EVIDENCE_MAX: Final = 200  # characters of each; the newest one stands in full beside
@@ -43,6 +50,8 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
 class RunItem(Item, frozen=True, kw_only=True):
     """A row of `/v1/runs`. `observed` is what it was last seen doing, with rule and evidence; `seen` the last ones.
 
+    `conversation` to `trouble` are what its program told of itself; all of it stays empty for a program that tells
+    nothing. `usage.unpriced` counts the reports that had no cost: with any, `cost_micros` is not the whole.
     `waits` is of the moment of the reading: no event holds it and no row, and a read of the past has none.
     """
 
@@ -76,6 +85,12 @@ class RunItem(Item, frozen=True, kw_only=True):
     outcome: str | None = None
     outcome_rule: str | None = None
     outcome_evidence: str | None = None
+    conversation: str | None = None
+    turns: int = 0
+    is_in_turn: bool = False
+    tools: int = 0
+    usage: Usage = Usage()
+    trouble: str | None = None
     waits: Waits | None = None
 
 
@@ -103,7 +118,7 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
         return
     row = rows.get(RunItem, event.run_id) if isinstance(event, RunEvent) else None
     if row is not None:
-        rows.put(revised(row, stamp, **_changes(event), **_seen(row, event, stamp)))
+        rows.put(revised(row, stamp, **_changes(event), **_told(row, event), **_seen(row, event, stamp)))
 
 
 def _seen(row: RunItem, event: Event, stamp: Stamp) -> dict[str, object]:
@@ -117,6 +132,26 @@ def _seen(row: RunItem, event: Event, stamp: Stamp) -> dict[str, object]:
         evidence=event.evidence[:SEEN_EVIDENCE_MAX],
     )
     return {"rule_version": event.rule_version, "seen": (*row.seen, now)[-SEEN_SHOWN:]}
+
+
+def _told(row: RunItem, event: Event) -> dict[str, object]:
+    match event:
+        case RunConversationNamed():
+            return {"conversation": event.conversation_id}
+        case RunTurnBegan():
+            return {"turns": event.turn, "is_in_turn": True, "trouble": None}
+        case RunTurnEnded():
+            return {"is_in_turn": False, "trouble": None if event.how == "done" else row.trouble}
+        case RunToolCalled():
+            return {"tools": row.tools + 1}
+        case RunUsageReported():
+            return {"usage": summed(row.usage, event)}
+        case RunTroubleObserved():
+            return {"trouble": event.failure.value}
+        case RunExited() | RunLost():
+            return {"is_in_turn": False}
+        case _:
+            return {}
 
 
 def _changes(event: Event) -> dict[str, object]:
@@ -158,4 +193,4 @@ def _changes(event: Event) -> dict[str, object]:
             return {}
 
 
-VIEW = View(name="runs", version=4, collections=(("runs", RunItem),), fold=fold, takes=(RunEvent,))
+VIEW = View(name="runs", version=5, collections=(("runs", RunItem),), fold=fold, takes=(RunEvent,))

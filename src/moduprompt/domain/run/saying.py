@@ -1,0 +1,213 @@
+"""What a program said becomes facts: one to one, in order, each once.
+
+Reports come in the order of the program's output, each with how much of the output it has taken. One at or
+below what was taken before is a wish already fulfilled; so is one for a run whose end is known, where the
+recording has the rest. What says nothing new (a name that was told before) is no fact.
+
+A turn that begins after a prompt went in, or the prompt's own name, shows that the prompt has arrived.
+"""
+
+from collections.abc import Iterator
+from typing import Final, assert_never
+
+from moduprompt.domain.decider import Decision, Event, World
+from moduprompt.domain.run.commands import ReportSaid, Sighting
+from moduprompt.domain.run.events import (
+    OfferedOption,
+    RunConversationNamed,
+    RunLineSkipped,
+    RunPermissionAsked,
+    RunPermissionWithdrawn,
+    RunStatusObserved,
+    RunToolCalled,
+    RunToolEnded,
+    RunTroubleObserved,
+    RunTurnBegan,
+    RunTurnEnded,
+    RunUsageReported,
+)
+from moduprompt.domain.run.said import (
+    ConversationNamed,
+    Detail,
+    LineSkipped,
+    PermissionAsked,
+    PermissionWithdrawn,
+    PromptTaken,
+    Said,
+    ToolCalled,
+    ToolEnded,
+    TroubleSeen,
+    TurnBegan,
+    TurnEnded,
+    UsageReported,
+)
+from moduprompt.domain.run.state import RunState
+from moduprompt.domain.session.events import PromptSubmitted, TurnObserved
+from moduprompt.domain.session.state import SessionState
+from moduprompt.protocol import PromptId, TextRef
+
+SAID_TURN: Final = "said_turn"  # a turn began after the prompt had gone in
+SAID_PROMPT: Final = "said_prompt"  # the program called the prompt by its name
+RULE_VERSION: Final = 1
+
+
+def decide_said(command: ReportSaid, own: RunState, world: World) -> Decision:
+    """The facts; none where they are known, or come too late."""
+    if not own.is_live() or command.upto <= own.said_upto:
+        return []
+    return _Scribe(command, own, world.find(SessionState, own.session_id)).facts()
+
+
+class _Scribe:
+    """One report, written down from front to back: what was said first counts for what follows."""
+
+    def __init__(self, command: ReportSaid, own: RunState, session: SessionState | None) -> None:
+        self._said = command.said
+        self._seen = command.seen
+        self._upto = command.upto
+        self._own = own
+        self._session = session
+        self._turn = own.turns
+        self._conversation = own.conversation_id
+        self._arrived: set[PromptId] = set()
+
+    def facts(self) -> list[Event]:
+        found: list[Event] = [fact for said in self._said for fact in self._facts_of(said)]
+        if self._seen is not None:
+            found += _observed(self._own, self._seen)
+        return found
+
+    def _facts_of(self, said: Said) -> Iterator[Event]:
+        run_id, upto = self._own.run_id, self._upto
+        match said:
+            case ConversationNamed():
+                if said.conversation_id != self._conversation:
+                    self._conversation = said.conversation_id
+                    yield RunConversationNamed(run_id=run_id, upto=upto, conversation_id=said.conversation_id)
+            case TurnBegan():
+                self._turn += 1
+                yield RunTurnBegan(run_id=run_id, upto=upto, turn=self._turn)
+                yield from self._turn_shows()
+            case PromptTaken():
+                yield from self._taken(said)
+            case TurnEnded():
+                yield RunTurnEnded(
+                    run_id=run_id, upto=upto, turn=self._turn, how=said.how, failure=said.failure
+                )
+            case ToolCalled() | ToolEnded() | PermissionAsked() | PermissionWithdrawn():
+                yield self._of_tool(said)
+            case UsageReported() | TroubleSeen() | LineSkipped():
+                yield self._of_running(said)
+            case _:
+                assert_never(said)
+
+    def _of_tool(self, said: ToolCalled | ToolEnded | PermissionAsked | PermissionWithdrawn) -> Event:
+        run_id, upto = self._own.run_id, self._upto
+        match said:
+            case ToolCalled():
+                return RunToolCalled(
+                    run_id=run_id,
+                    upto=upto,
+                    call_id=said.call_id,
+                    tool=said.tool,
+                    arguments_digest=said.arguments_digest,
+                    paths=said.paths,
+                )
+            case ToolEnded():
+                return RunToolEnded(run_id=run_id, upto=upto, call_id=said.call_id, how=said.how)
+            case PermissionAsked():
+                return RunPermissionAsked(
+                    run_id=run_id,
+                    upto=upto,
+                    request_id=said.request_id,
+                    tool=said.tool,
+                    arguments_digest=said.arguments_digest,
+                    options=tuple(
+                        OfferedOption(id=each.id, kind=each.kind, label=each.label) for each in said.options
+                    ),
+                    detail=None if said.detail is None else _stored(said.detail),
+                )
+            case PermissionWithdrawn():
+                return RunPermissionWithdrawn(run_id=run_id, upto=upto, request_id=said.request_id)
+            case _:
+                assert_never(said)
+
+    def _of_running(self, said: UsageReported | TroubleSeen | LineSkipped) -> Event:
+        run_id, upto = self._own.run_id, self._upto
+        match said:
+            case UsageReported():
+                return RunUsageReported(
+                    run_id=run_id,
+                    upto=upto,
+                    turn=self._turn,
+                    input_tokens=said.input_tokens,
+                    cached_tokens=said.cached_tokens,
+                    output_tokens=said.output_tokens,
+                    cost_micros=said.cost_micros,
+                )
+            case TroubleSeen():
+                return RunTroubleObserved(
+                    run_id=run_id,
+                    upto=upto,
+                    failure=said.failure,
+                    retry_after_s=said.retry_after_s,
+                    is_final=said.is_final,
+                )
+            case LineSkipped():
+                return RunLineSkipped(run_id=run_id, upto=upto, bytes=said.bytes)
+            case _:
+                assert_never(said)
+
+    def _turn_shows(self) -> Iterator[Event]:
+        """A turn that began behind the last key that was typed is about what was typed."""
+        last = self._session.submitted if self._session else None
+        if last is None or last.run_id != self._own.run_id or self._upto <= (last.output_bytes or 0):
+            return
+        yield from self._arrives(
+            last.prompt_id, rule=SAID_TURN, evidence=f"turn {self._turn} began after the prompt had gone in"
+        )
+
+    def _taken(self, said: PromptTaken) -> Iterator[Event]:
+        session = self._session
+        if session is None:
+            return
+        evidence = "the program called it by its name"
+        if any(each.prompt_id == said.prompt_id and each.is_placed for each in session.prompts):
+            # The program was faster than who reports that all of it has gone in.
+            if said.prompt_id not in self._arrived:
+                yield PromptSubmitted(
+                    session_id=session.session_id, prompt_id=said.prompt_id, run_id=self._own.run_id
+                )
+            yield from self._arrives(said.prompt_id, rule=SAID_PROMPT, evidence=evidence)
+        elif session.submitted is not None and session.submitted.prompt_id == said.prompt_id:
+            yield from self._arrives(said.prompt_id, rule=SAID_PROMPT, evidence=evidence)
+
+    def _arrives(self, prompt_id: PromptId, *, rule: str, evidence: str) -> Iterator[Event]:
+        if prompt_id in self._arrived:
+            return
+        self._arrived.add(prompt_id)
+        yield TurnObserved(
+            session_id=self._own.session_id,
+            prompt_id=prompt_id,
+            rule=rule,
+            rule_version=RULE_VERSION,
+            evidence=evidence,
+        )
+
+
+def _stored(detail: Detail) -> TextRef:
+    return TextRef(ref=detail.ref, chars=detail.chars)
+
+
+def _observed(own: RunState, seen: Sighting) -> list[Event]:
+    if own.observed == seen.status:
+        return []
+    return [
+        RunStatusObserved(
+            run_id=own.run_id,
+            status=seen.status,
+            rule=seen.rule,
+            rule_version=seen.rule_version,
+            evidence=seen.evidence,
+        )
+    ]
