@@ -50,6 +50,7 @@ from moduprompt.domain.run.said import (
 )
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.commands import (
+    AgentSpec,
     CancelPrompt,
     CloseSession,
     ForkSession,
@@ -59,6 +60,7 @@ from moduprompt.domain.session.commands import (
     ReportPromptHeld,
     ReportTurn,
     ResendPrompt,
+    SetBudget,
     SpawnSession,
 )
 from moduprompt.domain.session.state import SessionState
@@ -97,7 +99,7 @@ from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import SYSTEM_WORKSPACE, UserId
 from moduprompt.storage.hashing import content_hash
 from tests.support.domain import OWNER, SEEN, WORKSPACE, Scene
-from tests.support.stories import AGENT, a_project, a_session, a_waiting_session, stage
+from tests.support.stories import AGENT, a_project, a_session, stage
 from tests.support.walks import Machine, edges
 
 
@@ -142,7 +144,8 @@ def _project(scene: Scene) -> Iterator[Command]:
 
 def _begin_session() -> Scene:
     scene = Scene()
-    a_waiting_session(scene, a_project(scene))
+    agent = AgentSpec(adapter="claude")  # one that tells what it uses
+    scene.when(SpawnSession(workspace_id=WORKSPACE, project_id=a_project(scene), name="worker", agent=agent))
     return scene
 
 
@@ -154,6 +157,9 @@ def _session(scene: Scene) -> Iterator[Command]:
         yield from _removing(tree)
     for run in list(scene.world.every(RunState))[:1]:
         yield ReportExited(workspace_id=WORKSPACE, run_id=run.run_id, how="exited", code=0)
+        if run.usage.reports == 0:
+            used = UsageReported(output_tokens=9)
+            yield ReportSaid(workspace_id=WORKSPACE, run_id=run.run_id, upto=run.said_upto + 1, said=(used,))
     if len(sessions) == 1:
         yield ForkSession(
             workspace_id=WORKSPACE, session_id=sessions[0].session_id, name="other", mode="planning_only"
@@ -164,6 +170,8 @@ def _of_session(own: SessionState) -> Iterator[Command]:
     id_ = own.session_id
     yield RenameSession(workspace_id=WORKSPACE, session_id=id_, name="reviewer")
     yield CloseSession(workspace_id=WORKSPACE, session_id=id_)
+    if own.budget is None:
+        yield SetBudget(workspace_id=WORKSPACE, session_id=id_, tokens=9)
     if not own.prompts:
         yield PromptSession(workspace_id=WORKSPACE, session_id=id_, prompt="go on")
     for doubtful in own.uncertain[:1]:

@@ -49,6 +49,10 @@ class Words:
         assert isinstance(value, int), f"BUG: {name} is no number"
         return value
 
+    def count(self, name: str) -> int | None:
+        """A whole number that may be left out."""
+        return None if self._given.get(name) is None else self.number(name)
+
     def real(self, name: str) -> float | None:
         """A number that may be left out."""
         value = self._given.get(name)

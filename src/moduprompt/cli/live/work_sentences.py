@@ -18,6 +18,7 @@ from moduprompt.domain.run.events import (
     RunStopRequested,
     RunTold,
 )
+from moduprompt.domain.session.budgets import dollars, in_words
 from moduprompt.domain.session.events import (
     PromptAccepted,
     PromptCancelled,
@@ -25,6 +26,9 @@ from moduprompt.domain.session.events import (
     PromptPlaced,
     PromptSubmitted,
     PromptUncertain,
+    SessionBudgetExceeded,
+    SessionBudgetSet,
+    SessionCharged,
     SessionClosed,
     SessionFact,
     SessionForked,
@@ -104,8 +108,26 @@ def session_sentence(event: SessionFact, names: Names) -> str:
             return f"has taken its prompt ({event.rule})"
         case SessionRenamed():
             return f"is now called {plain(event.name)}"
+        case SessionBudgetSet() | SessionCharged() | SessionBudgetExceeded():
+            return _budget_sentence(event)
         case SessionClosed():
             return "is closed" + _because(event.reason)
+        case _:
+            assert_never(event)
+
+
+def _budget_sentence(event: SessionBudgetSet | SessionCharged | SessionBudgetExceeded) -> str:
+    match event:
+        case SessionBudgetSet():
+            tokens = f"{event.tokens} tokens" if event.tokens is not None else None
+            cost = dollars(event.cost_micros) if event.cost_micros is not None else None
+            bounds = " and ".join(each for each in (tokens, cost) if each is not None)
+            return f"may use {bounds}" if bounds else "may use as much as it likes"
+        case SessionCharged():
+            cost = dollars(event.cost_micros) if event.is_cost_known else "an unknown cost"
+            return f"is charged with {event.tokens} tokens, {cost}"
+        case SessionBudgetExceeded():
+            return f"has used up its budget: {in_words(event)}"
         case _:
             assert_never(event)
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Final, Literal
 
+from moduprompt.cli.budgeting import SET_BUDGET, budget_told, budget_words
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import failed, misused
 from moduprompt.cli.live.text import plain
@@ -76,6 +77,8 @@ async def _spawn(call: Call) -> None:
         place=place,
         branch=words.maybe("branch"),
         base=words.maybe("base"),
+        budget_tokens=words.count("budget_tokens"),
+        budget_cost_micros=words.count("budget_cost"),
     )
     accepted = await call.submit(command)
     made = first_event(accepted, SessionSpawned)
@@ -124,6 +127,7 @@ async def _show(call: Call) -> None:
         ("prompts", ", ".join(f"{short(p.prompt_id)} {p.state}" for p in item.prompts)),
         ("waits for", waits_for(item, runs)),
         ("its run", waits_to_start(runs[-1]) if runs else None),
+        ("budget", budget_told(item.budget)),
         ("may", ", ".join(item.may)),
     ]
     shown = to_paragraph(item.name, facts)
@@ -235,6 +239,7 @@ def _spawn_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", metavar="TASK", help="what it works on")
     parser.add_argument("--base", metavar="BRANCH", help="where its branch begins; default: the project's")
     parser.add_argument("--no-worktree", action="store_true", help="let it work nowhere: it only thinks")
+    budget_words(parser)
     _agent_words(parser)
 
 
@@ -292,6 +297,7 @@ VERBS: Final = (
         arguments=_maybe_one,
         shows_past=True,
     ),
+    SET_BUDGET,
     Verb("rename", _rename, summary="give it another name", arguments=_renamed),
     Verb("close", _close, summary="end it: its run is stopped, its worktree stays", arguments=_reasoned),
 )

@@ -1,6 +1,8 @@
 """Which orders about a run are taken."""
 
-from typing import assert_never
+from typing import Final, assert_never
+
+from msgspec.structs import replace
 
 from moduprompt.domain.decider import Context, Decision, Event, World
 from moduprompt.domain.project.decide import takes_no_work
@@ -28,11 +30,13 @@ from moduprompt.domain.run.events import (
 )
 from moduprompt.domain.run.saying import decide_said
 from moduprompt.domain.run.state import RunState
+from moduprompt.domain.session.budgets import spent_out
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.worktree.events import WriterLocked
 from moduprompt.domain.worktree.state import WorktreeState
-from moduprompt.protocol import Rejection, RunId, invalid, missing
+from moduprompt.protocol import REASON_MAX, Rejection, RunId, invalid, missing
 
+STOPPED_FOR: Final = "stopped_for"  # the rule by which a run has failed that the kernel stopped for a reason
 ROWS, COLS = 40, 120  # wide enough for the full-screen programs, until someone attaches
 
 
@@ -125,7 +129,8 @@ def unfit_to_run(session: SessionState, world: World) -> Rejection | None:
             run_id=live.run_id,
         )
     project = world.find(ProjectState, session.project_id)
-    return (takes_no_work(project, world) if project else None) or _unfit_place(session, world)
+    refused = takes_no_work(project, world) if project else None
+    return refused or spent_out(session, world) or _unfit_place(session, world)
 
 
 def _unfit_place(session: SessionState, world: World) -> Rejection | None:
@@ -174,19 +179,32 @@ def _exit(command: ReportExited, own: RunState) -> Decision:
                 run_id=own.run_id, output_bytes=command.output_bytes, recording=command.recording
             )
         )
-    facts.append(
-        RunExited(
-            run_id=own.run_id,
-            how=command.how,
-            code=command.code,
-            signal=command.signal,
-            failure=command.failure,
-            reason=command.reason,
-            output_bytes=command.output_bytes,
-            leftovers=command.leftovers,
-            outcome=command.outcome,
-            rule=command.rule,
-            evidence=command.evidence,
-        )
-    )
+    facts.append(_exited(command, own))
     return facts
+
+
+def _exited(command: ReportExited, own: RunState) -> RunExited:
+    exited = RunExited(
+        run_id=own.run_id,
+        how=command.how,
+        code=command.code,
+        signal=command.signal,
+        failure=command.failure,
+        reason=command.reason,
+        output_bytes=command.output_bytes,
+        leftovers=command.leftovers,
+        outcome=command.outcome,
+        rule=command.rule,
+        evidence=command.evidence,
+    )
+    if own.stop_failure is None:
+        return exited
+    # Whether its program was fast enough to end by itself first is chance, and decides nothing.
+    said = f"; by itself: {command.rule}: {command.evidence}" if command.rule else ""
+    return replace(
+        exited,
+        failure=own.stop_failure,
+        outcome="failed",
+        rule=STOPPED_FOR,
+        evidence=f"the kernel stopped it: {own.stop_failure.value}{said}"[:REASON_MAX],
+    )

@@ -83,11 +83,12 @@ class RunResized(RunEvent, frozen=True, kw_only=True):
 
 
 class RunStopRequested(RunEvent, frozen=True, kw_only=True):
-    """It shall end."""
+    """It shall end. With a failure it has failed so, however it ends: the kernel stopped it for a reason."""
 
     wire: ClassVar[str] = "run.stop_requested"
 
     reason: Reason | None = None
+    failure: FailureClass | None = None
 
 
 class RunTold(RunEvent, frozen=True, kw_only=True):

@@ -3,19 +3,25 @@
 from typing import Final, TypeAlias, assert_never
 
 from moduprompt.domain.decider import Context, Event, World
+from moduprompt.domain.run.charging import charge_usage, charge_what_was_before, exceed, stop_charged
 from moduprompt.domain.run.decide import begin_run, live_run
 from moduprompt.domain.run.events import (
     RunExited,
     RunLost,
     RunStatusObserved,
     RunStopRequested,
+    RunUsageReported,
 )
 from moduprompt.domain.run.intents import TAKES_TEXT
 from moduprompt.domain.run.state import RunState
+from moduprompt.domain.session.budgets import spent_out
 from moduprompt.domain.session.events import (
     PromptPlaced,
     PromptSubmitted,
     PromptUncertain,
+    SessionBudgetExceeded,
+    SessionBudgetSet,
+    SessionCharged,
     SessionClosed,
     SessionForked,
     SessionSpawned,
@@ -37,6 +43,10 @@ Heard: TypeAlias = (
     | SessionClosed
     | PromptPlaced
     | PromptSubmitted
+    | SessionBudgetSet
+    | SessionCharged
+    | SessionBudgetExceeded
+    | RunUsageReported
     | RunStatusObserved
     | RunExited
     | RunLost
@@ -60,6 +70,8 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
             return _placed_nowhere(event, world)
         case PromptSubmitted():
             return _answered(event, world)
+        case SessionBudgetSet() | SessionCharged() | SessionBudgetExceeded() | RunUsageReported():
+            return _counted(event, world)
         case RunStatusObserved():
             return _moved_on(event, world)
         case RunExited() | RunLost():
@@ -70,10 +82,28 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
             assert_never(event)
 
 
+def _counted(
+    event: SessionBudgetSet | SessionCharged | SessionBudgetExceeded | RunUsageReported, world: World
+) -> list[Event]:
+    match event:
+        case RunUsageReported():
+            return charge_usage(event, world)
+        case SessionBudgetSet():
+            return charge_what_was_before(event, world)
+        case SessionCharged():
+            return exceed(event, world)
+        case SessionBudgetExceeded():
+            return stop_charged(event, world)
+        case _:
+            assert_never(event)
+
+
 def _begin(session_id: str, world: World, context: Context) -> list[Event]:
     session = world.find(SessionState, session_id)
     if session is None or session.status == "closed" or live_run(session_id, world) is not None:
         return []
+    if spent_out(session, world) is not None:
+        return []  # its budget was used up while its worktree was made; whoever raises it starts the run
     return begin_run(session, world, context)
 
 

@@ -75,6 +75,7 @@ class RunState(State, frozen=True, kw_only=True):
     start_time: int = 0
     observed: ObservedStatus = "unknown"
     stop_requested: bool = False
+    stop_failure: FailureClass | None = None
     said_upto: int = 0
     conversation_id: str | None = None
     turns: int = 0
@@ -112,7 +113,7 @@ def evolve(own: RunState | None, event: RunFact) -> RunState:
         case RunResized():
             return replace(own, rows=event.rows, cols=event.cols)
         case RunStopRequested():
-            return replace(own, stop_requested=True)
+            return replace(own, stop_requested=True, stop_failure=event.failure)
         case RunOutputRecorded():
             return own
         case RunExited():

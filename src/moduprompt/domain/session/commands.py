@@ -25,11 +25,16 @@ BRANCH_PATTERN = r"^(?![-/.])(?!.*(\.\.|//|@\{|\.lock(/|$)|/\.))[^\x00-\x20\x7f~
 
 Word: TypeAlias = Annotated[str, msgspec.Meta(max_length=4_096, pattern=r"^[^\x00]*$")]
 BranchName: TypeAlias = Annotated[str, msgspec.Meta(max_length=200, pattern=BRANCH_PATTERN)]
+Amount: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+"""Of tokens, or of millionths of a US dollar."""
 Place: TypeAlias = Literal["new_worktree", "none"]
 ForkMode: TypeAlias = Literal["default", "same_branch", "planning_only"]
 HeldBy: TypeAlias = Literal["draft", "dialog", "screen"]
 """What keeps a prompt from being typed: a person's half-typed line, an open question, or a screen of which
 it is not known that it takes text."""
+BudgetBound: TypeAlias = Literal["tokens", "cost", "unknown_cost"]
+"""Which bound of a budget was reached. `unknown_cost`: there is a bound on cost only, and something was used
+of which nobody knows the cost."""
 
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,13 +59,14 @@ class SpawnSession(Command, frozen=True, kw_only=True):
     """Start a line of work with a fresh mind, below a parent or as a root.
 
     Its worktree is made, then its first run starts. `may` narrows what the session is
-    allowed to do; it never gets more than its parent has.
+    allowed to do; it never gets more than its parent has. `budget_…`: as in `SetBudget`.
     """
 
     wire: ClassVar[str] = "session.spawn"
     kind: ClassVar[str] = "session"
     right: ClassVar[Right | None] = Right.SPAWN
     text_field: ClassVar[str | None] = "prompt"
+    later: ClassVar[frozenset[str]] = frozenset({"budget_tokens", "budget_cost_micros"})
 
     project_id: Id[ProjectId]
     name: Name
@@ -72,6 +78,8 @@ class SpawnSession(Command, frozen=True, kw_only=True):
     branch: BranchName | None = None
     base: BranchName | None = None
     may: tuple[Right, ...] | None = None
+    budget_tokens: Amount | None = None
+    budget_cost_micros: Amount | None = None
 
 
 class ForkSession(Command, frozen=True, kw_only=True):
@@ -148,6 +156,21 @@ class RenameSession(Command, frozen=True, kw_only=True):
     name: Name
 
 
+class SetBudget(Command, frozen=True, kw_only=True):
+    """Say what it and all that is charged to it may use in all; None takes a bound away.
+
+    It can be raised when it is used up, also above what was used before there was one. For people only.
+    """
+
+    wire: ClassVar[str] = "session.set_budget"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+
+    session_id: Id[SessionId]
+    tokens: Amount | None = None
+    cost_micros: Amount | None = None
+
+
 class CloseSession(Command, frozen=True, kw_only=True):
     """End the line of work: its run is stopped, its worktree stays."""
 
@@ -216,6 +239,7 @@ SessionCommand: TypeAlias = (
     | CancelPrompt
     | ResendPrompt
     | RenameSession
+    | SetBudget
     | CloseSession
     | ReportPrompt
     | ReportPromptHeld

@@ -6,6 +6,7 @@ from typing import assert_never
 from moduprompt.domain.decider import Context, Decision, World
 from moduprompt.domain.project.decide import takes_no_work
 from moduprompt.domain.project.state import ProjectState
+from moduprompt.domain.session.budgets import first_budget, set_budget, spent_out, unfit_budget
 from moduprompt.domain.session.commands import (
     CancelPrompt,
     CloseSession,
@@ -18,6 +19,7 @@ from moduprompt.domain.session.commands import (
     ReportTurn,
     ResendPrompt,
     SessionCommand,
+    SetBudget,
     SpawnSession,
 )
 from moduprompt.domain.session.events import (
@@ -50,15 +52,17 @@ def decide(command: SessionCommand, own: SessionState | None, world: World, cont
         case ForkSession():
             return _fork(command, own, world=world, context=context)
         case PromptSession():
-            return accept_prompt(command, own, context)
+            return accept_prompt(command, own, world=world, context=context)
         case CancelPrompt():
             return cancel_prompt(command, own)
         case ResendPrompt():
-            return resend_prompt(command, own, context)
+            return resend_prompt(command, own, world=world, context=context)
         case RenameSession():
             if command.name == own.name:
                 return []
             return [SessionRenamed(session_id=own.session_id, name=command.name)]
+        case SetBudget():
+            return set_budget(command, own)
         case CloseSession():
             if own.status == "closed":
                 return []
@@ -90,7 +94,11 @@ def _spawn(command: SpawnSession, world: World, context: Context) -> Decision:
         parent = world.find(SessionState, command.parent_session_id)
         if parent is None:
             return missing("session", command.parent_session_id)
-    refused = _unfit_project(project, command.place, world) or _unfit_parent(parent, command)
+    refused = (
+        _unfit_project(project, command.place, world)
+        or _unfit_parent(parent, command, world)
+        or unfit_budget(command)
+    )
     if refused is not None:
         return refused
     session_id = context.mint(SessionId)
@@ -113,7 +121,8 @@ def _spawn(command: SpawnSession, world: World, context: Context) -> Decision:
             parent_session_id=command.parent_session_id,
             prompt=context.text_ref,
             task_id=command.task_id,
-        )
+        ),
+        *first_budget(command, session_id),
     ]
 
 
@@ -130,7 +139,7 @@ def _unfit_project(project: ProjectState, place: Place, world: World) -> Rejecti
     return None
 
 
-def _unfit_parent(parent: SessionState | None, command: SpawnSession) -> Rejection | None:
+def _unfit_parent(parent: SessionState | None, command: SpawnSession, world: World) -> Rejection | None:
     if parent is None:
         return None
     if parent.status == "closed":
@@ -139,14 +148,14 @@ def _unfit_parent(parent: SessionState | None, command: SpawnSession) -> Rejecti
         return invalid("other_project", f"session {parent.session_id} belongs to project {parent.project_id}")
     if len(parent.path) >= DEPTH_MAX:
         return invalid("lineage_too_deep", f"session {parent.session_id} is {DEPTH_MAX} deep already")
-    return None
+    return spent_out(parent, world)
 
 
 def _fork(command: ForkSession, own: SessionState, *, world: World, context: Context) -> Decision:
     if isinstance(context.observed, Rejection):
         return context.observed
     place: Place = "new_worktree" if command.mode == "default" else "none"
-    refused = _unfit_fork(command, own) or _unfit_home(own, place, world)
+    refused = _unfit_fork(command, own) or _unfit_home(own, place, world) or spent_out(own, world)
     if refused is not None:
         return refused
     session_id = context.mint(SessionId)

@@ -3,7 +3,7 @@
 from typing import ClassVar, TypeAlias
 
 from moduprompt.domain.decider import Event
-from moduprompt.domain.session.commands import Agent, ForkMode, HeldBy, Place
+from moduprompt.domain.session.commands import Agent, Amount, BudgetBound, ForkMode, HeldBy, Place
 from moduprompt.policy.rights import Right
 from moduprompt.protocol import (
     Count,
@@ -159,6 +159,43 @@ class SessionRenamed(SessionEvent, frozen=True, kw_only=True):
     name: Name
 
 
+class SessionBudgetSet(SessionEvent, frozen=True, kw_only=True):
+    """It, and all that is charged to it, may use so much in all. `begins`: from here on it is counted."""
+
+    wire: ClassVar[str] = "session.budget_set"
+
+    tokens: Amount | None = None
+    cost_micros: Amount | None = None
+    begins: bool = False
+
+
+class SessionCharged(SessionEvent, frozen=True, kw_only=True):
+    """So much of its budget was used, by this run; without one, before it was counted.
+
+    `tokens`: those read, the cached ones too, and those written. `cost_micros`: of what has a known cost.
+    """
+
+    wire: ClassVar[str] = "session.charged"
+
+    run_id: Id[RunId] | None = None
+    tokens: Count = 0
+    cost_micros: Count = 0
+    is_cost_known: bool = True
+
+
+class SessionBudgetExceeded(SessionEvent, frozen=True, kw_only=True):
+    """This bound is reached or passed: what is charged to it stops, and nothing more begins until it is raised.
+
+    `limit` and `spent`: tokens, or millionths of a US dollar.
+    """
+
+    wire: ClassVar[str] = "session.budget_exceeded"
+
+    bound: BudgetBound
+    limit: Count
+    spent: Count
+
+
 class SessionClosed(SessionEvent, frozen=True, kw_only=True):
     """The line of work has ended."""
 
@@ -180,5 +217,8 @@ SessionFact: TypeAlias = (
     | PromptUncertain
     | TurnObserved
     | SessionRenamed
+    | SessionBudgetSet
+    | SessionCharged
+    | SessionBudgetExceeded
     | SessionClosed
 )

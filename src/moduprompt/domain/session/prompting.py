@@ -6,7 +6,8 @@ typed. What is uncertain is never typed again but by a person's own order, as a 
 
 from typing import Final
 
-from moduprompt.domain.decider import Context, Decision
+from moduprompt.domain.decider import Context, Decision, World
+from moduprompt.domain.session.budgets import spent_out
 from moduprompt.domain.session.commands import (
     CancelPrompt,
     PromptSession,
@@ -31,7 +32,7 @@ PROMPTS_MAX = 100  # waiting in one session; more is a loop talking to itself
 STEERED: Final[frozenset[str]] = frozenset()  # adapters whose programs take words for the turn that runs
 
 
-def accept_prompt(command: PromptSession, own: SessionState, context: Context) -> Decision:
+def accept_prompt(command: PromptSession, own: SessionState, *, world: World, context: Context) -> Decision:
     """It waits behind those that came before."""
     if command.steer and own.agent.adapter not in STEERED:
         return invalid(
@@ -39,7 +40,7 @@ def accept_prompt(command: PromptSession, own: SessionState, context: Context) -
             f"{own.agent.adapter} takes no words for a turn that runs",
             hint="without steer it is typed when the turn is over",
         )
-    refused = _unfit(own)
+    refused = _unfit(own, world)
     if refused is not None:
         return refused
     text = context.stored_text()
@@ -62,7 +63,7 @@ def cancel_prompt(command: CancelPrompt, own: SessionState) -> Decision:
     ]
 
 
-def resend_prompt(command: ResendPrompt, own: SessionState, context: Context) -> Decision:
+def resend_prompt(command: ResendPrompt, own: SessionState, *, world: World, context: Context) -> Decision:
     """The same text once more, behind those that wait."""
     doubtful = next((p for p in own.uncertain if p.prompt_id == command.prompt_id), None)
     if doubtful is None:
@@ -71,7 +72,7 @@ def resend_prompt(command: ResendPrompt, own: SessionState, context: Context) ->
             f"prompt {command.prompt_id} of session {own.session_id} is not uncertain",
             hint=f"mpctl session prompts {own.session_id}",
         )
-    refused = _unfit(own)
+    refused = _unfit(own, world)
     if refused is not None:
         return refused
     return [
@@ -136,12 +137,12 @@ def observe_turn(command: ReportTurn, own: SessionState) -> Decision:
     ]
 
 
-def _unfit(own: SessionState) -> Rejection | None:
+def _unfit(own: SessionState, world: World) -> Rejection | None:
     if own.status == "closed":
         return invalid("session_closed", f"session {own.session_id} is closed and takes no prompt")
     if len(own.prompts) >= PROMPTS_MAX:
         return invalid("prompt_queue_full", f"session {own.session_id} has {PROMPTS_MAX} prompts waiting")
-    return None
+    return spent_out(own, world)
 
 
 def _waiting(prompt_id: PromptId, own: SessionState) -> Prompt | None:

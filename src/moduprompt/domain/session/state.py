@@ -8,6 +8,8 @@ prompt:   accepted ── placed ──→ placed ── submitted ──→ sub
 
 A prompt whose keys may have been typed when the run ended is uncertain: it is never
 typed again by itself. One that was never placed waits for the next run.
+
+budget:   none ── set ──→ open ── exceeded ──→ exceeded ── set ──→ open
 """
 
 from typing import Literal, TypeAlias, assert_never
@@ -23,6 +25,9 @@ from moduprompt.domain.session.events import (
     PromptPlaced,
     PromptSubmitted,
     PromptUncertain,
+    SessionBudgetExceeded,
+    SessionBudgetSet,
+    SessionCharged,
     SessionClosed,
     SessionFact,
     SessionForked,
@@ -37,6 +42,7 @@ from moduprompt.protocol import ProjectId, PromptId, RunId, SessionId, TaskId, T
 
 SessionStatus: TypeAlias = Literal["open", "closed"]
 
+SPENT_MAX = 2**53 - 1  # what every reader of JSON holds exactly; a program that says more has lied
 UNCERTAIN_MAX = 20  # that a person may say again; who waits longer writes anew
 
 
@@ -56,6 +62,17 @@ class SubmittedPrompt(State, frozen=True, kw_only=True):
     prompt_id: PromptId
     run_id: RunId | None
     output_bytes: int | None
+
+
+class Budget(State, frozen=True, kw_only=True):
+    """What a session and all that is charged to it may use, and have used. `unpriced`: how often at an unknown cost."""
+
+    tokens: int | None
+    cost_micros: int | None
+    spent_tokens: int = 0
+    spent_cost_micros: int = 0
+    unpriced: int = 0
+    is_exceeded: bool = False
 
 
 class SessionState(State, frozen=True, kw_only=True):
@@ -82,6 +99,7 @@ class SessionState(State, frozen=True, kw_only=True):
     prompts: tuple[Prompt, ...] = ()
     submitted: SubmittedPrompt | None = None
     uncertain: tuple[Prompt, ...] = ()
+    budget: Budget | None = None
     status: SessionStatus = "open"
 
     def is_above(self, other: "SessionState") -> bool:
@@ -114,6 +132,8 @@ def evolve(own: SessionState | None, event: SessionFact) -> SessionState:
             return _moved(own, event)
         case SessionRenamed():
             return replace(own, name=event.name)
+        case SessionBudgetSet() | SessionCharged() | SessionBudgetExceeded():
+            return replace(own, budget=budgeted(own.budget, event))
         case SessionClosed():
             return replace(own, status="closed")
         case _:
@@ -136,6 +156,26 @@ def _begun(event: SessionSpawned | SessionForked) -> SessionState:
         fork_of=event.fork_of if isinstance(event, SessionForked) else None,
         prompt=event.prompt,
         task_id=event.task_id,
+    )
+
+
+def budgeted(
+    own: Budget | None, event: SessionBudgetSet | SessionCharged | SessionBudgetExceeded
+) -> Budget | None:
+    """A budget after a fact about it; None where it has no bounds any more."""
+    if isinstance(event, SessionBudgetSet):
+        if event.tokens is None and event.cost_micros is None:
+            return None
+        before = own or Budget(tokens=None, cost_micros=None)
+        return replace(before, tokens=event.tokens, cost_micros=event.cost_micros, is_exceeded=False)
+    assert own is not None, "BUG: only a session with a budget is charged"
+    if isinstance(event, SessionBudgetExceeded):
+        return replace(own, is_exceeded=True)
+    return replace(
+        own,
+        spent_tokens=min(own.spent_tokens + event.tokens, SPENT_MAX),
+        spent_cost_micros=min(own.spent_cost_micros + event.cost_micros, SPENT_MAX),
+        unpriced=own.unpriced + (not event.is_cost_known),
     )
 
 

@@ -14,6 +14,9 @@ from moduprompt.domain.session.events import (
     PromptPlaced,
     PromptSubmitted,
     PromptUncertain,
+    SessionBudgetExceeded,
+    SessionBudgetSet,
+    SessionCharged,
     SessionClosed,
     SessionEvent,
     SessionForked,
@@ -23,6 +26,7 @@ from moduprompt.domain.session.events import (
     SessionWorktreeDetached,
     TurnObserved,
 )
+from moduprompt.domain.session.state import Budget, budgeted
 
 
 class PromptItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +47,7 @@ class PromptItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionItem(Item, frozen=True, kw_only=True):
-    """A row of `/v1/sessions`."""
+    """A row of `/v1/sessions`. `budget`: what it and all that is charged to it may use, and have used."""
 
     project_id: str
     name: str
@@ -61,6 +65,7 @@ class SessionItem(Item, frozen=True, kw_only=True):
     worktree_id: str | None = None
     prompt: str | None = None
     prompts: tuple[PromptItem, ...] = ()
+    budget: Budget | None = None
 
 
 PROMPTS_SHOWN = 20  # the last ones; the log has them all
@@ -128,6 +133,8 @@ def _changes(row: SessionItem, event: Event) -> dict[str, object]:
         return {"prompts": tuple(moved)}
     if isinstance(event, SessionRenamed):
         return {"name": event.name}
+    if isinstance(event, SessionBudgetSet | SessionCharged | SessionBudgetExceeded):
+        return {"budget": budgeted(row.budget, event)}
     return {"status": "closed"} if isinstance(event, SessionClosed) else {}
 
 
@@ -151,5 +158,5 @@ def _moved(item: PromptItem, event: PromptFact) -> PromptItem:
 
 
 VIEW = View(
-    name="sessions", version=2, collections=(("sessions", SessionItem),), fold=fold, takes=(SessionEvent,)
+    name="sessions", version=3, collections=(("sessions", SessionItem),), fold=fold, takes=(SessionEvent,)
 )
