@@ -23,16 +23,16 @@ from moduprompt.domain.item import Item
 from moduprompt.domain.workspace.view import WorkspaceItem
 from moduprompt.protocol import SYSTEM_WORKSPACE, Accepted, Micros, Page, WorkspaceId, encode
 
-I = TypeVar("I", bound=Item)  # noqa: E741 - the item's type
+ItemT = TypeVar("ItemT", bound=Item)  # the item's type
 
 
-class _Row(msgspec.Struct, Generic[I], frozen=True):
-    item: I
+class _Row(msgspec.Struct, Generic[ItemT], frozen=True):
+    item: ItemT
     raw: msgspec.Raw
 
 
-class _Read(msgspec.Struct, Generic[I], frozen=True):
-    rows: tuple[_Row[I], ...]
+class _Read(msgspec.Struct, Generic[ItemT], frozen=True):
+    rows: tuple[_Row[ItemT], ...]
     seq_global: int
 
 
@@ -115,12 +115,12 @@ class Call:
             self._moments[of] = await find_moment(await self.client(), of, as_of)
         return self._moments[of]
 
-    async def list(self, kind: type[I], *, of: WorkspaceId | None) -> tuple[I, ...]:
+    async def list(self, kind: type[ItemT], *, of: WorkspaceId | None) -> tuple[ItemT, ...]:
         """All items of a kind; of a workspace's own those of the call's moment."""
         moment = None if of is None else await self.moment(of)
         return tuple(row.item for row in (await self._rows(kind, of, moment.seq if moment else None)).rows)
 
-    async def get(self, kind: type[I], id_: str) -> I:
+    async def get(self, kind: type[ItemT], id_: str) -> ItemT:
         """One item by its id, at the call's moment."""
         client = await self.client()
         item = await client.get(kind, id_)
@@ -142,12 +142,12 @@ class Call:
 
     async def show_list(
         self,
-        kind: type[I],
-        columns: Sequence[Column[I]],
+        kind: type[ItemT],
+        columns: Sequence[Column[ItemT]],
         *,
         of: WorkspaceId | None,
         empty: str,
-        keep: Callable[[I], bool] = lambda _: True,
+        keep: Callable[[ItemT], bool] = lambda _: True,
     ) -> None:
         """A collection: the daemon's pages as one, or a table for people."""
         moment = None if of is None else await self.moment(of)
@@ -174,9 +174,9 @@ class Call:
         as_of = self.as_of
         return [] if as_of is None else [f"the past: as of {as_of}"]
 
-    async def _rows(self, kind: type[I], of: WorkspaceId | None, as_of: AsOf | None) -> "_Read[I]":
+    async def _rows(self, kind: type[ItemT], of: WorkspaceId | None, as_of: AsOf | None) -> "_Read[ItemT]":
         client = await self.client()
-        rows: list[_Row[I]] = []
+        rows: list[_Row[ItemT]] = []
         cursor: str | None = None
         async with waiting_for(f"reading {collection_of(kind)}"):
             while True:

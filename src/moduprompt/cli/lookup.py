@@ -18,13 +18,13 @@ from moduprompt.domain.workspace.view import WorkspaceItem
 from moduprompt.domain.worktree.view import WorktreeItem
 from moduprompt.protocol import SYSTEM_WORKSPACE, Code, WorkspaceId, is_id, missing
 
-I = TypeVar("I", bound=Item)  # noqa: E741 - the item's type
+ItemT = TypeVar("ItemT", bound=Item)  # the item's type
 
 PART_MIN: Final = 4  # characters of an id; fewer are met by chance
 SHOWN_MAX: Final = 8  # candidates in a message
 
 
-async def find_item(call: Call, kind: type[I], text: str) -> I:
+async def find_item(call: Call, kind: type[ItemT], text: str) -> ItemT:
     """The item that is meant. Raises CallFailed (`not_found`, `validation_failed`) or RequestRefused."""
     if is_id(text):
         return await call.get(kind, text)
@@ -62,7 +62,7 @@ async def workspace_of(call: Call) -> WorkspaceId:
     )
 
 
-async def find_own(call: Call, kind: type[I], text: str | None, *, variable: str) -> I:
+async def find_own(call: Call, kind: type[ItemT], text: str | None, *, variable: str) -> ItemT:
     """As `find_item`; inside a run, what is left out is the run's own."""
     own = text or call.environ.get(variable)
     if own is None:
@@ -98,7 +98,7 @@ def noun_of(kind: type[Item]) -> str:
     return collection_of(kind).removesuffix("s")
 
 
-def _refused(kind: type[Item], text: str, meant: list[I]) -> Exception:
+def _refused(kind: type[Item], text: str, meant: list[ItemT]) -> Exception:
     noun = noun_of(kind)
     if not meant:
         refused = missing(noun, text[:200])

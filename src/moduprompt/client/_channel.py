@@ -7,7 +7,7 @@ as the patience lasts; the `reconnect` hook says where, and may start a new daem
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -142,15 +142,13 @@ class Channel:
         while True:
             asked = self.endpoint
             connection = await open_connection(asked, timeout_s=self.limits.connect_s)
-            try:
+            with ExitStack() as undo:
+                undo.callback(connection.close)
                 async with _limit(self.limits.answer_s):
                     head = await connection.begin(request, endpoint=asked)
                 if head.status != UNAUTHORIZED or not await self._has_successor(asked):
+                    undo.pop_all()
                     return connection, head
-            except BaseException:
-                connection.close()
-                raise
-            connection.close()
 
     async def _has_successor(self, asked: Endpoint) -> bool:
         """Whether the daemon that refused our token is another than we knew, and we know its token by now."""

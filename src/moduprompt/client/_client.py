@@ -54,7 +54,7 @@ from moduprompt.protocol import (
 )
 from moduprompt.protocol.framing.frames import EventFrame
 
-I = TypeVar("I", bound=Item)  # noqa: E741 - the item's type
+ItemT = TypeVar("ItemT", bound=Item)  # the item's type
 From: TypeAlias = int | Literal["head"]
 AsOf: TypeAlias = int | str
 """A moment of the past: a sequence of the workspace, or a time of RFC 3339."""
@@ -207,10 +207,10 @@ class Client:
         return to_value(await self._channel.ask(request), ViewReport)
 
     async def list(
-        self, kind: type[I], *, workspace_id: WorkspaceId | None = None, as_of: AsOf | None = None
-    ) -> tuple[I, ...]:
+        self, kind: type[ItemT], *, workspace_id: WorkspaceId | None = None, as_of: AsOf | None = None
+    ) -> tuple[ItemT, ...]:
         """All items of a kind that are visible, in the order they came to be."""
-        items: list[I] = []
+        items: list[ItemT] = []
         cursor: str | None = None
         while True:
             page = await self.page(kind, workspace_id=workspace_id, cursor=cursor, as_of=as_of)
@@ -221,13 +221,13 @@ class Client:
 
     async def page(
         self,
-        kind: type[I],
+        kind: type[ItemT],
         *,
         workspace_id: WorkspaceId | None = None,
         cursor: str | None = None,
         limit: int = PAGE_ITEMS,
         as_of: AsOf | None = None,
-    ) -> ItemPage[I]:
+    ) -> ItemPage[ItemT]:
         """Some items of a kind."""
         page = await self.raw_page(kind, workspace_id=workspace_id, cursor=cursor, limit=limit, as_of=as_of)
         items = tuple(to_typed(each, kind) for each in page.items)
@@ -252,12 +252,12 @@ class Client:
 
     async def get(
         self,
-        kind: type[I],
+        kind: type[ItemT],
         id_: str,
         *,
         workspace_id: WorkspaceId | None = None,
         as_of: AsOf | None = None,
-    ) -> I:
+    ) -> ItemT:
         """One item. Raises RequestRefused with `not_found`."""
         scope = {} if workspace_id is None else {"workspace_id": str(workspace_id)}
         query = {**scope, **_past(as_of)}

@@ -7,15 +7,15 @@ import msgspec
 from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.item import Item
 
-I = TypeVar("I", bound=Item)  # noqa: E741 - the item's type
+ItemT = TypeVar("ItemT", bound=Item)  # the item's type
 
 COLLECTIONS: Final[dict[type[Item], str]] = {kind: name for view in VIEWS for name, kind in view.collections}
 
 
-class ItemPage(msgspec.Struct, Generic[I], frozen=True, kw_only=True):
+class ItemPage(msgspec.Struct, Generic[ItemT], frozen=True, kw_only=True):
     """Some items of a collection, in the order of their ids, and where to go on."""
 
-    items: tuple[I, ...]
+    items: tuple[ItemT, ...]
     next: str | None = None
     seq_global: int
 

@@ -5,6 +5,7 @@ Public like the package, and apart from it: whoever opens no socket does not wai
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Final
 
 from wsproto import ConnectionType, WSConnection
@@ -127,13 +128,12 @@ async def open_socket(endpoint: Endpoint, target: str, *, timeout_s: float) -> S
     """A fresh socket. Raises Unreachable, RequestRefused or AnswerBroken."""
     reader, writer = await endpoint.connect(timeout_s)
     socket = Socket(reader, writer)
-    try:
-        async with asyncio.timeout(timeout_s):
-            await socket.begin(target, endpoint)
-    except TimeoutError as fault:
-        socket.close()
-        raise Unreachable(f"the daemon said nothing for {timeout_s:g} s") from fault
-    except BaseException:
-        socket.close()
-        raise
+    with ExitStack() as undo:
+        undo.callback(socket.close)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await socket.begin(target, endpoint)
+        except TimeoutError as fault:
+            raise Unreachable(f"the daemon said nothing for {timeout_s:g} s") from fault
+        undo.pop_all()
     return socket

@@ -172,22 +172,22 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         return self.text_ref
 
 
-def no_reaction(event: Any, world: World, context: Context) -> list[Event]:  # noqa: ARG001
+def no_reaction(_event: Any, _world: World, _context: Context) -> list[Event]:
     """For aggregates that nothing outside them moves."""
     return []
 
 
-def no_intents(own: Any, world: World) -> tuple[Intent, ...]:  # noqa: ARG001
+def no_intents(_own: Any, _world: World) -> tuple[Intent, ...]:
     """For aggregates that need nothing done outside."""
     return ()
 
 
-def wakes_none(event: Any, world: World) -> tuple[str, ...]:  # noqa: ARG001
+def wakes_none(_event: Any, _world: World) -> tuple[str, ...]:
     """For aggregates whose intents depend on themselves alone."""
     return ()
 
 
-def no_timers(own: Any, workspace_id: WorkspaceId) -> tuple[Timer, ...]:  # noqa: ARG001
+def no_timers(_own: Any, _workspace_id: WorkspaceId) -> tuple[Timer, ...]:
     """For aggregates that wait for no time."""
     return ()
 

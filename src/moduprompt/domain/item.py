@@ -34,13 +34,13 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     actor: Actor
 
 
-I = TypeVar("I", bound=Item)  # noqa: E741 - the row's type
+ItemT = TypeVar("ItemT", bound=Item)  # the row's type
 
 
 class Rows(Protocol):
     """Where a view's rows are kept while it folds."""
 
-    def get(self, kind: type[I], id_: str) -> I | None:
+    def get(self, kind: type[ItemT], id_: str) -> ItemT | None:
         """The row as it stands, or None."""
         ...
 
@@ -76,11 +76,11 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     searched: Callable[[Item], Searched] | None = None
 
 
-def revised(row: I, stamp: Stamp, **changes: object) -> I:
+def revised(row: ItemT, stamp: Stamp, **changes: object) -> ItemT:
     """The row after an event of its own subject."""
     return msgspec.structs.replace(row, version=stamp.version, updated_at=stamp.timestamp, **changes)
 
 
-def touched(row: I, stamp: Stamp, **changes: object) -> I:
+def touched(row: ItemT, stamp: Stamp, **changes: object) -> ItemT:
     """The row after an event of another subject: its version stays."""
     return msgspec.structs.replace(row, updated_at=stamp.timestamp, **changes)

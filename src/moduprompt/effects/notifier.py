@@ -96,7 +96,7 @@ class Notifier:
             return
         address = self._address.replace("@", "\0", 1) if self._address[0] == "@" else self._address
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as speaking:
-            speaking.setblocking(False)  # noqa: FBT003 - the library's signature
+            speaking.settimeout(0)
             try:
                 speaking.sendto("\n".join(lines).encode(), address)
             except OSError:

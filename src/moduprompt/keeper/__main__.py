@@ -8,7 +8,7 @@ and nothing beside it can be picked up by accident.
 import os
 import sys
 
-sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100, PTH120 - pathlib costs a keeper memory
+sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 
 def main(arguments: list[str]) -> int:
@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
         case [run_dir]:
             from moduprompt.keeper.detach import detach
 
-            return detach(os.path.abspath(__file__), run_dir)  # noqa: PTH100 - see above
+            return detach(os.path.abspath(__file__), run_dir)
         case _:
             sys.stderr.write("usage: python -I -S keeper/__main__.py RUN_DIR < spec.json\n")
             return 2

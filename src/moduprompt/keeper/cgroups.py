@@ -89,7 +89,7 @@ class Cgroup:
             return False
         folder = f"{parents[name]}/{PREFIX}{run_id}"
         try:
-            os.mkdir(folder)  # noqa: PTH102 - memory
+            os.mkdir(folder)
         except FileExistsError:
             pass
         except OSError:
@@ -168,7 +168,7 @@ def _parents() -> "dict[str, str]":
         names = [V2] if kind == "cgroup2" else options.split(",") if kind == "cgroup" else []
         for name in names:
             folder = f"{mounted}/{own.get(name, '').removeprefix(root).strip('/')}".rstrip("/")
-            if name in own and os.path.isdir(folder):  # noqa: PTH112 - memory
+            if name in own and os.path.isdir(folder):
                 found[name] = folder
     return found
 
@@ -187,14 +187,14 @@ def _pids(folder: str) -> list[int]:
 
 def _list(folder: str) -> list[str]:
     try:
-        return os.listdir(folder)  # noqa: PTH208 - memory
+        return os.listdir(folder)
     except OSError:
         return []
 
 
 def _remove(folder: str) -> bool:
     try:
-        os.rmdir(folder)  # noqa: PTH106 - memory
+        os.rmdir(folder)
     except FileNotFoundError:
         return True
     except OSError:

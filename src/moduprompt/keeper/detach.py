@@ -57,9 +57,9 @@ def _become_keeper(program: str, run_dir: str, speak: int) -> None:
         adoption = "subreaper" if _become_subreaper() else "marker"
         os.closerange(3, speak)
         os.closerange(speak + 1, os.sysconf("SC_OPEN_MAX"))
-        os.set_inheritable(speak, True)  # noqa: FBT003 - the library's signature
+        os.set_inheritable(speak, True)
         command = [sys.executable, "-I", "-S", program, "keep", run_dir, str(speak), adoption]
-        os.execv(sys.executable, command)  # noqa: S606 - becoming the keeper is what this is for
+        os.execv(sys.executable, command)  # becoming the keeper is what this is for
     except OSError as error:
         acknowledge(speak, EXIT_UNUSABLE, f"cannot detach: {error}\n")
     finally:

@@ -71,7 +71,7 @@ class Journal:
                 os.write(fd, b"%d\n" % upto)
             finally:
                 os.close(fd)
-            os.replace(path + ".new", path)  # noqa: PTH105 - pathlib costs a keeper memory
+            os.replace(path + ".new", path)
         except OSError:
             return  # only repeats reports, see above
 

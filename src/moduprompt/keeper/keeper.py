@@ -88,7 +88,7 @@ class Keeper:
                 self._serve_one(connection, connection.push)
         for connection in self._connections.values():
             connection.close()
-        os.unlink(SOCKET_NAME)  # noqa: PTH108 - memory
+        os.unlink(SOCKET_NAME)
 
     def _dispatch(self, fd: int, events: int) -> None:
         if fd == self._wake:
@@ -218,9 +218,9 @@ def _listen() -> socket.socket:
     # A relative name: the path of a Unix socket has 107 bytes, a data directory may have more.
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     if os.path.lexists(SOCKET_NAME):
-        os.unlink(SOCKET_NAME)  # noqa: PTH108 - memory
+        os.unlink(SOCKET_NAME)
     listener.bind(SOCKET_NAME)
-    listener.setblocking(False)  # noqa: FBT003 - the library's signature
+    listener.settimeout(0)
     listener.listen(16)
     return listener
 

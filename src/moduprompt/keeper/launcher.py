@@ -113,10 +113,10 @@ def _close_all_but(speak: int) -> None:
 def _execute(argv: list[str], env: dict[str, str]) -> None:
     program = _find(argv[0], env.get("PATH", os.defpath))
     try:
-        os.execve(program, argv, env)  # noqa: S606 - running programs is what a keeper does
+        os.execve(program, argv, env)  # running programs is what a keeper does
     except OSError as error:
         if error.errno == errno.ENOEXEC:  # a script without a first line; execvp(3) hands it to the shell too
-            os.execve("/bin/sh", ["/bin/sh", program, *argv[1:]], env)  # noqa: S606 - see above
+            os.execve("/bin/sh", ["/bin/sh", program, *argv[1:]], env)
         if error.errno == errno.ENOENT:  # the file is there, so what is missing is what runs it
             message = f"{program} is there, but the interpreter it names is not"
             raise LaunchError(SPAWN_FAILED, errno.ENOENT, message) from None
@@ -125,13 +125,13 @@ def _execute(argv: list[str], env: dict[str, str]) -> None:
 
 def _find(name: str, path: str) -> str:
     candidates = [name] if "/" in name else [f"{folder or '.'}/{name}" for folder in path.split(":")]
-    present = [candidate for candidate in candidates if os.path.isfile(candidate)]  # noqa: PTH113 - memory
+    present = [candidate for candidate in candidates if os.path.isfile(candidate)]
     for candidate in present:
         if os.access(candidate, os.X_OK):
             return candidate
     if present:
         raise LaunchError(SPAWN_FAILED, errno.EACCES, f"{present[0]} is not executable")
-    if os.path.isdir(name) and "/" in name:  # noqa: PTH112 - memory
+    if os.path.isdir(name) and "/" in name:
         raise LaunchError(SPAWN_FAILED, errno.EISDIR, f"{name} is a directory")
     where = "" if "/" in name else f" in PATH ({path})"
     raise LaunchError(PROGRAM_MISSING, errno.ENOENT, f"program {name} was not found{where}")

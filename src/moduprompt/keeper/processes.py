@@ -117,7 +117,7 @@ def _children(pid: int) -> list[int]:
             with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
                 children += map(int, file.read().split())
         except FileNotFoundError:
-            if os.path.isdir(f"/proc/{pid}/task/{thread}"):  # noqa: PTH112 - memory
+            if os.path.isdir(f"/proc/{pid}/task/{thread}"):
                 return _children_by_scan(pid)  # a kernel without CONFIG_PROC_CHILDREN
         except OSError:
             continue
@@ -134,14 +134,14 @@ def _all_pids() -> "Iterator[int]":
 
 def _list(path: str) -> list[str]:
     try:
-        return os.listdir(path)  # noqa: PTH208 - memory
+        return os.listdir(path)
     except OSError:
         return []
 
 
 def _link(path: str) -> str:
     try:
-        return os.readlink(path)  # noqa: PTH115 - memory
+        return os.readlink(path)
     except OSError:
         return ""
 

@@ -22,7 +22,7 @@ from moduprompt.storage.port import KeyRow
 Verdict: TypeAlias = Rejection | Accepted | None
 
 
-async def check_schema(ticket: Ticket, shelf: Shelf) -> Verdict:  # noqa: ARG001
+async def check_schema(ticket: Ticket, _shelf: Shelf) -> Verdict:
     """Type and version are known, the payload fits, a key is there."""
     envelope = ticket.envelope
     kind = command_type(envelope.type, envelope.schema_version)
@@ -66,7 +66,7 @@ async def check_idempotency(ticket: Ticket, shelf: Shelf) -> Verdict:
     return await shelf.answer_again(used)
 
 
-async def check_policy(ticket: Ticket, shelf: Shelf) -> Verdict:  # noqa: ARG001
+async def check_policy(ticket: Ticket, _shelf: Shelf) -> Verdict:
     """This actor may do this, here."""
     ticket.leaves_event = True
     command, ledger, actor = ticket.known_command(), ticket.known_ledger(), ticket.actor

@@ -30,7 +30,7 @@ SCENE_ROWS_MAX: Final = 100_000  # of all kept scenes: some 100 MB where they sh
 LEDGERS_MAX: Final = 2  # a state is asked for by sessions and by `log head`, seldom at two moments
 LEDGER_STATES_MAX: Final = 100_000  # as many as one workspace may well have
 
-I = TypeVar("I", bound=Item)  # noqa: E741 - the row's type
+ItemT = TypeVar("ItemT", bound=Item)  # the row's type
 Place: TypeAlias = tuple[WorkspaceId, str, int]
 
 
@@ -56,7 +56,7 @@ class Scene:
         found = ((id_, self.rows.get(kind, id_)) for id_ in ids[start : start + limit])
         return [(id_, encode(row)) for id_, row in found if row is not None]
 
-    def every(self, kind: type[I]) -> list[I]:
+    def every(self, kind: type[ItemT]) -> list[ItemT]:
         """All rows of one kind."""
         return list(self.rows.every(kind))
 

@@ -68,7 +68,7 @@ def take_sockets(descriptors: dict[int, str], *, expected: Path) -> Handed:
 
 def _keep_from_children(descriptor: int) -> None:
     try:
-        os.set_inheritable(descriptor, False)  # noqa: FBT003 - the library's signature
+        os.set_inheritable(descriptor, False)
     except OSError as fault:
         raise _refused(f"descriptor {descriptor} was announced and is not open", "LISTEN_FDS") from fault
 
@@ -83,7 +83,7 @@ def _listening(descriptor: int, *, label: str) -> socket.socket:
         raise _refused(f"{label} is no listening stream socket; it needs ListenStream=", "LISTEN_FDS")
     if handed.family not in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6):
         raise _refused(f"{label} is neither a Unix nor a TCP socket", "LISTEN_FDS")
-    handed.setblocking(False)  # noqa: FBT003 - the library's signature
+    handed.settimeout(0)
     return handed
 
 

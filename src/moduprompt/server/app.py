@@ -164,7 +164,7 @@ async def _no_route(request: Request, fault: Exception) -> Response:
     )
 
 
-async def _gone(request: Request, fault: Exception) -> Response:  # noqa: ARG001 - the handler's shape
+async def _gone(_request: Request, _fault: Exception) -> Response:
     return Response(status_code=499)  # nobody reads it: the client has hung up
 
 

@@ -48,7 +48,7 @@ def bind_unix(path: Path) -> socket.socket:
             path=str(path),
             hint="choose another folder with --runtime-dir",
         ) from fault
-    listening.setblocking(False)  # noqa: FBT003 - the library's signature
+    listening.settimeout(0)
     return listening
 
 
@@ -72,7 +72,7 @@ def bind_loopback(listen: str) -> socket.socket:
         raise ConfigRefused(
             f"{listen} can't be bound: {fault.strerror or fault}", path="listen", hint="choose another port"
         ) from fault
-    listening.setblocking(False)  # noqa: FBT003 - the library's signature
+    listening.settimeout(0)
     return listening
 
 

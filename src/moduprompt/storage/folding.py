@@ -22,7 +22,7 @@ Load: TypeAlias = Callable[[str, type[Item], str, WorkspaceId], Item | None]
 Place: TypeAlias = tuple[str, str, WorkspaceId]
 """Collection, id and workspace of a row."""
 
-I = TypeVar("I", bound=Item)  # noqa: E741 - the row's type
+ItemT = TypeVar("ItemT", bound=Item)  # the row's type
 
 
 class Batch:
@@ -40,7 +40,7 @@ class Batch:
         """From here on the rows are those of this workspace."""
         self._home = workspace_id
 
-    def get(self, kind: type[I], id_: str) -> I | None:
+    def get(self, kind: type[ItemT], id_: str) -> ItemT | None:
         """The row as it stands, or None."""
         at = (self._names[kind], id_, self._home)
         try:

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from moduprompt.domain.item import Item
 
-I = TypeVar("I", bound=Item)  # noqa: E741 - the row's type
+ItemT = TypeVar("ItemT", bound=Item)  # the row's type
 
 
 class MemoryRows:
@@ -14,7 +14,7 @@ class MemoryRows:
     def __init__(self) -> None:
         self._kept: dict[type[Item], dict[str, Item]] = {}
 
-    def get(self, kind: type[I], id_: str) -> I | None:
+    def get(self, kind: type[ItemT], id_: str) -> ItemT | None:
         """The row as it stands, or None."""
         row = self._kept.get(kind, {}).get(id_)
         return row if isinstance(row, kind) else None
@@ -36,6 +36,6 @@ class MemoryRows:
     def __len__(self) -> int:
         return sum(map(len, self._kept.values()))
 
-    def every(self, kind: type[I]) -> Iterable[I]:
+    def every(self, kind: type[ItemT]) -> Iterable[ItemT]:
         """All rows of one kind, in the order they were first put."""
         return [row for row in self._kept.get(kind, {}).values() if isinstance(row, kind)]

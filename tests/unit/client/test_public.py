@@ -7,7 +7,7 @@ AnswerBroken AsOf Client ClientError CommandRefused Endpoint From ItemPage Limit
 RequestRefused Transport Unreachable Wanted collection_of envelopes first_event to_envelope to_typed
 """
 CALLS = """
-artifact batch close events export_log follow_output frames get head import_log list log_head page ping raw_page read
+agents artifact batch close events export_log follow_output frames get head import_log list log_head page ping raw_page read
 read_events ready rebuild_view recovery run_output run_recording search submit submit_raw views
 """
 

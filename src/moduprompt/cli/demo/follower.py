@@ -18,7 +18,7 @@ from moduprompt.domain.registry import known_event
 from moduprompt.protocol import EventEnvelope, WorkspaceId, decode_event
 from moduprompt.views.memory import MemoryRows
 
-I = TypeVar("I", bound=Item)  # noqa: E741 - the row's type
+ItemT = TypeVar("ItemT", bound=Item)  # the row's type
 T = TypeVar("T")
 
 
@@ -33,11 +33,11 @@ class Follower:
         self._moved = asyncio.Condition()
         self.seq = 0
 
-    def find(self, kind: type[I], id_: str) -> I | None:
+    def find(self, kind: type[ItemT], id_: str) -> ItemT | None:
         """A row as it stands."""
         return self._rows.get(kind, id_)
 
-    def every(self, kind: type[I]) -> list[I]:
+    def every(self, kind: type[ItemT]) -> list[ItemT]:
         """All rows of a kind."""
         return list(self._rows.every(kind))
 

@@ -7,7 +7,7 @@ from moduprompt.domain.decider import ArtifactFacts, Context, Decision, World
 from moduprompt.protocol import missing
 
 
-def decide(command: EraseArtifact, own: ArtifactState | None, world: World, context: Context) -> Decision:  # noqa: ARG001 - nothing else matters
+def decide(command: EraseArtifact, own: ArtifactState | None, _world: World, context: Context) -> Decision:
     """Facts, or why not. What this workspace's events don't name does not exist in it, whoever else has it."""
     if own is not None:
         return []

@@ -21,6 +21,6 @@ class ArtifactState(State, frozen=True, kw_only=True):
     run_id: RunId | None = None
 
 
-def evolve(own: ArtifactState | None, event: ArtifactErased) -> ArtifactState:  # noqa: ARG001 - nothing was there before
+def evolve(_own: ArtifactState | None, event: ArtifactErased) -> ArtifactState:
     """The state after a fact."""
     return ArtifactState(ref=event.ref, run_id=event.run_id)

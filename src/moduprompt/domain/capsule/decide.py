@@ -8,7 +8,7 @@ from moduprompt.domain.session.state import SessionState
 from moduprompt.protocol import CapsuleId, SessionId, invalid, missing
 
 
-def decide(command: WriteCapsule, own: CapsuleState | None, world: World, context: Context) -> Decision:  # noqa: ARG001 - it has no key
+def decide(command: WriteCapsule, _own: CapsuleState | None, world: World, context: Context) -> Decision:
     """Facts, or why not. The same text again is a wish fulfilled."""
     if world.find(SessionState, command.session_id) is None:
         return missing("session", command.session_id)

@@ -22,7 +22,7 @@ class CapsuleState(State, frozen=True, kw_only=True):
     text: TextRef
 
 
-def evolve(own: CapsuleState | None, event: CapsuleUpdated) -> CapsuleState:  # noqa: ARG001 - the last text counts
+def evolve(_own: CapsuleState | None, event: CapsuleUpdated) -> CapsuleState:
     """The state after a fact."""
     return CapsuleState(
         capsule_id=event.capsule_id,

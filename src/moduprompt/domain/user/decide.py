@@ -9,7 +9,7 @@ from moduprompt.protocol import SYSTEM_WORKSPACE, UserId, invalid
 
 def decide(
     command: UserCommand,
-    own: UserState | None,  # noqa: ARG001
+    _own: UserState | None,
     world: World,
     context: Context,
 ) -> Decision:

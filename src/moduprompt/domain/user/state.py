@@ -15,6 +15,6 @@ class UserState(State, frozen=True, kw_only=True):
     name: str
 
 
-def evolve(own: UserState | None, event: UserFact) -> UserState:  # noqa: ARG001 - one fact so far
+def evolve(_own: UserState | None, event: UserFact) -> UserState:
     """The state after a fact."""
     return UserState(user_id=event.user_id, name=event.name)

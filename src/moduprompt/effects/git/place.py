@@ -41,7 +41,7 @@ async def find_place(git: GitProcess, path: str) -> Place:
 def require_folder(path: str) -> None:
     require_utf8(path)
     try:
-        found = os.stat(path)  # noqa: PTH116 — one look, its error says which case it is
+        found = os.stat(path)  # one look, its error says which case it is
     except (OSError, ValueError) as broken:
         raise refuse("path_missing", f"there is no {path!r}", path=path, hint="check the path") from broken
     if not stat.S_ISDIR(found.st_mode):
@@ -61,13 +61,13 @@ def require_utf8(path: str) -> None:
 
 def real_path(*parts: str) -> str:
     """The absolute path with links resolved: how git and we name a folder."""
-    return os.path.realpath(os.path.join(*parts))  # noqa: PTH118 — parts may be absolute
+    return os.path.realpath(os.path.join(*parts))  # parts may be absolute
 
 
 def exists(*parts: str) -> bool:
     """Whether anything has this name, a broken link included."""
-    return os.path.lexists(os.path.join(*parts))  # noqa: PTH118
+    return os.path.lexists(os.path.join(*parts))
 
 
 def is_folder(path: str) -> bool:
-    return os.path.isdir(path)  # noqa: PTH112
+    return os.path.isdir(path)

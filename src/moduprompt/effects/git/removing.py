@@ -112,9 +112,9 @@ def _delete(aside: Path) -> None:
 
 def _make_writable_and_retry(function: Callable[[str], object], path: str, _: object) -> None:
     """An agent's build may leave folders without write permission (a module cache, for one)."""
-    for target in (os.path.dirname(path), path):  # noqa: PTH120
-        if os.path.isdir(target) and not os.path.islink(target):  # noqa: PTH112, PTH114
-            os.chmod(target, stat.S_IRWXU)  # noqa: PTH101
+    for target in (os.path.dirname(path), path):
+        if os.path.isdir(target) and not os.path.islink(target):
+            os.chmod(target, stat.S_IRWXU)
     if function in {os.unlink, os.rmdir}:
         function(path)
     else:

@@ -9,7 +9,7 @@ import asyncio
 import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -47,28 +47,32 @@ async def open_link(path: str, *, nonce: str) -> "KeeperLink":
     Raises OSError when nobody listens, LinkClosedError when whoever listens doesn't behave like this run's
     keeper, TimeoutError when it stays silent.
     """
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.setblocking(False)  # noqa: FBT003 - the library's signature
+    with ExitStack() as undo:
+        connection = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        connection.settimeout(0)
         connection.connect(path)  # on a Unix socket it succeeds or fails at once
         reader, writer = await asyncio.open_unix_connection(sock=connection)
-    except BaseException:
-        connection.close()
-        raise
+        undo.pop_all()
+    async with AsyncExitStack() as unsaid:
+        unsaid.push_async_callback(_hang_up, writer)
+        frames = wire.FrameReader()
+        welcome = await _greeted(reader, writer, frames=frames, nonce=nonce)
+        unsaid.pop_all()
+    return KeeperLink(welcome, reader=reader, writer=writer, frames=frames)
+
+
+async def _greeted(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, frames: wire.FrameReader, nonce: str
+) -> port.Welcome:
+    writer.write(wire.encode(wire.HELLO, {"version": wire.VERSION, "nonce": nonce}))
     try:
         async with asyncio.timeout(HELLO_S_MAX):
-            frames = wire.FrameReader()
-            writer.write(wire.encode(wire.HELLO, {"version": wire.VERSION, "nonce": nonce}))
             kind, body = await _first_frame(reader, frames)
-        if kind != wire.WELCOME:
-            raise port.LinkClosedError(_reason(kind, body))
-        welcome = decode_body(body, port.Welcome)
-    except BaseException as error:
-        await _hang_up(writer)
-        if isinstance(error, wire.FrameError):
-            raise port.LinkClosedError(f"no keeper's greeting: {error}") from error
-        raise
-    return KeeperLink(welcome, reader=reader, writer=writer, frames=frames)
+    except wire.FrameError as error:
+        raise port.LinkClosedError(f"no keeper's greeting: {error}") from error
+    if kind != wire.WELCOME:
+        raise port.LinkClosedError(_reason(kind, body))
+    return decode_body(body, port.Welcome)
 
 
 def decode_body(body: bytes, kind: type[_T]) -> _T:

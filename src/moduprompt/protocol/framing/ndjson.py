@@ -20,7 +20,7 @@ class _Line(msgspec.Struct, frozen=True):
 _line_decoder = msgspec.json.Decoder(_Line)
 
 
-def event_bytes(seq: int, data: bytes) -> bytes:  # noqa: ARG001 - the same shape as the SSE framing
+def event_bytes(_seq: int, data: bytes) -> bytes:
     """One event."""
     return data + b"\n"
 

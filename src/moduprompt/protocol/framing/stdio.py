@@ -87,7 +87,7 @@ def pushed_head(request_id: str | None) -> bytes:
     return b"{" + _named(request_id)
 
 
-def pushed_tail(seq: int, data: bytes) -> bytes:  # noqa: ARG001 - the same shape as the other framings
+def pushed_tail(_seq: int, data: bytes) -> bytes:
     """How it goes on: the same for all subscriptions."""
     return b'"type":%b,"schema_version":1,"payload":%b}' % (encode(PUSHED), data)
 

@@ -19,7 +19,7 @@ from moduprompt.views.board_rows import BoardCount, BoardEdge, BoardNode
 
 SNAPSHOT_TRIES = 20  # a fold between two reads of the store is rare; twenty in a row is a flood
 
-I = TypeVar("I", bound=Item)  # noqa: E741 - the row's type
+ItemT = TypeVar("ItemT", bound=Item)  # the row's type
 
 
 async def board(request: Request) -> Response:
@@ -47,10 +47,10 @@ async def board(request: Request) -> Response:
     )
 
 
-async def _rows(request: Request, collection: str, kind: type[I], *, workspace_id: str) -> list[I]:
+async def _rows(request: Request, collection: str, kind: type[ItemT], *, workspace_id: str) -> list[ItemT]:
     store = desk_of(request).kernel.view_store
     decoder = msgspec.json.Decoder(kind)
-    found: list[I] = []
+    found: list[ItemT] = []
     after = ""
     while True:
         rows = await store.rows(

@@ -1,6 +1,7 @@
 """Workspaces as files: out of this daemon, and into it. Users only: a bundle holds all there is."""
 
 from collections.abc import AsyncGenerator
+from contextlib import ExitStack
 from tempfile import TemporaryFile
 from typing import BinaryIO, Final
 
@@ -30,22 +31,20 @@ async def export_log(request: Request) -> Response:
     desk = desk_of(request)
     ledger = await entered(request, actor)
     desk.transfers.take(actor)
-    try:
-        return await _exported(ledger, desk=desk, actor=actor)
-    except BaseException:
-        desk.transfers.give_back(actor)
-        raise
+    with ExitStack() as undo:
+        undo.callback(desk.transfers.give_back, actor)
+        response = await _exported(ledger, desk=desk, actor=actor)
+        undo.pop_all()  # the answer gives it back when it has been sent
+    return response
 
 
 async def _exported(ledger: Ledger, *, desk: Desk, actor: Actor) -> Response:
-    body = TemporaryFile(dir=desk.data_dir)  # noqa: SIM115 - it lives as long as the answer
-    try:
+    with ExitStack() as undo:
+        body = undo.enter_context(TemporaryFile(dir=desk.data_dir))
         seq = desk.kernel.feed.head(ledger.workspace_id)
         bundled = await desk.kernel.transfer.export(ledger.workspace_id, seq=seq, body=body)
         size = len(bundled.head) + body.tell()
-    except BaseException:
-        body.close()
-        raise
+        undo.pop_all()  # it lives as long as the answer
     headers = {"Content-Length": str(size), "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
     sent = _sent(bundled.head, body)
     return SeatedResponse(sent, seats=desk.transfers, actor=actor, media_type=TAR, headers=headers)

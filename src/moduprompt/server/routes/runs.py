@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 from typing import Final
 
@@ -37,15 +37,14 @@ async def output(request: Request) -> Response:
 
 async def _watched(caller: Caller, run: RunState, *, desk: Desk, start: int) -> Response:
     desk.streams.take(caller.actor)
-    try:
+    with ExitStack() as undo:
+        undo.callback(desk.streams.give_back, caller.actor)
         live = await desk.terminals.live(run.run_id, start)
         if live is None:
             body = desk.terminals.recorded(_recording(desk, run), start)
         else:
             body = _while_known(live, caller, desk=desk)
-    except BaseException:
-        desk.streams.give_back(caller.actor)
-        raise
+        undo.pop_all()  # the answer gives it back when it has ended
     return SeatedResponse(
         body, seats=desk.streams, actor=caller.actor, media_type=OCTETS, headers=NOT_SNIFFED
     )

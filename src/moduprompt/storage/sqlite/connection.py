@@ -13,7 +13,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from importlib import resources
 from itertools import chain
@@ -234,7 +234,8 @@ def open_writer(
     check_library()
     with translated(path):
         raw = apsw.Connection(str(path), vfs=vfs, statementcachesize=STATEMENTS_KEPT)
-        try:
+        with ExitStack() as undo:
+            undo.callback(_let_go, raw, path)
             raw.set_busy_timeout(BUSY_MS)
             version = _check_owner(raw, path, migrations=migrations)
             if before_migration is not None and 0 < version < len(layout_scripts(migrations)):
@@ -244,22 +245,19 @@ def open_writer(
             _migrate(raw, migrations)
             if synchronous == "FULL":
                 _write_afresh(raw, path)
-        except BaseException:
-            _let_go(raw, path)
-            raise
+            undo.pop_all()
 
     def connect() -> apsw.Connection:
         """Never makes the file: one that is gone while it is in use must not be taken for a new one."""
         flags = apsw.SQLITE_OPEN_READWRITE
         again = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=STATEMENTS_KEPT)
-        try:
+        with ExitStack() as undo:
+            undo.callback(_let_go, again, path)
             again.set_busy_timeout(BUSY_MS)
             _set_up_writer(again, synchronous=synchronous)
             if synchronous == "FULL":
                 _write_afresh(again, path)
-        except BaseException:
-            _let_go(again, path)
-            raise
+            undo.pop_all()
         return again
 
     return Database(raw, path, connect=connect, on_disk=vfs is None)
@@ -270,12 +268,11 @@ def open_reader(path: Path, *, vfs: str | None = None) -> Database:
 
     def connect() -> apsw.Connection:
         raw = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
-        try:
+        with ExitStack() as undo:
+            undo.callback(_let_go, raw, path)
             raw.set_busy_timeout(BUSY_MS)
             raw.execute("PRAGMA query_only = ON")
-        except BaseException:
-            _let_go(raw, path)
-            raise
+            undo.pop_all()
         return raw
 
     with translated(path):

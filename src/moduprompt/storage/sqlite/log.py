@@ -6,6 +6,7 @@ that checkpoints.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from moduprompt.protocol import WorkspaceId
@@ -78,11 +79,10 @@ class SqliteLog:
                     before_migration=copy_before_migration,
                 )
             )
-            try:
+            with ExitStack() as undo:  # a start that is given up in the middle leaves nothing open either
+                undo.callback(writer.close)
                 reader = await opening.run(lambda: open_reader(path, vfs=vfs))
-            except BaseException:  # a start that is given up in the middle leaves nothing open either
-                writer.close()
-                raise
+                undo.pop_all()
         finally:
             opening.stop()
         return cls(writer=writer, reader=reader, workers=workers, in_vain_max=in_vain_max)

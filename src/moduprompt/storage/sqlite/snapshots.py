@@ -7,6 +7,7 @@ note has of it. A file that is damaged is thrown away, and with it nothing but t
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -59,11 +60,10 @@ class SqliteSnapshots:
         files are removed by `remove_files`.
         """
         worker = workers("snapshots")
-        try:
+        with ExitStack() as undo:
+            undo.callback(worker.stop)
             database = await worker.run(lambda: _open(path, vfs=vfs, remove=remove or remove_files))
-        except BaseException:
-            worker.stop()
-            raise
+            undo.pop_all()
         return cls(database, path=path if vfs is None else None, worker=worker)
 
     async def notes(self) -> list[Note]:
