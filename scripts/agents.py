@@ -1,6 +1,6 @@
 """Installs the agent programs that the tests drive, pinned, into the project's own folder.
 
-    .agents/node_modules/.bin/   claude, codex, gemini, pi and two agents of the Agent Client Protocol
+    .agents/node_modules/.bin/   claude, codex, gemini, pi, opencode and two agents of the Agent Client Protocol
 
     make agents                  installs them, or says in one sentence why not (exit 2)
     agents.py --if-possible      the same for `make test`: what can't be had is said, and its tests are skipped
@@ -32,6 +32,9 @@ FOLDER = ROOT / ".agents"
 STAMP = FOLDER / "set-up.stamp"
 NODE_MIN = 20  # what the pinned versions ask for
 PLACED_BY_A_SCRIPT = ("@anthropic-ai/claude-code",)
+# Its own package names eleven others, for platforms whose packages not every registry has: npm then refuses the lock.
+# The one that holds the program for the platform of our CI is named instead, and lacks only the name to call it by.
+NAMED_BY_US = {"opencode": "opencode-linux-x64/bin/opencode"}
 # Without a network npm would try for minutes: twice, a few seconds apart, is enough to say that there is none.
 PATIENCE = ("--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000")
 QUIET = ("--no-fund", "--no-audit", "--loglevel=error")
@@ -62,6 +65,7 @@ def install() -> None:
             shutil.copy(path, FOLDER / path.name)
         run("ci", "--ignore-scripts", *PATIENCE, *QUIET)
         run("rebuild", "--foreground-scripts", *QUIET, *PLACED_BY_A_SCRIPT)
+        name_ours()
         STAMP.write_text(wanted, "ascii")
         say(f"ready in {time.monotonic() - began:.0f} s")
 
@@ -107,6 +111,14 @@ def run(*words: str) -> None:
     if subprocess.run(["npm", *words], cwd=FOLDER, stdin=subprocess.DEVNULL, check=False).returncode != 0:
         hint = "the lines above say why; the package registry must be reachable (npm config get registry)"
         raise AgentsError(f"npm {words[0]} failed.", hint=hint)
+
+
+def name_ours() -> None:
+    """Put the programs that their packages don't name beside the others, where they are for this platform."""
+    packages = FOLDER / "node_modules"
+    for name, program in NAMED_BY_US.items():
+        if (packages / program).is_file():
+            (packages / ".bin" / name).symlink_to(Path("..") / program)
 
 
 def say(line: str) -> None:
