@@ -5,6 +5,7 @@ it left behind; its exit code comes last, and decides alone only for a program t
 """
 
 from collections.abc import Mapping
+from signal import Signals
 from types import MappingProxyType
 from typing import Final
 
@@ -40,6 +41,11 @@ TURN_RULES: Final = (
     "refused_and_not_looked",
     "done_but_exit_code",
     *FROM_OUTSIDE,
+)
+
+# What a program exits with that caught one of these and left: claude and pi do.
+OF_SIGNALS: Final = frozenset(
+    128 + number for number in (Signals.SIGHUP, Signals.SIGINT, Signals.SIGQUIT, Signals.SIGTERM)
 )
 
 
@@ -97,18 +103,9 @@ def by_turn_and_work(end: End) -> Verdict:
     if outside is not None:
         return outside
     said = end.said
-    if said.is_in_turn or said.last_turn is None:
-        failure = said.last_trouble.failure if said.last_trouble else FailureClass.INVALID_OUTPUT
-        evidence = f"it exited with {end.code} and never said how its turn ended"
-        return Verdict(outcome="failed", failure=failure, rule="turn_not_ended", evidence=evidence)
-    if said.last_turn.how != "done":
-        trouble = said.last_trouble.failure if said.last_trouble else None
-        return Verdict(
-            outcome="failed",
-            failure=said.last_turn.failure or trouble or FailureClass.INTERNAL,
-            rule="turn_failed",
-            evidence=f"its last turn was {said.last_turn.how}; it exited with {end.code}",
-        )
+    undone = _undone(end)
+    if undone is not None:
+        return undone
     if said.tools_refused and end.work is None:
         return Verdict(
             outcome="unclear",
@@ -129,6 +126,26 @@ def by_turn_and_work(end: End) -> Verdict:
             evidence=f"its turn was done, but it exited with {end.code}",
         )
     return Verdict(outcome="succeeded", rule="turn_done", evidence=f"its turn was done{_remains(end)}")
+
+
+def _undone(end: End) -> Verdict | None:
+    """The verdict where the last turn was not done, by the program's own word; None where it was."""
+    said = end.said
+    trouble = said.last_trouble.failure if said.last_trouble else None
+    if said.is_in_turn or said.last_turn is None:
+        untold = FailureClass.SIGNALLED if end.code in OF_SIGNALS else FailureClass.INVALID_OUTPUT
+        evidence = f"it exited with {end.code} and never said how its turn ended"
+        return Verdict(outcome="failed", failure=trouble or untold, rule="turn_not_ended", evidence=evidence)
+    if said.last_turn.how == "done":
+        return None
+    is_interrupted = said.last_turn.how == "interrupted"
+    told = FailureClass.CANCELLED if is_interrupted else said.last_turn.failure or trouble
+    return Verdict(
+        outcome="failed",
+        failure=told or FailureClass.INTERNAL,
+        rule="turn_failed",
+        evidence=f"its last turn was {said.last_turn.how}; it exited with {end.code}",
+    )
 
 
 def _left_something(end: End) -> bool:

@@ -37,6 +37,22 @@ def test_an_exit_code_of_zero_is_no_success_when_the_turn_never_ended() -> None:
         assert (verdict.outcome, verdict.failure) == ("failed", FailureClass.INVALID_OUTPUT)
 
 
+def test_an_exit_code_that_stands_for_a_signal_is_one() -> None:
+    terminated = judged(BEGAN, code=143)
+
+    assert (terminated.failure, terminated.rule) == (FailureClass.SIGNALLED, "turn_not_ended")
+    assert judged(BEGAN, UNAUTHORISED, code=143).failure == FailureClass.AUTH_REQUIRED
+    assert judged(BEGAN, TurnEnded(how="failed"), code=143).failure == FailureClass.INTERNAL
+    assert (
+        judged(BEGAN, code=145).failure == FailureClass.INVALID_OUTPUT
+    )  # gemini's word for 401, and no signal
+
+
+def test_a_turn_that_somebody_interrupted_was_cancelled() -> None:
+    assert judged(BEGAN, TurnEnded(how="interrupted")).failure == FailureClass.CANCELLED
+    assert judged(BEGAN, UNAUTHORISED, TurnEnded(how="interrupted")).failure == FailureClass.CANCELLED
+
+
 def test_a_failure_is_of_the_class_of_the_trouble_before_it() -> None:
     cut_short = judged(BEGAN, UNAUTHORISED)
     failed = judged(BEGAN, UNAUTHORISED, TurnEnded(how="failed"))
