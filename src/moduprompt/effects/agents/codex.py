@@ -12,6 +12,8 @@ What was measured of it (version 0.169.0), and what we therefore do:
   reports has the earlier runs in it, and too much is counted rather than too little.
 - It carries a conversation on from any directory, and works in the new one. Names are its own.
 - With a pipe left open at its standard input it waits for ever: the prompt comes from a file.
+- Its shell tool asks for a login shell unless that is forbidden, and /etc/profile then puts a PATH of its own in
+  place of the run's: `mpctl` would not be found.
 - Its program is a child of a small one that was started: a signal must reach both.
 - `--approve-for-me` lets a model decide about permissions; it is no option here, and nobody is ever asked.
 """
@@ -68,6 +70,7 @@ CALLS_MAX: Final = 1_000  # open at once; one that never ends its calls is not r
 PATHS_SHOWN: Final = 32  # of one change
 CONFIG: Final = """\
 approval_policy = "never"
+allow_login_shell = false
 check_for_update_on_startup = false
 [features]
 plugins = false
