@@ -12,7 +12,7 @@ SEED ?=
 ROUNDS ?= 10
 NAMES ?=
 
-.PHONY: help run test smoke setup lint types contracts pytest agents golden bench sim status-report clean
+.PHONY: help run test smoke setup lint types contracts pytest agents matrix golden bench sim status-report clean
 
 help: ## list the verbs
 	@echo "ModuPrompt. make VERB, where VERB is one of:"
@@ -52,6 +52,9 @@ pytest: setup ## run every test (PYTEST_ARGS='tests/unit -k lease')
 
 agents: ## install the agent programs that the tests drive, pinned, into .agents (needs Node; make test does it where it can)
 	@$(WITH_PYTHON) scripts/agents.py
+
+matrix: setup agents ## drive the real agent programs through every cell of the behaviour matrix, also the dear ones
+	@$(BIN)/pytest -n 2 -m "wide or not wide" tests/agents
 
 golden: setup ## write the golden files again; read the diff before you commit it
 	@$(BIN)/python scripts/golden.py

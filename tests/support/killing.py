@@ -148,7 +148,7 @@ class Traces(msgspec.Struct, frozen=True, kw_only=True):
 
     def keepers(self) -> list[int]:
         """Everything of its keeper: what waits for it to start, and itself."""
-        return [pid for pid in _pids() if _is_keeper(pid, self.run_id)]
+        return keepers(self.run_id)
 
     def program(self) -> list[int]:
         """The program itself, without what it started; none before it runs."""
@@ -161,6 +161,11 @@ class Traces(msgspec.Struct, frozen=True, kw_only=True):
 
     def _has(self, kind: type[port.Report]) -> bool:
         return any(isinstance(report, kind) for report in self.reports())
+
+
+def keepers(run_id: str) -> list[int]:
+    """Everything of a run's keeper: what waits for it to start, and itself."""
+    return [pid for pid in _pids() if _is_keeper(pid, run_id)]
 
 
 def killed(pids: list[int]) -> bool:

@@ -42,9 +42,14 @@ LOOPBACK_UP: Final = (
 )
 
 
+def is_installed(program: str) -> bool:
+    """Whether `make agents` has put it there."""
+    return (PROGRAMS / program).exists()
+
+
 def need(program: str) -> None:
     """Skip the test, aloud, where the program isn't installed."""
-    if not (PROGRAMS / program).exists():
+    if not is_installed(program):
         pytest.skip(f"{program} is not installed: make agents")
 
 
@@ -67,7 +72,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     """How a program is led to the scripted model."""
 
     adapter: str
-    words: tuple[str, ...] = ("--permissions", "all")
+    words: tuple[str, ...] = ("--permissions", "all")  # it may do everything
+    asking: tuple[str, ...] = ("--permissions", "ask")  # and nothing, without being asked
     address_in: str
     address_end: str = ""
     variables: Mapping[str, str]
@@ -84,6 +90,7 @@ KNOWN: Final = {
         Known(
             adapter="codex",
             words=("--permissions", "all", "--model", "scripted-model"),
+            asking=("--permissions", "ask", "--model", "scripted-model"),
             address_in="OPENAI_BASE_URL",
             address_end="/v1",
             variables={"OPENAI_API_KEY": "none"},
@@ -96,6 +103,7 @@ KNOWN: Final = {
         Known(
             adapter="opencode",
             words=("--permissions", "all", "--model", "scripted-model"),
+            asking=("--permissions", "ask", "--model", "scripted-model"),
             address_in="OPENAI_BASE_URL",
             address_end="/v1",
             variables={"OPENAI_API_KEY": "none"},
@@ -103,6 +111,7 @@ KNOWN: Final = {
         Known(
             adapter="pi",
             words=("--model", "scripted-model"),
+            asking=("--model", "scripted-model"),
             address_in="OPENAI_BASE_URL",
             address_end="/v1",
             variables={"OPENAI_API_KEY": "none"},
