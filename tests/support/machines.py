@@ -6,8 +6,9 @@ What their walks give is kept in `tests/golden/machines/`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from moduprompt.domain.approval.commands import DenyApproval, GrantApproval, RevokeApproval
+from moduprompt.domain.approval.commands import DenyApproval, GrantApproval, ReportAnswered, RevokeApproval
 from moduprompt.domain.approval.state import ApprovalState
 from moduprompt.domain.artifact.commands import EraseArtifact
 from moduprompt.domain.capsule.commands import WriteCapsule
@@ -258,17 +259,21 @@ def _merging(tree: WorktreeState) -> Iterator[Command]:
     yield _failure(tree, "merge")
 
 
+QUESTION: Final = PermissionAsked(
+    request_id="r1",
+    tool="shell",
+    arguments_digest="0" * 64,
+    options=(
+        PermissionOption(id="yes", kind="allow_once", label="Yes"),
+        PermissionOption(id="no", kind="reject_once", label="No"),
+    ),
+)
 EVERYTHING_SAID: tuple[Said, ...] = (
     ConversationNamed(conversation_id="c1"),
     TurnBegan(),
     ToolCalled(call_id="t1", tool="write", arguments_digest="0" * 64),
     ToolEnded(call_id="t1", how="done"),
-    PermissionAsked(
-        request_id="r1",
-        tool="shell",
-        arguments_digest="0" * 64,
-        options=(PermissionOption(id="yes", kind="allow_once", label="Yes"),),
-    ),
+    QUESTION,
     PermissionWithdrawn(request_id="r1"),
     UsageReported(input_tokens=7, output_tokens=3),
     TroubleSeen(failure=FailureClass.NETWORK, message="a stream was cut"),
@@ -331,6 +336,38 @@ def _gate(scene: Scene) -> Iterator[Command]:
         yield RequestApproval(workspace_id=WORKSPACE, gate_id=gate.gate_id)
         yield SatisfyGate(workspace_id=WORKSPACE, gate_id=gate.gate_id, evidence="it came")
     yield from _approvals(scene)
+
+
+def _begin_question() -> Scene:
+    """Beside a gate, a run whose program asks for permission."""
+    scene = _begin_gate()
+    scene.when(
+        SpawnSession(
+            workspace_id=WORKSPACE,
+            project_id=next(iter(scene.world.every(ProjectState))).project_id,
+            name="worker",
+            agent=AGENT,
+            place="none",
+        )
+    )
+    run = next(iter(scene.world.every(RunState)))
+    scene.when(ReportStarted(workspace_id=WORKSPACE, run_id=run.run_id, pid=7, start_time=9))
+    return scene
+
+
+def _questioned(scene: Scene) -> Iterator[Command]:
+    for gate in scene.world.every(GateState):
+        yield RequestApproval(workspace_id=WORKSPACE, gate_id=gate.gate_id)
+    run = next(iter(scene.world.every(RunState)))
+    if not any(each.question for each in scene.world.every(ApprovalState)):
+        yield ReportSaid(workspace_id=WORKSPACE, run_id=run.run_id, upto=run.said_upto + 1, said=(QUESTION,))
+    gone = PermissionWithdrawn(request_id=QUESTION.request_id)
+    yield ReportSaid(workspace_id=WORKSPACE, run_id=run.run_id, upto=run.said_upto + 1, said=(gone,))
+    yield from _approvals(scene)
+    for approval in scene.world.every(ApprovalState):
+        yield ReportAnswered(
+            workspace_id=WORKSPACE, approval_id=approval.approval_id, how="given", evidence="told"
+        )
 
 
 def _approvals(scene: Scene) -> Iterator[Command]:
@@ -411,7 +448,7 @@ MACHINES: tuple[Machine, ...] = (
     Machine(noun="session", begin=_begin_session, orders=_session, depth=5),
     Machine(noun="worktree", begin=_begin_session, orders=_worktree, depth=7),
     Machine(noun="run", begin=_begin_run, orders=_run, depth=6),
-    Machine(noun="approval", begin=_begin_gate, orders=_gate, depth=5),
+    Machine(noun="approval", begin=_begin_question, orders=_questioned, depth=5),
     Machine(noun="gate", begin=_begin_gate, orders=_gate, depth=5),
     Machine(noun="task", begin=_begin_task, orders=_task, depth=6),
     Machine(noun="artifact", begin=_begin_artifact, orders=_artifact, depth=2),

@@ -5,6 +5,8 @@ from typing import get_args
 from moduprompt.domain.approval import commands as approval_commands
 from moduprompt.domain.approval import decide as approval_decide
 from moduprompt.domain.approval import events as approval_events
+from moduprompt.domain.approval import intents as approval_intents
+from moduprompt.domain.approval import reactions as approval_reactions
 from moduprompt.domain.approval import state as approval_state
 from moduprompt.domain.approval import view as approval_view
 from moduprompt.domain.artifact import commands as artifact_commands
@@ -131,6 +133,11 @@ DECIDERS: tuple[Decider, ...] = (
         events=get_args(approval_events.ApprovalFact),
         decide=approval_decide.decide,
         evolve=approval_state.evolve,
+        react=approval_reactions.react,
+        reacts_to=get_args(approval_reactions.Heard),
+        intents=approval_intents.intents,
+        woken_by=approval_intents.woken_by,
+        woken_on=(run_events.RunExited, run_events.RunLost),
     ),
     Decider(
         noun="gate",

@@ -74,7 +74,7 @@ def sees(asker: SessionState, subject: Subject, world: World) -> bool:
             return gate is not None and _task_in_lineage(asker, gate.task_id, world)
         case "approval":
             approval = world.find(ApprovalState, subject.id)
-            return approval is not None and _task_in_lineage(asker, approval.task_id, world)
+            return approval is not None and _sees_approval(asker, approval, world)
         case "capsule":
             capsule = world.find(CapsuleState, subject.id)
             return capsule is not None and _in_lineage(asker, capsule.session_id, world)
@@ -99,6 +99,12 @@ def _in_lineage(asker: SessionState, session_id: str, world: World) -> bool:
         return True
     other = world.find(SessionState, session_id)
     return other is not None and asker.is_above(other)
+
+
+def _sees_approval(asker: SessionState, approval: ApprovalState, world: World) -> bool:
+    if approval.question is not None:
+        return _in_lineage(asker, approval.question.session_id, world)
+    return approval.task_id is not None and _task_in_lineage(asker, approval.task_id, world)
 
 
 def _works_on(asker: SessionState, task_id: str, world: World) -> bool:

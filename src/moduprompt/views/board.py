@@ -1,8 +1,8 @@
 """The board: sessions, tasks and worktrees as nodes, what ties them as edges, stages as lanes.
 
 A fold over events and nothing else, so the rows in a client's dictionary and in the
-daemon's store are the same. Runs are drawn in their session, gates and approvals in
-their task. `to_board` makes the snapshot that clients draw and `--json` prints.
+daemon's store are the same. Runs and what they ask are drawn in their session, gates and
+approvals in their task. `to_board` makes the snapshot that clients draw and `--json` prints.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ from moduprompt.domain.workspace.events import (
 from moduprompt.domain.worktree.events import WorktreeEvent
 from moduprompt.views.board_changes import changed, new_node, node_of
 from moduprompt.views.board_rows import BoardCount, BoardEdge, BoardNode, BoardPart, GroupFacts, Wait
-from moduprompt.views.board_sessions import fold_run, fold_session
+from moduprompt.views.board_sessions import fold_question, fold_run, fold_session
 from moduprompt.views.board_tasks import fold_approval, fold_gate, fold_task
 from moduprompt.views.board_worktrees import fold_worktree
 from moduprompt.views.memory import MemoryRows
@@ -76,6 +76,7 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
             fold_gate(rows, event, stamp)
         case ApprovalEvent():
             fold_approval(rows, event, stamp)
+            fold_question(rows, event, stamp)
         case WorkspaceEvent() | ProjectEvent():
             _fold_group(rows, event, stamp)
         case _:
@@ -159,7 +160,7 @@ def _waiting(nodes: tuple[BoardNode, ...]) -> tuple[Waiting, ...]:
 
 VIEW = View(
     name="board",
-    version=2,
+    version=3,
     collections=(
         ("board_nodes", BoardNode),
         ("board_edges", BoardEdge),

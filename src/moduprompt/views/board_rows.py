@@ -72,6 +72,14 @@ class PendingPrompt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     evidence: str | None = None
 
 
+class AskedFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that a session's program may not do until somebody says yes."""
+
+    approval_id: str
+    tool: str
+    since: str
+
+
 class SessionFacts(msgspec.Struct, frozen=True, kw_only=True, tag="session", omit_defaults=True):
     """What the picture of a session is drawn from."""
 
@@ -87,6 +95,7 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True, tag="session", omi
     worktree_id: str | None = None
     run: RunFacts | None = None
     prompts: tuple[PendingPrompt, ...] = ()
+    asks: tuple[AskedFacts, ...] = ()
     uncertain: int = 0
     is_closed: bool = False
 

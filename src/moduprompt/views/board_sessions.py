@@ -1,11 +1,12 @@
 """Sessions on the board, each with its newest run folded in.
 
-A session waits for a person when its program asks and no prompt is on its way; once one
+A session waits for a person when its program asks for permission, or for input and no prompt is on its way; once one
 is, it waits for the program (which does not read yet) or for the keeper (which types).
 """
 
 from msgspec.structs import replace
 
+from moduprompt.domain.approval.events import ApprovalAnswered, ApprovalAsked, ApprovalEvent
 from moduprompt.domain.item import Rows, Stamp
 from moduprompt.domain.run.events import (
     RunEvent,
@@ -32,7 +33,15 @@ from moduprompt.domain.session.events import (
     SessionWorktreeDetached,
 )
 from moduprompt.views.board_changes import changed, draw_edge, erase_edge, make_part, new_node, node_of
-from moduprompt.views.board_rows import BoardNode, PendingPrompt, RunFacts, SessionFacts, Wait, short
+from moduprompt.views.board_rows import (
+    AskedFacts,
+    BoardNode,
+    PendingPrompt,
+    RunFacts,
+    SessionFacts,
+    Wait,
+    short,
+)
 
 ENDED: frozenset[str] = frozenset({"exited", "lost"})
 
@@ -60,6 +69,20 @@ def fold_run(rows: Rows, event: RunEvent, stamp: Stamp) -> None:
         return
     run = _seen(node.facts.run, event, stamp)
     rows.put(_settled(node, event, stamp, facts=replace(node.facts, run=run), title=node.title))
+
+
+def fold_question(rows: Rows, event: ApprovalEvent, stamp: Stamp) -> None:
+    """What a program asks, into its session's node, until somebody has decided."""
+    if isinstance(event, ApprovalAsked):
+        make_part(rows, event, stamp, node_id=event.session_id, label=f"permission to use {event.tool}")
+    node = node_of(rows, event.approval_id)
+    if node is None or not isinstance(node.facts, SessionFacts) or isinstance(event, ApprovalAnswered):
+        return
+    asks = tuple(each for each in node.facts.asks if each.approval_id != event.approval_id)
+    if isinstance(event, ApprovalAsked):
+        asked = AskedFacts(approval_id=event.approval_id, tool=event.tool, since=stamp.timestamp)
+        asks = (*asks, asked)
+    rows.put(_settled(node, event, stamp, facts=replace(node.facts, asks=asks), title=node.title))
 
 
 def _begin(rows: Rows, event: SessionSpawned | SessionForked, stamp: Stamp) -> None:
@@ -152,7 +175,12 @@ def _seen(run: RunFacts | None, event: RunEvent, stamp: Stamp) -> RunFacts | Non
 
 
 def _settled(
-    node: BoardNode, event: SessionEvent | RunEvent, stamp: Stamp, *, facts: SessionFacts, title: str
+    node: BoardNode,
+    event: SessionEvent | RunEvent | ApprovalEvent,
+    stamp: Stamp,
+    *,
+    facts: SessionFacts,
+    title: str,
 ) -> BoardNode:
     """The node with everything that follows from its facts."""
     return changed(
@@ -227,6 +255,8 @@ def _waits(session_id: str, title: str, facts: SessionFacts) -> tuple[Wait, ...]
     if run.status == "requested":
         since = run.since
         return (Wait(what=f"the program of {title} starts", on="keeper", whom="its keeper", since=since),)
+    if facts.asks:
+        return tuple(_on_owner(title, each) for each in facts.asks)
     if facts.prompts:
         return (_undelivered(title, facts),)
     if run.observed == "waiting_input":
@@ -247,6 +277,16 @@ def _waits(session_id: str, title: str, facts: SessionFacts) -> tuple[Wait, ...]
         what = f"{title} is held by a rate limit"
         return (Wait(what=what, on="provider", whom="its provider", since=run.since, note=run.evidence),)
     return ()
+
+
+def _on_owner(title: str, asked: AskedFacts) -> Wait:
+    return Wait(
+        what=f"{title} may use {asked.tool}?",
+        on="owner",
+        whom="the workspace's owner",
+        since=asked.since,
+        command=f"mpctl approval grant {short(asked.approval_id)}",
+    )
 
 
 def _undelivered(title: str, facts: SessionFacts) -> Wait:

@@ -9,11 +9,14 @@ from typing import assert_never
 from moduprompt.cli.live.names import Names
 from moduprompt.cli.live.text import plain, without_ids
 from moduprompt.domain.approval.events import (
+    ApprovalAnswered,
+    ApprovalAsked,
     ApprovalDenied,
     ApprovalFact,
     ApprovalGranted,
     ApprovalRequested,
     ApprovalRevoked,
+    ApprovalWithdrawn,
 )
 from moduprompt.domain.artifact.events import ArtifactErased
 from moduprompt.domain.capsule.events import CapsuleUpdated
@@ -154,6 +157,13 @@ def approval_sentence(event: ApprovalFact) -> str:
             return "is denied" + _because(event.reason)
         case ApprovalRevoked():
             return "is taken back" + _because(event.reason)
+        case ApprovalAsked():
+            return f"is asked for: {plain(event.tool)}"
+        case ApprovalWithdrawn():
+            return "is not wanted any more" + _because(event.reason)
+        case ApprovalAnswered():
+            told = "its program has been told" if event.how == "given" else "its program was not told"
+            return told + _because(event.evidence)
         case _:
             assert_never(event)
 

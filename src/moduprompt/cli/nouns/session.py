@@ -16,6 +16,7 @@ from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.typed import text_or_input
 from moduprompt.cli.verbs import Verb
 from moduprompt.client import first_event
+from moduprompt.domain.approval.view import WAITING, ApprovalItem
 from moduprompt.domain.project.view import ProjectItem
 from moduprompt.domain.run.view import RunItem, SeenItem
 from moduprompt.domain.session.commands import (
@@ -29,7 +30,7 @@ from moduprompt.domain.session.commands import (
 from moduprompt.domain.session.events import SessionForked, SessionSpawned
 from moduprompt.domain.session.view import SessionItem
 from moduprompt.domain.task.view import TaskItem
-from moduprompt.protocol import Code, ProjectId, SessionId, TaskId
+from moduprompt.protocol import Code, ProjectId, SessionId, TaskId, WorkspaceId
 from moduprompt.views.board_rows import short
 
 MODES: Final[dict[str, ForkMode]] = {
@@ -125,6 +126,7 @@ async def _show(call: Call) -> None:
         ("task", item.task_id),
         ("from", _origin(item)),
         ("prompts", ", ".join(f"{short(p.prompt_id)} {p.state}" for p in item.prompts)),
+        ("asks", await _asked(call, item)),
         ("waits for", waits_for(item, runs)),
         ("its run", waits_to_start(runs[-1]) if runs else None),
         ("budget", budget_told(item.budget)),
@@ -132,6 +134,15 @@ async def _show(call: Call) -> None:
     ]
     shown = to_paragraph(item.name, facts)
     await call.show_item(item, f"{shown}\n\n{to_table(runs, RUN_COLUMNS)}" if runs else shown)
+
+
+async def _asked(call: Call, item: SessionItem) -> str:
+    """What its program may not do until somebody says yes, and how to say it."""
+    approvals = await call.list(ApprovalItem, of=WorkspaceId(item.workspace_id))
+    waiting = [each for each in approvals if each.session_id == item.id and each.status == WAITING]
+    return ", ".join(
+        f"to use {plain(each.tool or 'a tool')}: mpctl approval grant {short(each.id)}" for each in waiting
+    )
 
 
 async def _explain(call: Call) -> None:

@@ -2,8 +2,11 @@
 
 from typing import ClassVar, TypeAlias
 
+from moduprompt.domain.approval.commands import AnswerEnd
 from moduprompt.domain.decider import Event
-from moduprompt.protocol import ApprovalId, GateId, Id, Reason, TaskId, UserId
+from moduprompt.domain.run.events import OfferedOption
+from moduprompt.domain.run.said import Digest, Mark
+from moduprompt.protocol import ApprovalId, GateId, Id, Reason, RunId, SessionId, TaskId, TextRef, UserId
 
 
 class ApprovalEvent(Event, frozen=True, kw_only=True):
@@ -16,7 +19,7 @@ class ApprovalEvent(Event, frozen=True, kw_only=True):
 
 
 class ApprovalRequested(ApprovalEvent, frozen=True, kw_only=True):
-    """Somebody must say yes or no."""
+    """Somebody must say yes or no before a task enters a stage."""
 
     wire: ClassVar[str] = "approval.requested"
 
@@ -26,22 +29,41 @@ class ApprovalRequested(ApprovalEvent, frozen=True, kw_only=True):
     reason: Reason | None = None
 
 
+class ApprovalAsked(ApprovalEvent, frozen=True, kw_only=True):
+    """Somebody must say yes or no before a run's program does this; until then it stands still.
+
+    `detail`: what it wants to do, in full, for who answers.
+    """
+
+    wire: ClassVar[str] = "approval.asked"
+
+    run_id: Id[RunId]
+    session_id: Id[SessionId]
+    request_id: Mark
+    tool: Mark
+    arguments_digest: Digest
+    options: tuple[OfferedOption, ...]
+    detail: TextRef | None = None
+
+
 class ApprovalGranted(ApprovalEvent, frozen=True, kw_only=True):
-    """Yes, by this user."""
+    """Yes, by this user. `option`: the program's answer that was chosen."""
 
     wire: ClassVar[str] = "approval.granted"
 
     user_id: Id[UserId]
     reason: Reason | None = None
+    option: Mark | None = None
 
 
 class ApprovalDenied(ApprovalEvent, frozen=True, kw_only=True):
-    """No, by this user."""
+    """No, by this user. `option`: the program's answer that was chosen."""
 
     wire: ClassVar[str] = "approval.denied"
 
     user_id: Id[UserId]
     reason: Reason | None = None
+    option: Mark | None = None
 
 
 class ApprovalRevoked(ApprovalEvent, frozen=True, kw_only=True):
@@ -53,4 +75,29 @@ class ApprovalRevoked(ApprovalEvent, frozen=True, kw_only=True):
     reason: Reason | None = None
 
 
-ApprovalFact: TypeAlias = ApprovalRequested | ApprovalGranted | ApprovalDenied | ApprovalRevoked
+class ApprovalWithdrawn(ApprovalEvent, frozen=True, kw_only=True):
+    """Nobody's word is wanted any more: the program took its question back, or ended."""
+
+    wire: ClassVar[str] = "approval.withdrawn"
+
+    reason: Reason
+
+
+class ApprovalAnswered(ApprovalEvent, frozen=True, kw_only=True):
+    """The program has been told what was decided, once; or never will be."""
+
+    wire: ClassVar[str] = "approval.answered"
+
+    how: AnswerEnd
+    evidence: Reason
+
+
+ApprovalFact: TypeAlias = (
+    ApprovalRequested
+    | ApprovalAsked
+    | ApprovalGranted
+    | ApprovalDenied
+    | ApprovalRevoked
+    | ApprovalWithdrawn
+    | ApprovalAnswered
+)

@@ -1,49 +1,93 @@
-"""An approval's state.
+"""An approval's state. A gate asks for one, or a run's program does.
 
-(none) ── requested ──→ requested ── granted ──→ granted ── revoked ──→ revoked
-                            └─ denied ──→ denied
+(none) ── requested | asked ──→ requested ── granted ──→ granted ── revoked ──→ revoked
+                                                 │  └─ denied ──→ denied
+                                                 └─ withdrawn ──→ withdrawn
+
+`asked` is a program's question. What is decided of it is carried to the program, once: `answered` says what
+became of that.
 """
 
 from typing import ClassVar, Literal, TypeAlias, assert_never
 
+import msgspec
 from msgspec.structs import replace
 
+from moduprompt.domain.approval.commands import AnswerEnd
 from moduprompt.domain.approval.events import (
+    ApprovalAnswered,
+    ApprovalAsked,
     ApprovalDenied,
     ApprovalFact,
     ApprovalGranted,
     ApprovalRequested,
     ApprovalRevoked,
+    ApprovalWithdrawn,
 )
 from moduprompt.domain.decider import State
-from moduprompt.protocol import ApprovalId, GateId, TaskId, UserId
+from moduprompt.domain.run.events import OfferedOption
+from moduprompt.protocol import ApprovalId, GateId, RunId, SessionId, TaskId, UserId
 
-ApprovalStatus: TypeAlias = Literal["requested", "granted", "denied", "revoked"]
+ApprovalStatus: TypeAlias = Literal["requested", "granted", "denied", "revoked", "withdrawn"]
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run's program asked, and what it takes for an answer."""
+
+    run_id: RunId
+    session_id: SessionId
+    request_id: str
+    options: tuple[OfferedOption, ...]
+    chosen: str | None = None
+    answered: AnswerEnd | None = None
 
 
 class ApprovalState(State, frozen=True, kw_only=True):
-    """What decisions need of an approval."""
+    """What decisions need of an approval. `asker`: the gate or the run that wants it."""
 
-    index_by: ClassVar[str | None] = "gate_id"
+    index_by: ClassVar[str | None] = "asker"
 
     approval_id: ApprovalId
-    gate_id: GateId
-    task_id: TaskId
+    asker: GateId | RunId
+    task_id: TaskId | None = None
+    question: Question | None = None
     status: ApprovalStatus = "requested"
     user_id: UserId | None = None
 
 
 def evolve(own: ApprovalState | None, event: ApprovalFact) -> ApprovalState:
     """The state after a fact."""
-    if isinstance(event, ApprovalRequested):
-        return ApprovalState(approval_id=event.approval_id, gate_id=event.gate_id, task_id=event.task_id)
-    assert own is not None, "BUG: an approval's first event is approval.requested"
     match event:
-        case ApprovalGranted():
-            return replace(own, status="granted", user_id=event.user_id)
-        case ApprovalDenied():
-            return replace(own, status="denied", user_id=event.user_id)
+        case ApprovalRequested():
+            return ApprovalState(approval_id=event.approval_id, asker=event.gate_id, task_id=event.task_id)
+        case ApprovalAsked():
+            question = Question(
+                run_id=event.run_id,
+                session_id=event.session_id,
+                request_id=event.request_id,
+                options=event.options,
+            )
+            return ApprovalState(approval_id=event.approval_id, asker=event.run_id, question=question)
+        case _:
+            assert own is not None, "BUG: an approval begins with a request"
+            return _moved(own, event)
+
+
+def _moved(
+    own: ApprovalState,
+    event: ApprovalGranted | ApprovalDenied | ApprovalRevoked | ApprovalWithdrawn | ApprovalAnswered,
+) -> ApprovalState:
+    asked = own.question
+    match event:
+        case ApprovalGranted() | ApprovalDenied():
+            status = "granted" if isinstance(event, ApprovalGranted) else "denied"
+            chosen = replace(asked, chosen=event.option) if asked else None
+            return replace(own, status=status, user_id=event.user_id, question=chosen)
         case ApprovalRevoked():
             return replace(own, status="revoked")
+        case ApprovalWithdrawn():
+            return replace(own, status="withdrawn")
+        case ApprovalAnswered():
+            return replace(own, question=replace(asked, answered=event.how) if asked else None)
         case _:
             assert_never(event)

@@ -15,7 +15,7 @@ Heard: TypeAlias = ApprovalGranted | ApprovalRevoked
 def react(event: Heard, world: World, context: Context) -> list[Event]:
     """Enough different people said yes: open. One took it back: closed again."""
     approval = world.find(ApprovalState, event.approval_id)
-    own = world.find(GateState, approval.gate_id) if approval else None
+    own = world.find(GateState, approval.asker) if approval else None
     if own is None:
         return []
     granted = {a.user_id for a in world.related(ApprovalState, own.gate_id) if a.status == "granted"}

@@ -41,6 +41,7 @@ from moduprompt.domain.run.events import (
     RunUsageReported,
     ToldFact,
 )
+from moduprompt.domain.run.said import SAID_MAX
 from moduprompt.domain.run.usage import Usage, summed
 from moduprompt.domain.session.commands import Agent
 from moduprompt.protocol import ProjectId, RunId, SessionId, WorktreeId
@@ -82,6 +83,7 @@ class RunState(State, frozen=True, kw_only=True):
     is_in_turn: bool = False
     usage: Usage = Usage()
     trouble: Trouble | None = None
+    withdrawn: tuple[str, ...] = ()  # questions that it took back: as many as one report may hold
 
     def is_live(self) -> bool:
         """Whether it may have a process."""
@@ -140,7 +142,11 @@ def _told(own: RunState, event: ToldFact) -> RunState:
                 failure=event.failure, retry_after_s=event.retry_after_s, is_final=event.is_final
             )
             return replace(own, trouble=trouble)
-        case RunToolCalled() | RunToolEnded() | RunPermissionAsked() | RunPermissionWithdrawn():
+        case RunPermissionAsked():
+            return replace(own, withdrawn=tuple(each for each in own.withdrawn if each != event.request_id))
+        case RunPermissionWithdrawn():
+            return replace(own, withdrawn=(*own.withdrawn, event.request_id)[-SAID_MAX:])
+        case RunToolCalled() | RunToolEnded():
             return own
         case RunLineSkipped():
             return own

@@ -93,10 +93,10 @@ def _gate_closed(event: GateBlocked, world: World, context: Context) -> list[Eve
 
 def _denied(event: ApprovalDenied, world: World, context: Context) -> list[Event]:
     approval = world.find(ApprovalState, event.approval_id)
-    own = world.find(TaskState, approval.task_id) if approval else None
+    own = world.find(TaskState, approval.task_id) if approval and approval.task_id else None
     if approval is None or own is None or own.proposed is None:
         return []
-    if all(gate.gate_id != approval.gate_id for gate in closed_gates(own, own.proposed, world)):
+    if all(gate.gate_id != approval.asker for gate in closed_gates(own, own.proposed, world)):
         return []
     lifted = TaskUnblocked(task_id=own.task_id, by="approval")
     reason = event.reason or f"approval {event.approval_id} was denied"

@@ -91,7 +91,7 @@ def test_each_thing_said_is_one_fact_in_its_order() -> None:
         upto=700,
     )
     offered = OfferedOption(id="y", kind="allow_once", label="Yes")
-    outcome.then(
+    assert [event for event in outcome.events if event.kind == "run"] == [
         RunConversationNamed(run_id=run, upto=700, conversation_id="c"),
         RunTurnBegan(run_id=run, upto=700, turn=1),
         RunToolCalled(
@@ -108,7 +108,7 @@ def test_each_thing_said_is_one_fact_in_its_order() -> None:
             run_id=run, upto=700, turn=1, input_tokens=5, cached_tokens=2, output_tokens=1, cost_micros=40
         ),
         RunTurnEnded(run_id=run, upto=700, turn=1, how="done"),
-    )
+    ]
 
 
 @pytest.mark.parametrize("upto", [1, 99, 100])
