@@ -20,6 +20,8 @@ CONFIG_BYTES_MAX: Final = 64 * 1024  # a configuration, not a document
 MEASURE: Final = re.compile(r"([0-9]{1,12})([A-Za-z]?)")  # twelve digits: a terabyte in bytes
 SIZES: Final = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 TIMES: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+MEASURE_MAX: Final = {"wall": 366 * 86_400, "idle": 366 * 86_400, "memory": 2**50, "output": 2**50}
+"""What a keeper takes at most: with more, every run would end before it starts."""
 RUNS_MAX: Final = 100_000  # more than any machine has processes for: a slip of the finger
 
 
@@ -252,7 +254,10 @@ def _measured(name: str, text: str | None, units: Mapping[str, int]) -> int | No
     found = MEASURE.fullmatch(text)
     if found is None or found[2] not in units or int(found[1]) == 0:
         raise ValueError(f"{name} can't be {text[:40]!r}")
-    return int(found[1]) * units[found[2]]
+    value = int(found[1]) * units[found[2]]
+    if value > MEASURE_MAX[name]:
+        raise ValueError(f"{name} can't be {text!r}: that is more than a run can be held to")
+    return value
 
 
 def _merge(*layers: Choices) -> Choices:

@@ -39,6 +39,32 @@ def test_limits_of_the_configuration_hold_for_the_next_run(place: Place, reposit
     assert run_of(place, "loud")["reason"] == "limit:output_bytes_max"
 
 
+def test_limits_of_a_session_hold_for_its_runs_and_are_shown(place: Place, repository: Repository) -> None:
+    place.made("workspace", "create", "core")
+    place.made("project", "create", "paint", "--repo", str(repository.path))
+    words = ("-p", "paint", "--no-worktree", "--limit", "output=5,wall=2h", "--limit", "processes=99")
+    place.ok("session", "spawn", "loud", *words, "--", "/bin/sh", "-c", "printf 123456789")
+
+    eventually(lambda: run_of(place, "loud")["status"] == "exited", within_s=120)
+    run = run_of(place, "loud")
+    assert (run["output_bytes"], run["reason"]) == (5, "limit:output_bytes_max")
+    shown = place.ok("run", "show", run["id"]).out
+    assert "wall 2h, memory 8G" in shown
+    assert "processes 99" in shown
+    for words, said in (
+        ("cpu=1", "no limit is named 'cpu'"),
+        ("wall", "'wall' is no limit"),
+        ("wall=1h,wall=2h", "the limit wall is said twice"),
+        ("memory=much", "memory can't be 'much'"),
+        ("memory=0", "memory can't be '0'"),
+        ("memory=4", "out of bounds"),
+        ("cores=nan", "cores can't be 'nan'"),
+        ("wall=400d", "wall can't be '400d'"),
+    ):
+        refused = place.call("mpctl", "session", "spawn", "x", "-p", "paint", "--limit", words, "--", "true")
+        assert (refused.status, said in refused.err) == (2, True), refused.err
+
+
 def test_limits_of_an_adapter_that_is_none_stop_the_start(place: Place) -> None:
     settings = place.home / ".config" / "moduprompt"
     settings.mkdir(parents=True)

@@ -50,6 +50,8 @@ def _value(field: str, hint: Any) -> Any:
 
 
 def _fitting(value: Any, bounds: Any) -> Any:
+    if isinstance(value, int):
+        return max(value, bounds.ge or value)
     pattern = bounds.pattern if isinstance(value, str) else None
     if pattern is None or re.search(pattern, value):
         return value

@@ -110,6 +110,7 @@ class Run:
             "boot_id": processes.boot_id(),
             "caught_by": self._caught_by(),
             "limits_held": self._held(),
+            "limits": self.spec.limits.given(),
         }
         self._report("started", started)
 

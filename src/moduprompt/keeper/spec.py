@@ -45,6 +45,11 @@ class Limits:
         self.open_files_max = _optional(message, "open_files_max")
         message.finish()
 
+    def given(self) -> "dict[str, float]":
+        """Those that there are, by name."""
+        found: dict[str, float | None] = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value for name, value in found.items() if value is not None}
+
 
 class Spec:
     """A checked spec. Raises FrameError when anything is missing, unknown or out of bounds."""

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from moduprompt.cli import limits
 from moduprompt.cli.attaching import Attached, check_terminal
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import misused
@@ -103,7 +104,7 @@ async def _show(call: Call) -> None:
         ("trouble", item.trouble),
         ("pid", str(item.pid) if item.pid is not None else None),
         ("caught by", item.caught_by),
-        ("limits", ", ".join(item.limits_held) or None),
+        ("limits", limits.shown(item.limits, item.limits_held)),
         ("terminal", f"{item.cols} columns, {item.rows} rows"),
         ("ended", item.how),
         ("code", str(item.code) if item.code is not None else None),

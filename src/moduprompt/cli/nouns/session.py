@@ -7,6 +7,7 @@ from typing import Final, Literal
 from moduprompt.cli.budgeting import SET_BUDGET, budget_told, budget_words
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import failed, misused
+from moduprompt.cli.limits import to_limits
 from moduprompt.cli.live.text import plain
 from moduprompt.cli.lookup import find_item, find_own, workspace_of
 from moduprompt.cli.pictures import show_tree, watch_board
@@ -80,6 +81,7 @@ async def _spawn(call: Call) -> None:
         base=words.maybe("base"),
         budget_tokens=words.count("budget_tokens"),
         budget_cost_micros=words.count("budget_cost"),
+        limits=to_limits(words.texts("limit")),
     )
     accepted = await call.submit(command)
     made = first_event(accepted, SessionSpawned)
@@ -249,6 +251,13 @@ def _spawn_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parent", metavar="SESSION", help="whose child it is")
     parser.add_argument("--task", metavar="TASK", help="what it works on")
     parser.add_argument("--base", metavar="BRANCH", help="where its branch begins; default: the project's")
+    parser.add_argument(
+        "--limit",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="what each run may take, several with commas: wall, idle, memory, output, processes, cores",
+    )
     parser.add_argument("--no-worktree", action="store_true", help="let it work nowhere: it only thinks")
     budget_words(parser)
     _agent_words(parser)

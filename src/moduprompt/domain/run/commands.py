@@ -7,6 +7,7 @@ import msgspec
 from moduprompt.domain.decider import Command
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.said import Said
+from moduprompt.domain.session.limits import RunLimitsSpec
 from moduprompt.protocol import Count, Id, Name, Reason, Ref, RunId, SessionId, Whole
 
 ObservedStatus: TypeAlias = Literal[
@@ -71,15 +72,18 @@ class ResizeRun(RunOrder, frozen=True, kw_only=True):
 class ReportStarted(RunReport, frozen=True, kw_only=True):
     """Its keeper has started the program. `start_time` is in clock ticks since boot.
 
-    `caught_by` says how all of its processes are found, `limits_held` which limits hold on that machine.
+    `caught_by` says how all of its processes are found, `limits` what it may take, `limits_held` which of that
+    holds on that machine.
     """
 
     wire: ClassVar[str] = "run.report_started"
+    later: ClassVar[frozenset[str]] = frozenset({"limits"})
 
     pid: Count
     start_time: Count
     caught_by: CaughtBy | None = None
     limits_held: tuple[LimitName, ...] = ()
+    limits: RunLimitsSpec | None = None
 
 
 class ReportStatus(RunReport, frozen=True, kw_only=True):

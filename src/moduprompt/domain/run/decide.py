@@ -75,6 +75,7 @@ def _started(command: ReportStarted) -> RunStarted:
         start_time=command.start_time,
         caught_by=command.caught_by,
         limits_held=command.limits_held,
+        limits=command.limits.to_limits() if command.limits else None,
     )
 
 

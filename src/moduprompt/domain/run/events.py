@@ -9,6 +9,7 @@ from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import CaughtBy, ExitHow, LimitName, ObservedStatus, RunOutcome, Side
 from moduprompt.domain.run.said import MARK_MAX, Digest, Mark, OptionKind, ToolEnd, TouchedPath, TurnEnd
 from moduprompt.domain.session.commands import Agent
+from moduprompt.domain.session.limits import RunLimits
 from moduprompt.protocol import (
     Count,
     Id,
@@ -51,7 +52,7 @@ class RunRequested(RunEvent, frozen=True, kw_only=True):
 class RunStarted(RunEvent, frozen=True, kw_only=True):
     """The program runs. A pid and its start time name a process; a pid alone does not.
 
-    Events of before this was known say nothing about what catches the run and which limits hold.
+    Events of before this was known say nothing about what catches the run, its limits and which of them hold.
     """
 
     wire: ClassVar[str] = "run.started"
@@ -60,6 +61,7 @@ class RunStarted(RunEvent, frozen=True, kw_only=True):
     start_time: Count
     caught_by: CaughtBy | None = None
     limits_held: tuple[LimitName, ...] = ()
+    limits: RunLimits | None = None
 
 
 class RunStatusObserved(RunEvent, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from moduprompt.domain.decider import Intent, World
 from moduprompt.domain.run.commands import ObservedStatus
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.events import SessionFact
+from moduprompt.domain.session.limits import RunLimits
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import ProjectId, PromptId, RunId, SessionId, TextRef
@@ -32,6 +33,8 @@ class KeepRun(RunIntent, frozen=True, kw_only=True):
     rows: int
     cols: int
     is_started: bool
+    limits: RunLimits | None = None
+    is_child: bool = False
 
 
 class EndRun(RunIntent, frozen=True, kw_only=True):
@@ -100,6 +103,8 @@ def _keep(own: RunState, world: World) -> KeepRun:
         rows=own.rows,
         cols=own.cols,
         is_started=own.status == "started",
+        limits=session.limits if session else None,
+        is_child=session is not None and session.parent_session_id is not None,
     )
 
 

@@ -24,6 +24,7 @@ from moduprompt.domain.run.events import (
     RunUsageReported,
 )
 from moduprompt.domain.run.usage import Usage, summed
+from moduprompt.domain.session.limits import RunLimits
 
 SEEN_SHOWN: Final = 8  # the last observations, to see how it came to this; the log has them all
 SEEN_EVIDENCE_MAX: Final = 200  # characters of each; the newest one stands in full beside
@@ -68,6 +69,7 @@ class RunItem(Item, frozen=True, kw_only=True):
     start_time: int | None = None
     caught_by: str | None = None
     limits_held: tuple[str, ...] = ()
+    limits: RunLimits | None = None
     observed: str = "unknown"
     rule: str | None = None
     rule_version: int | None = None
@@ -163,6 +165,7 @@ def _changes(event: Event) -> dict[str, object]:
                 "start_time": event.start_time,
                 "caught_by": event.caught_by,
                 "limits_held": event.limits_held,
+                "limits": event.limits,
             }
         case RunStatusObserved():
             return {"observed": event.status, "rule": event.rule, "evidence": event.evidence}
@@ -193,4 +196,4 @@ def _changes(event: Event) -> dict[str, object]:
             return {}
 
 
-VIEW = View(name="runs", version=5, collections=(("runs", RunItem),), fold=fold, takes=(RunEvent,))
+VIEW = View(name="runs", version=6, collections=(("runs", RunItem),), fold=fold, takes=(RunEvent,))

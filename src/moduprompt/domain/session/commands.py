@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 import msgspec
 
 from moduprompt.domain.decider import Command
+from moduprompt.domain.session.limits import RunLimitsSpec
 from moduprompt.policy.rights import Right
 from moduprompt.protocol import (
     Count,
@@ -59,14 +60,15 @@ class SpawnSession(Command, frozen=True, kw_only=True):
     """Start a line of work with a fresh mind, below a parent or as a root.
 
     Its worktree is made, then its first run starts. `may` narrows what the session is
-    allowed to do; it never gets more than its parent has. `budget_…`: as in `SetBudget`.
+    allowed to do; it never gets more than its parent has. `budget_…`: as in `SetBudget`. `limits`: what each of
+    its runs may take, over what its adapter says; a child is never given more than its parent.
     """
 
     wire: ClassVar[str] = "session.spawn"
     kind: ClassVar[str] = "session"
     right: ClassVar[Right | None] = Right.SPAWN
     text_field: ClassVar[str | None] = "prompt"
-    later: ClassVar[frozenset[str]] = frozenset({"budget_tokens", "budget_cost_micros"})
+    later: ClassVar[frozenset[str]] = frozenset({"budget_tokens", "budget_cost_micros", "limits"})
 
     project_id: Id[ProjectId]
     name: Name
@@ -80,6 +82,7 @@ class SpawnSession(Command, frozen=True, kw_only=True):
     may: tuple[Right, ...] | None = None
     budget_tokens: Amount | None = None
     budget_cost_micros: Amount | None = None
+    limits: RunLimitsSpec | None = None
 
 
 class ForkSession(Command, frozen=True, kw_only=True):

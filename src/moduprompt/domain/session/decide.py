@@ -28,6 +28,7 @@ from moduprompt.domain.session.events import (
     SessionRenamed,
     SessionSpawned,
 )
+from moduprompt.domain.session.limits import within
 from moduprompt.domain.session.prompting import (
     accept_prompt,
     cancel_prompt,
@@ -121,6 +122,9 @@ def _spawn(command: SpawnSession, world: World, context: Context) -> Decision:
             parent_session_id=command.parent_session_id,
             prompt=context.text_ref,
             task_id=command.task_id,
+            limits=within(
+                command.limits.to_limits() if command.limits else None, parent.limits if parent else None
+            ),
         ),
         *first_budget(command, session_id),
     ]
@@ -175,6 +179,7 @@ def _fork(command: ForkSession, own: SessionState, *, world: World, context: Con
             base=own.branch if wants_tree else None,
             parent_session_id=own.parent_session_id,
             prompt=context.text_ref,
+            limits=own.limits,
             fork_of=own.session_id,
             mode=command.mode,
             dirty=command.dirty,

@@ -4,6 +4,7 @@ from typing import ClassVar, TypeAlias
 
 from moduprompt.domain.decider import Event
 from moduprompt.domain.session.commands import Agent, Amount, BudgetBound, ForkMode, HeldBy, Place
+from moduprompt.domain.session.limits import RunLimits
 from moduprompt.policy.rights import Right
 from moduprompt.protocol import (
     Count,
@@ -45,6 +46,7 @@ class SessionBegun(SessionEvent, frozen=True, kw_only=True):
     parent_session_id: Id[SessionId] | None = None
     prompt: TextRef | None = None
     task_id: Id[TaskId] | None = None
+    limits: RunLimits | None = None
 
 
 class SessionSpawned(SessionBegun, frozen=True, kw_only=True):

@@ -37,6 +37,7 @@ from moduprompt.domain.session.events import (
     SessionWorktreeDetached,
     TurnObserved,
 )
+from moduprompt.domain.session.limits import RunLimits
 from moduprompt.policy.rights import Right
 from moduprompt.protocol import ProjectId, PromptId, RunId, SessionId, TaskId, TextRef, UserId, WorktreeId
 
@@ -95,6 +96,7 @@ class SessionState(State, frozen=True, kw_only=True):
     fork_of: SessionId | None
     prompt: TextRef | None
     task_id: TaskId | None
+    limits: RunLimits | None = None
     worktree_id: WorktreeId | None = None
     prompts: tuple[Prompt, ...] = ()
     submitted: SubmittedPrompt | None = None
@@ -156,6 +158,7 @@ def _begun(event: SessionSpawned | SessionForked) -> SessionState:
         fork_of=event.fork_of if isinstance(event, SessionForked) else None,
         prompt=event.prompt,
         task_id=event.task_id,
+        limits=event.limits,
     )
 
 

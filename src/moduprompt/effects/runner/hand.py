@@ -33,6 +33,7 @@ from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.admission import Admission
+from moduprompt.effects.runner.limiting import limits_for
 from moduprompt.effects.runner.looking import Looks
 from moduprompt.effects.runner.packing import packed_beside
 from moduprompt.effects.runner.reports import Kept, to_report
@@ -245,7 +246,7 @@ class RunHand:
             env=self._environment(intent, command, door=door),
             rows=intent.rows,
             cols=intent.cols,
-            limits=self._surroundings.limits.get(intent.adapter, adapter.limits),
+            limits=limits_for(intent, self._surroundings.limits.get(intent.adapter, adapter.limits)),
             io=command.io,
             stdin=command.stdin,
             stdin_file=command.stdin_file,

@@ -86,6 +86,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     boot_id: str
     caught_by: CaughtBy | None = None  # older keepers don't say
     limits_held: tuple[str, ...] = ()
+    limits: Limits | None = None
 
 
 class StartFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="start_failed"):

@@ -16,6 +16,7 @@ from moduprompt.domain.session.commands import ReportPrompt
 from moduprompt.effects.agents.port import Verdict
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.keys import FORMS, Form
+from moduprompt.effects.runner.limiting import to_order
 from moduprompt.protocol import REASON_MAX, ArtifactRef, PromptId
 
 PromptOutcome = Literal["placed", "submitted", "uncertain"]
@@ -116,6 +117,7 @@ def _run_report(intent: KeepRun, said: port.Report, *, kept: Kept) -> Command | 
                 start_time=said.start_time,
                 caught_by=said.caught_by,
                 limits_held=said.limits_held,
+                limits=None if said.limits is None else to_order(said.limits),
             )
         case port.StartFailed():
             return ReportExited(

@@ -9,6 +9,7 @@ from moduprompt.domain.project.state import ProjectState
 from moduprompt.domain.session.commands import CloseSession, ForkMode, ForkSession, Place, SpawnSession
 from moduprompt.domain.session.decide import DEPTH_MAX, branch_name
 from moduprompt.domain.session.events import SessionForked, SessionSpawned
+from moduprompt.domain.session.limits import RunLimits, RunLimitsSpec
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.worktree.events import WorktreeRequested
 from moduprompt.domain.worktree.intents import MakeWorktree
@@ -29,6 +30,7 @@ def spawn(
     place: Place = "new_worktree",
     may: tuple[Right, ...] | None = None,
     observed: Rejection | None = None,
+    limits: RunLimitsSpec | None = None,
 ) -> Outcome:
     command = SpawnSession(
         workspace_id=WORKSPACE,
@@ -39,6 +41,7 @@ def spawn(
         parent_session_id=parent,
         may=may,
         prompt="make it so",
+        limits=limits,
     )
     return scene.when(command, observed=observed)
 
@@ -227,3 +230,28 @@ def test_a_fork_of_a_closed_session_takes_up_what_it_left() -> None:
     session_id = a_session(scene)
     close(scene, session_id)
     fork(scene, session_id).then_wires("session.forked", "worktree.requested")
+
+
+def test_a_child_is_given_no_more_than_its_parent_has() -> None:
+    scene = Scene()
+    project_id = a_project(scene)
+    given = RunLimitsSpec(wall_s=60, memory_bytes_max=2**30)
+    parent = spawn(scene, project_id, limits=given).one(SessionSpawned)
+    assert parent.limits == RunLimits(wall_s=60, memory_bytes_max=2**30)
+
+    silent = spawn(scene, project_id, parent=parent.session_id).one(SessionSpawned)
+    assert silent.limits == parent.limits
+    greedy = RunLimitsSpec(wall_s=90, memory_bytes_max=2**29, processes_max=7)
+    asked = spawn(scene, project_id, parent=parent.session_id, limits=greedy).one(SessionSpawned)
+    assert asked.limits == RunLimits(wall_s=60, memory_bytes_max=2**29, processes_max=7)
+
+
+def test_a_root_session_without_limits_has_none_of_its_own() -> None:
+    scene = Scene()
+    assert spawn(scene, a_project(scene)).one(SessionSpawned).limits is None
+
+
+def test_a_fork_has_the_limits_of_its_origin() -> None:
+    scene = Scene()
+    origin = spawn(scene, a_project(scene), limits=RunLimitsSpec(wall_s=60), place="none").one(SessionSpawned)
+    assert fork(scene, origin.session_id, "planning_only").one(SessionForked).limits == RunLimits(wall_s=60)
