@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from moduprompt.effects.agents.catalogue import ADAPTERS
+from moduprompt.effects.agents.port import AgentAdapter
 from moduprompt.protocol import Code
 from moduprompt.server.limits import LIMITS, Limit
 from tests.support.source_tree import ROOT, modules
@@ -37,6 +39,16 @@ What is not refused but waits or is passed over:
 | bound | what happens | constant, and why |
 | --- | --- | --- |
 """
+OF_RUNS: Final = """
+What one run may take, by its agent program; `[limits.<adapter>]` of `config.toml` says otherwise
+([operations](operations.md)), and `mpctl run show` which of them hold on this machine. Who meets one is stopped, and its run ends as `timed_out`
+or with the limit as its reason. No silence ends a program that may wait for a person.
+
+| adapter | wall | silence | memory | processes | output | needs as a rule |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+GIB: Final = 1024**3
+MIB: Final = 1024**2
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +129,25 @@ def page() -> str:
     """The whole of it."""
     rows = "".join(f"{_row(limit)}\n" for limit in LIMITS)
     waits = "".join(f"| {each.bounds} | {each.happens} | {_reasons(each.constants)} |\n" for each in WAITS)
-    return HEAD + rows + TAIL + waits
+    return HEAD + rows + TAIL + waits + OF_RUNS + "".join(map(_adapter_row, ADAPTERS))
+
+
+def _adapter_row(adapter: AgentAdapter) -> str:
+    limits = adapter.limits
+    cells = (
+        f"`{adapter.name}`",
+        _measure(limits.wall_s, 3_600, "h"),
+        _measure(limits.idle_s, 3_600, "h"),
+        _measure(limits.memory_bytes_max, GIB, "GiB"),
+        f"{limits.processes_max:,}",
+        _measure(limits.output_bytes_max, GIB, "GiB"),
+        _measure(adapter.memory_bytes, MIB, "MiB"),
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _measure(value: float | None, unit: int, name: str) -> str:
+    return "none" if value is None else f"{value / unit:g} {name}"
 
 
 def _row(limit: Limit) -> str:

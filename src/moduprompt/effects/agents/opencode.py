@@ -28,7 +28,7 @@ from moduprompt.domain.run.said import (
     UsageReported,
 )
 from moduprompt.effects.agents.judging import TURN_RULES, by_turn_and_work
-from moduprompt.effects.agents.limits import ANY_PROGRAM
+from moduprompt.effects.agents.limits import ONE_PROMPT
 from moduprompt.effects.agents.lines import Fields, read_object
 from moduprompt.effects.agents.options import Option, UnfitWords, read_options
 from moduprompt.effects.agents.port import (
@@ -61,7 +61,7 @@ class OpencodeAdapter:
 
     name = "opencode"
     level: Level = "json"
-    limits = ANY_PROGRAM
+    limits = ONE_PROMPT
     memory_bytes = 600 * 1024**2  # measured: 600 MB at its peak
     probes: Probes | None = Probes(
         program="opencode",

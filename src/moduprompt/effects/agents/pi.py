@@ -29,7 +29,7 @@ from moduprompt.domain.run.said import (
     UsageReported,
 )
 from moduprompt.effects.agents.judging import TURN_RULES, by_turn_and_work
-from moduprompt.effects.agents.limits import ANY_PROGRAM
+from moduprompt.effects.agents.limits import ONE_PROMPT
 from moduprompt.effects.agents.lines import Fields, read_object
 from moduprompt.effects.agents.options import Option, UnfitWords, read_options
 from moduprompt.effects.agents.port import (
@@ -62,7 +62,7 @@ class PiAdapter:
 
     name = "pi"
     level: Level = "json"
-    limits = ANY_PROGRAM
+    limits = ONE_PROMPT
     memory_bytes = 150 * 1024**2  # measured: 140 MB at its peak
     probes: Probes | None = Probes(
         program="pi",

@@ -23,6 +23,9 @@ from moduprompt.effects.agents.port import (
 )
 from moduprompt.effects.agents.summary import Summary
 
+HOUR_S = 3_600.0
+NIGHT_S = 8 * HOUR_S
+
 each_adapter = pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: adapter.name)
 
 
@@ -72,6 +75,21 @@ def test_what_an_adapter_claims_its_level_can_do(adapter: AgentAdapter) -> None:
     assert channel is None or adapter.level in ("control", "acp")
     assert adapter.memory_bytes > 0
     assert adapter.limits.wall_s
+
+
+@each_adapter
+def test_who_may_wait_for_a_person_is_not_ended_for_its_silence(adapter: AgentAdapter) -> None:
+    if adapter.level != "json":
+        assert adapter.limits.idle_s is None
+
+
+@pytest.mark.parametrize("name", ["codex", "gemini", "opencode", "pi"])
+def test_who_gets_one_prompt_and_tries_for_ever_has_no_longer_than_a_night(name: str) -> None:
+    adapter = adapter_named(name)
+
+    assert adapter is not None
+    assert adapter.limits.wall_s == NIGHT_S
+    assert adapter.limits.idle_s == HOUR_S
 
 
 @each_adapter
