@@ -1,4 +1,4 @@
-"""Claude Code: headless, one line of JSON for each thing it does.
+"""Claude Code: headless, one line of JSON for each thing it does, and lines both ways where it is talked to.
 
 The example to follow for other programs. What was measured of it (version 2.1.197, and 2.1.330 where
 they differ), and what we therefore do:
@@ -12,24 +12,20 @@ they differ), and what we therefore do:
 - The name of a conversation can be chosen (`--session-id`) and carried on (`--resume`) from the same
   directory only; choosing one that exists is refused.
 - `CLAUDE_CONFIG_DIR` moves its configuration and conversations as a whole; nothing is written to HOME.
-- With a pipe left open at its standard input it waits three seconds for more: the prompt comes from a file.
+- With a pipe left open at its standard input it waits three seconds for more: one prompt comes from a file. That is
+  how it is started unless its words ask for more turns or for people's answers: it then ends by itself,
+  whoever lives or dies meanwhile. Else it is talked to over its control channel (`claude_channel.py`).
 """
 
+from collections.abc import Mapping
 from typing import Final
 
-from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.said import (
-    ConversationNamed,
-    ToolCalled,
-    ToolEnded,
-    TroubleSeen,
-    TurnBegan,
-    TurnEnded,
-    UsageReported,
-)
+from msgspec.structs import replace
+
+from moduprompt.effects.agents.claude_channel import ClaudeChannel, prompt_line
+from moduprompt.effects.agents.claude_reader import ClaudeReader
 from moduprompt.effects.agents.judging import TURN_RULES, by_turn_and_work
 from moduprompt.effects.agents.limits import ANY_PROGRAM
-from moduprompt.effects.agents.lines import Fields, read_object
 from moduprompt.effects.agents.options import Option, UnfitWords, read_options
 from moduprompt.effects.agents.port import (
     AgentCommand,
@@ -37,28 +33,22 @@ from moduprompt.effects.agents.port import (
     AgentRequest,
     Channel,
     End,
-    Heard,
     Level,
     Probes,
     Reader,
     Resuming,
     Verdict,
 )
-from moduprompt.effects.agents.trouble import failure_of_status, failure_of_words
 
-# Programs have a few calls open at once; one that never ends its calls is not remembered for ever.
-CALLS_MAX: Final = 1_000
-# Begins the result of a tool that was not run because nobody allowed it.
-NOT_ALLOWED: Final = ("Claude requested permissions", "Permission to use", "The user doesn't want to proceed")
 # `auto` and `dontAsk` are left out on purpose: there a model or nobody decides.
 MODES: Final = {"ask": "default", "edits": "acceptEdits", "all": "bypassPermissions"}
 
 
 class ClaudeAdapter:
-    """`claude -p`, one prompt for each run."""
+    """`claude -p`: one prompt, or a conversation."""
 
     name = "claude"
-    level: Level = "json"
+    level: Level = "control"
     limits = ANY_PROGRAM
     memory_bytes = 300 * 1024**2  # measured: 290 MB at its peak
     probes: Probes | None = Probes(
@@ -75,6 +65,18 @@ class ClaudeAdapter:
             what="what it may do unasked: nothing, edits in its worktree, everything",
             values=tuple(MODES),
             default="edits",
+        ),
+        Option(
+            name="asks",
+            what="who is asked for the rest: nobody, so that it is refused, or people, by an approval",
+            values=("nobody", "people"),
+            default="nobody",
+        ),
+        Option(
+            name="turns",
+            what="whether it ends after its prompt, or stays for more",
+            values=("one", "many"),
+            default="one",
         ),
     )
     rules: tuple[str, ...] = TURN_RULES
@@ -102,7 +104,8 @@ class ClaudeAdapter:
             else ("--session-id", request.run_id)
         )
         model = ("--model", values["model"]) if values["model"] else ()
-        return AgentCommand(
+        asks = ("--permission-prompt-tool", "stdio") if values["asks"] == "people" else ()
+        command = AgentCommand(
             argv=(
                 "claude",
                 "-p",
@@ -111,6 +114,7 @@ class ClaudeAdapter:
                 "--verbose",
                 "--permission-mode",
                 MODES[values["permissions"]],
+                *asks,
                 *conversation,
                 *model,
             ),
@@ -125,143 +129,35 @@ class ClaudeAdapter:
             stdin="none" if request.prompt_file is None else "file",
             stdin_file=request.prompt_file,
         )
+        return _talked_to(command, request) if _is_talked_to(values) else command
 
     def reader(self) -> Reader | None:
         """One line for each thing it does."""
         return ClaudeReader()
 
-    def channel(self, _request: AgentRequest) -> Channel | None:
-        """One prompt for each process."""
-        return None
+    def channel(self, request: AgentRequest) -> Channel | None:
+        """Where it stays for more than its prompt, or asks people."""
+        values = read_options(request.words, self.options)
+        if isinstance(values, UnfitWords) or not _is_talked_to(values):
+            return None
+        return ClaudeChannel(is_for_one_turn=values["turns"] == "one")
 
     def verdict(self, end: End) -> Verdict:
         """What its last `result` said, with the worktree; see the module."""
         return by_turn_and_work(end)
 
 
-class ClaudeReader:
-    """Remembers the conversation's name, the calls that are open, and what was counted before."""
-
-    def __init__(self) -> None:
-        self._conversation_id = ""
-        self._is_in_turn = False
-        self._calls: set[str] = set()
-        self._refused: set[str] = set()
-        self._cost_micros = 0
-
-    def read(self, line: bytes) -> tuple[Heard, ...]:
-        """What one line says; nothing where it is none of those that matter."""
-        fields = read_object(line)
-        if fields is None:
-            return ()
-        match fields.text("type"), fields.text("subtype"):
-            case "system", "init":
-                return self._init(fields)
-            case "system", "api_retry":
-                return (_retry(fields),)
-            case "assistant", _:
-                return self._calls_in(fields.inner("message"))
-            case "user", _:
-                return self._results_in(fields.inner("message"))
-            case "result", _:
-                return self._result(fields)
-            case _:
-                return ()
-
-    def _init(self, fields: Fields) -> tuple[Heard, ...]:
-        heard: list[Heard] = []
-        conversation_id = fields.mark("session_id", otherwise="")
-        if conversation_id and conversation_id != self._conversation_id:
-            self._conversation_id = conversation_id
-            heard.append(ConversationNamed(conversation_id=conversation_id))
-        if not self._is_in_turn:
-            self._is_in_turn = True
-            heard.append(TurnBegan())
-        return tuple(heard)
-
-    def _calls_in(self, message: Fields) -> tuple[Heard, ...]:
-        return tuple(
-            self._called(item) for item in message.items("content") if _is_new_call(item, self._calls)
-        )
-
-    def _called(self, item: Fields) -> ToolCalled:
-        call_id = item.mark("id")
-        if len(self._calls) < CALLS_MAX:
-            self._calls.add(call_id)
-        return ToolCalled(
-            call_id=call_id,
-            tool=item.mark("name"),
-            arguments_digest=item.digest("input"),
-            paths=item.paths("input"),
-        )
-
-    def _results_in(self, message: Fields) -> tuple[Heard, ...]:
-        return tuple(
-            self._ended(item) for item in message.items("content") if item.text("type") == "tool_result"
-        )
-
-    def _ended(self, item: Fields) -> ToolEnded:
-        call_id = item.mark("tool_use_id")
-        self._calls.discard(call_id)
-        if not item.flag("is_error"):
-            return ToolEnded(call_id=call_id, how="done")
-        if not item.text("content").startswith(NOT_ALLOWED):
-            return ToolEnded(call_id=call_id, how="failed")
-        return self._not_allowed(call_id)
-
-    def _not_allowed(self, call_id: str) -> ToolEnded:
-        if len(self._refused) < CALLS_MAX:
-            self._refused.add(call_id)
-        return ToolEnded(call_id=call_id, how="refused")
-
-    def _result(self, fields: Fields) -> tuple[Heard, ...]:
-        # Denials that its tool results didn't show are told here: a headless turn ends well without them.
-        denied = [item.mark("tool_use_id") for item in fields.items("permission_denials")]
-        unseen = [self._not_allowed(call_id) for call_id in denied if call_id not in self._refused]
-        self._is_in_turn = False
-        self._calls.clear()
-        self._refused.clear()
-        return (*unseen, self._usage(fields), *_how_it_ended(fields))
-
-    def _usage(self, fields: Fields) -> UsageReported:
-        usage = fields.inner("usage")
-        cached = usage.count("cache_read_input_tokens")
-        before, self._cost_micros = self._cost_micros, fields.micros("total_cost_usd")
-        return UsageReported(
-            input_tokens=usage.count("input_tokens") + usage.count("cache_creation_input_tokens") + cached,
-            cached_tokens=cached,
-            output_tokens=usage.count("output_tokens"),
-            cost_micros=max(0, self._cost_micros - before),
-        )
+def _is_talked_to(values: Mapping[str, str]) -> bool:
+    return values["turns"] == "many" or values["asks"] == "people"
 
 
-def _is_new_call(item: Fields, known: set[str]) -> bool:
-    return item.text("type") == "tool_use" and item.mark("id") not in known
-
-
-def _retry(fields: Fields) -> TroubleSeen:
-    return TroubleSeen(
-        failure=failure_of_status(fields.count("error_status")),
-        message=fields.reason("error") or "it tries again",
-        retry_after_s=-(-fields.count("retry_delay_ms") // 1000),
+def _talked_to(command: AgentCommand, request: AgentRequest) -> AgentCommand:
+    """The same, with its standard input open: its prompt is the first line, under the run's name."""
+    opening = b"" if request.prompt is None else prompt_line(request.prompt, prompt_id=request.run_id)
+    return replace(
+        command,
+        argv=(*command.argv, "--input-format", "stream-json", "--replay-user-messages"),
+        stdin="open",
+        stdin_file=None,
+        opening=opening,
     )
-
-
-def _how_it_ended(fields: Fields) -> tuple[Heard, ...]:
-    if fields.text("subtype") == "success" and not fields.flag("is_error"):
-        return (TurnEnded(how="done"),)
-    if fields.text("terminal_reason").startswith("aborted"):
-        return (TurnEnded(how="interrupted"),)
-    failure = _failure(fields)
-    message = fields.reason("result") or fields.reason("subtype") or "its turn failed"
-    return TroubleSeen(failure=failure, message=message, is_final=True), TurnEnded(
-        how="failed", failure=failure
-    )
-
-
-def _failure(fields: Fields) -> FailureClass:
-    if fields.has("api_error_status"):
-        return failure_of_status(fields.count("api_error_status"))
-    if fields.text("subtype") == "error_max_budget_usd":
-        return FailureClass.BUDGET_EXCEEDED
-    return failure_of_words(fields.text("result"))

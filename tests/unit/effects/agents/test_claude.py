@@ -15,7 +15,8 @@ from moduprompt.domain.run.said import (
     TurnEnded,
     UsageReported,
 )
-from moduprompt.effects.agents.claude import ClaudeAdapter, ClaudeReader
+from moduprompt.effects.agents.claude import ClaudeAdapter
+from moduprompt.effects.agents.claude_reader import ClaudeReader
 from moduprompt.effects.agents.port import AgentCommand, AgentRefused, AgentRequest, Work
 from tests.support.transcripts import heard, transcripts, verdict_on
 
