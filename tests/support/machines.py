@@ -26,6 +26,7 @@ from moduprompt.domain.project.commands import (
 from moduprompt.domain.project.state import ProjectState
 from moduprompt.domain.run.commands import (
     ObservedStatus,
+    ReportConversation,
     ReportExited,
     ReportLost,
     ReportSaid,
@@ -293,12 +294,13 @@ def _run(scene: Scene) -> Iterator[Command]:
     for own in runs:
         yield from _of_run(own)
     if len(runs) == 1:
-        yield StartRun(workspace_id=WORKSPACE, session_id=runs[0].session_id)
+        yield StartRun(workspace_id=WORKSPACE, session_id=runs[0].session_id, resume=True)
     yield CloseSession(workspace_id=WORKSPACE, session_id=runs[0].session_id)
 
 
 def _of_run(own: RunState) -> Iterator[Command]:
     id_ = own.run_id
+    yield ReportConversation(workspace_id=WORKSPACE, run_id=id_, begun="fresh", why="nothing was saved")
     yield ReportStarted(workspace_id=WORKSPACE, run_id=id_, pid=7, start_time=9)
     yield _sighting(own, "waiting_input")
     yield _sighting(own, "working")

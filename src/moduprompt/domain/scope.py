@@ -88,8 +88,9 @@ def reads_text(asker: SessionState, ref: ArtifactRef, world: World) -> bool:
         if not _in_lineage(asker, each.session_id, world):
             continue
         said = (each.prompt, *(prompt.text for prompt in each.prompts))
+        told = (run.prompt for run in world.related(RunState, each.session_id))
         written = (capsule.text for capsule in world.related(CapsuleState, each.session_id))
-        if any(text is not None and text.ref == ref for text in (*said, *written)):
+        if any(text is not None and text.ref == ref for text in (*said, *told, *written)):
             return True
     return False
 

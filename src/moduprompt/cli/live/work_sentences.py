@@ -5,8 +5,9 @@ from typing import assert_never
 from moduprompt.cli.live.names import Names
 from moduprompt.cli.live.text import plain, without_ids
 from moduprompt.cli.live.told_sentences import told_sentence
-from moduprompt.domain.run.commands import ObservedStatus
+from moduprompt.domain.run.commands import Begun, ObservedStatus
 from moduprompt.domain.run.events import (
+    RunConversationChosen,
     RunExited,
     RunFact,
     RunLost,
@@ -67,6 +68,10 @@ _OBSERVED: dict[ObservedStatus, str] = {
     "exited": "has exited",
     "lost": "is lost",
     "unknown": "does something that no rule knows",
+}
+_BEGUN: dict[Begun, str] = {
+    "carried_on": "carries its conversation on",
+    "fresh": "begins a fresh conversation",
 }
 _BLOCKS: dict[BlockKind, str] = {
     "approval": "an approval",
@@ -139,6 +144,8 @@ def run_sentence(event: RunFact) -> str:
     match event:
         case RunRequested():
             return f"shall start {plain(' '.join((event.agent.adapter, *event.agent.argv)))}"
+        case RunConversationChosen():
+            return f"{_BEGUN[event.begun]}{_because(event.why)}"
         case RunStarted():
             return f"has started as process {event.pid}"
         case RunStatusObserved():

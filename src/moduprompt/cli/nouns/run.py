@@ -29,6 +29,7 @@ from moduprompt.cli.spending import turns_told, usage_told
 from moduprompt.cli.tables import Column, to_paragraph
 from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.terminal_text import Cleaner, to_text
+from moduprompt.cli.typed import text_or_input
 from moduprompt.cli.verbs import Verb, from_one, positive, whole
 from moduprompt.client import Client, Unreachable, first_event
 from moduprompt.config import AGENTS_NOT_CONFINED
@@ -66,9 +67,14 @@ COLUMNS: Final[tuple[Column[RunItem], ...]] = (
 
 async def _start(call: Call) -> None:
     session = await find_item(call, SessionItem, call.words.text("session"))
-    accepted = await call.submit(
-        StartRun(workspace_id=session.workspace_id, session_id=SessionId(session.id))
+    prompt = call.words.maybe("prompt")
+    command = StartRun(
+        workspace_id=session.workspace_id,
+        session_id=SessionId(session.id),
+        resume=call.words.is_set("resume"),
+        prompt=None if prompt is None else text_or_input(prompt),
     )
+    accepted = await call.submit(command)
     made = first_event(accepted, RunRequested)
     call.answer(accepted, f"run {made.run_id} of {session.name}")
 
@@ -98,6 +104,8 @@ async def _show(call: Call) -> None:
         ("rule", item.rule),
         ("evidence", item.evidence),
         ("agent", " ".join((item.adapter, *item.argv))),
+        ("carries on", f"run {item.resumes}" if item.resumes else None),
+        ("begun", f"{item.begun.replace('_', ' ')}: {item.begun_why}" if item.begun else None),
         ("conversation", item.conversation),
         ("turns", turns_told(item)),
         ("used", usage_told(item.usage)),
@@ -299,6 +307,10 @@ def _maybe_one(parser: argparse.ArgumentParser) -> None:
 
 def _started(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("session", metavar="SESSION", help="id or name")
+    parser.add_argument(
+        "--resume", action="store_true", help="carry its conversation on, or tell it its capsules"
+    )
+    parser.add_argument("--prompt", metavar="TEXT", help="what this run is told; - reads standard input")
 
 
 def _reasoned(parser: argparse.ArgumentParser) -> None:

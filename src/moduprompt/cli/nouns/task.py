@@ -16,7 +16,7 @@ from moduprompt.cli.faults import misused
 from moduprompt.cli.lookup import find_item, workspace_of
 from moduprompt.cli.tables import Column, to_paragraph
 from moduprompt.cli.telling import to_sentences
-from moduprompt.cli.verbs import Verb, whole
+from moduprompt.cli.verbs import Verb, from_one, whole
 from moduprompt.client import first_event
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.project.view import ProjectItem
@@ -37,6 +37,7 @@ from moduprompt.domain.task.commands import (
     TaskOrder,
 )
 from moduprompt.domain.task.events import TaskCreated
+from moduprompt.domain.task.retries import ATTEMPTS_MAX, RetryRule
 from moduprompt.domain.task.stages import DEFAULT_PIPELINE, StageSpec
 from moduprompt.domain.task.view import TaskItem
 from moduprompt.protocol import SECOND, Micros, ProjectId, SessionId, TaskId, to_timestamp
@@ -69,6 +70,8 @@ async def _create(call: Call) -> None:
         description=words.maybe("description"),
         stages=read_stages(Path(stages)) if stages else DEFAULT_PIPELINE,
         priority=words.number("priority"),
+        retry=RetryRule(max_attempts=words.number("attempts")),
+        carry_on=words.is_set("carry_on"),
     )
     accepted = await call.submit(command)
     made = first_event(accepted, TaskCreated)
@@ -229,6 +232,12 @@ def _new(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stages", metavar="FILE", help="its stages and gates, as TOML or JSON")
     parser.add_argument(
         "--priority", metavar="N", type=whole, choices=range(10), default=5, help="0 to 9, default 5"
+    )
+    parser.add_argument(
+        "--attempts", metavar="N", type=from_one, default=1, help=f"so many at most, up to {ATTEMPTS_MAX}"
+    )
+    parser.add_argument(
+        "--carry-on", action="store_true", help="another attempt carries the conversation of the last on"
     )
 
 

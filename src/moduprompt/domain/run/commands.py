@@ -6,9 +6,9 @@ import msgspec
 
 from moduprompt.domain.decider import Command
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.said import Said
+from moduprompt.domain.run.said import Mark, Said
 from moduprompt.domain.session.limits import RunLimitsSpec
-from moduprompt.protocol import Count, Id, Name, Reason, Ref, RunId, SessionId, Whole
+from moduprompt.protocol import Count, Id, Name, Reason, Ref, RunId, SessionId, Text, Whole
 
 ObservedStatus: TypeAlias = Literal[
     "working",
@@ -22,6 +22,8 @@ ObservedStatus: TypeAlias = Literal[
 ]
 RunOutcome: TypeAlias = Literal["succeeded", "failed", "unclear"]
 ExitHow: TypeAlias = Literal["exited", "signalled", "timed_out", "stopped", "not_started"]
+Begun: TypeAlias = Literal["carried_on", "fresh"]
+"""How a run began that was to carry a conversation on: with it, or without."""
 CaughtBy: TypeAlias = Literal["cgroup", "subreaper", "marker"]
 LimitName: TypeAlias = Annotated[str, msgspec.Meta(max_length=40)]
 Side: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
@@ -29,12 +31,20 @@ Side: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
 
 
 class StartRun(Command, frozen=True, kw_only=True):
-    """Start the session's program once more."""
+    """Start the session's program once more.
+
+    `resume`: it carries the session's conversation on where its program can, and is told its capsules where not.
+    `prompt`: what this run alone is told, behind what its session was told; carrying on, in its place.
+    """
 
     wire: ClassVar[str] = "run.start"
     kind: ClassVar[str] = "run"
+    text_field: ClassVar[str | None] = "prompt"
+    later: ClassVar[frozenset[str]] = frozenset({"resume", "prompt"})
 
     session_id: Id[SessionId]
+    resume: bool = False
+    prompt: Text | None = None
 
 
 class RunOrder(Command, frozen=True, kw_only=True):
@@ -84,6 +94,20 @@ class ReportStarted(RunReport, frozen=True, kw_only=True):
     caught_by: CaughtBy | None = None
     limits_held: tuple[LimitName, ...] = ()
     limits: RunLimitsSpec | None = None
+
+
+class ReportConversation(RunReport, frozen=True, kw_only=True):
+    """How a run begins that was to carry a conversation on; said before its program starts.
+
+    `why` is for people; `capsules` is how many stand before its prompt instead.
+    """
+
+    wire: ClassVar[str] = "run.report_conversation"
+
+    begun: Begun
+    why: Reason
+    conversation_id: Mark | None = None
+    capsules: Count = 0
 
 
 class ReportStatus(RunReport, frozen=True, kw_only=True):
@@ -147,5 +171,13 @@ class ReportLost(RunReport, frozen=True, kw_only=True):
 
 
 RunCommand: TypeAlias = (
-    StartRun | StopRun | ResizeRun | ReportStarted | ReportStatus | ReportSaid | ReportExited | ReportLost
+    StartRun
+    | StopRun
+    | ResizeRun
+    | ReportConversation
+    | ReportStarted
+    | ReportStatus
+    | ReportSaid
+    | ReportExited
+    | ReportLost
 )

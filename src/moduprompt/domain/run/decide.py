@@ -8,6 +8,7 @@ from moduprompt.domain.decider import Context, Decision, Event, World
 from moduprompt.domain.project.decide import takes_no_work
 from moduprompt.domain.project.state import ProjectState
 from moduprompt.domain.run.commands import (
+    ReportConversation,
     ReportExited,
     ReportLost,
     ReportSaid,
@@ -18,7 +19,9 @@ from moduprompt.domain.run.commands import (
     StartRun,
     StopRun,
 )
+from moduprompt.domain.run.conversations import conversation_of
 from moduprompt.domain.run.events import (
+    RunConversationChosen,
     RunExited,
     RunLost,
     RunOutputRecorded,
@@ -34,7 +37,7 @@ from moduprompt.domain.session.budgets import spent_out
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.worktree.events import WriterLocked
 from moduprompt.domain.worktree.state import WorktreeState
-from moduprompt.protocol import REASON_MAX, Rejection, RunId, invalid, missing
+from moduprompt.protocol import REASON_MAX, Rejection, RunId, TextRef, invalid, missing
 
 STOPPED_FOR: Final = "stopped_for"  # the rule by which a run has failed that the kernel stopped for a reason
 ROWS, COLS = 40, 120  # wide enough for the full-screen programs, until someone attaches
@@ -52,6 +55,8 @@ def decide(command: RunCommand, own: RunState | None, world: World, context: Con
             return [RunStopRequested(run_id=own.run_id, reason=command.reason)]
         case ResizeRun():
             return _resize(command, own)
+        case ReportConversation():
+            return _chosen(command, own)
         case ReportStarted():
             if own.status != "requested":
                 return []
@@ -79,8 +84,33 @@ def _started(command: ReportStarted) -> RunStarted:
     )
 
 
-def begin_run(session: SessionState, world: World, context: Context) -> list[Event]:
-    """The session's next run, with the writer's lease of its worktree where nobody holds it."""
+def _chosen(command: ReportConversation, own: RunState) -> Decision:
+    """Once: what a run began with does not change afterwards."""
+    if own.status != "requested" or own.resumes is None or own.begun is not None:
+        return []
+    return [
+        RunConversationChosen(
+            run_id=own.run_id,
+            begun=command.begun,
+            why=command.why,
+            conversation_id=command.conversation_id,
+            capsules=command.capsules,
+        )
+    ]
+
+
+def begin_run(
+    session: SessionState,
+    world: World,
+    context: Context,
+    *,
+    resumes: RunState | None = None,
+    prompt: TextRef | None = None,
+) -> list[Event]:
+    """The session's next run, with the writer's lease of its worktree where nobody holds it.
+
+    `resumes` is the run whose conversation it is to carry on, `prompt` what this run alone is told.
+    """
     run_id = context.mint(RunId)
     earlier = sum(1 for _ in world.related(RunState, session.session_id))
     tree = world.find(WorktreeState, session.worktree_id) if session.worktree_id else None
@@ -99,6 +129,8 @@ def begin_run(session: SessionState, world: World, context: Context) -> list[Eve
         token_sha256=context.token_digest(run_id),
         rows=ROWS,
         cols=COLS,
+        resumes=resumes.run_id if resumes else None,
+        prompt=prompt,
     )
     return [*facts, request]
 
@@ -114,7 +146,11 @@ def _start(command: StartRun, world: World, context: Context) -> Decision:
         return missing("session", command.session_id)
     if isinstance(context.observed, Rejection):
         return context.observed
-    return unfit_to_run(session, world) or begin_run(session, world, context)
+    refused = unfit_to_run(session, world)
+    if refused is not None:
+        return refused
+    resumes = conversation_of(session.session_id, world) if command.resume else None
+    return begin_run(session, world, context, resumes=resumes, prompt=context.text_ref)
 
 
 def unfit_to_run(session: SessionState, world: World) -> Rejection | None:

@@ -6,7 +6,15 @@ import msgspec
 
 from moduprompt.domain.decider import Event
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.commands import CaughtBy, ExitHow, LimitName, ObservedStatus, RunOutcome, Side
+from moduprompt.domain.run.commands import (
+    Begun,
+    CaughtBy,
+    ExitHow,
+    LimitName,
+    ObservedStatus,
+    RunOutcome,
+    Side,
+)
 from moduprompt.domain.run.said import MARK_MAX, Digest, Mark, OptionKind, ToolEnd, TouchedPath, TurnEnd
 from moduprompt.domain.session.commands import Agent
 from moduprompt.domain.session.limits import RunLimits
@@ -35,7 +43,10 @@ class RunEvent(Event, frozen=True, kw_only=True):
 
 
 class RunRequested(RunEvent, frozen=True, kw_only=True):
-    """It shall start. Of its token the log keeps the SHA-256, in hex."""
+    """It shall start. Of its token the log keeps the SHA-256, in hex.
+
+    `resumes`: the run whose conversation it is to carry on. `prompt`: what this run is told.
+    """
 
     wire: ClassVar[str] = "run.requested"
 
@@ -47,6 +58,19 @@ class RunRequested(RunEvent, frozen=True, kw_only=True):
     token_sha256: str
     rows: Side
     cols: Side
+    resumes: Id[RunId] | None = None
+    prompt: TextRef | None = None
+
+
+class RunConversationChosen(RunEvent, frozen=True, kw_only=True):
+    """It was to carry a conversation on, and begins with it, or fresh with so many capsules; and why."""
+
+    wire: ClassVar[str] = "run.conversation_chosen"
+
+    begun: Begun
+    why: Reason
+    conversation_id: Mark | None = None
+    capsules: Count = 0
 
 
 class RunStarted(RunEvent, frozen=True, kw_only=True):
@@ -256,6 +280,7 @@ ToldFact: TypeAlias = (
 
 RunFact: TypeAlias = (
     RunRequested
+    | RunConversationChosen
     | RunStarted
     | RunStatusObserved
     | RunResized

@@ -4,6 +4,7 @@ from typing import Final
 
 from moduprompt.domain.decider import Intent, World
 from moduprompt.domain.run.commands import ObservedStatus
+from moduprompt.domain.run.conversations import Earlier, earlier
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.events import SessionFact
 from moduprompt.domain.session.limits import RunLimits
@@ -22,7 +23,10 @@ class RunIntent(Intent, frozen=True, kw_only=True):
 
 
 class KeepRun(RunIntent, frozen=True, kw_only=True):
-    """It has a keeper that is listened to, from before its start until its end is known."""
+    """It has a keeper that is listened to, from before its start until its end is known.
+
+    `prompt` is what its session was told, `run_prompt` what this run alone is told, `earlier` what it carries on.
+    """
 
     session_id: SessionId
     project_id: ProjectId
@@ -35,6 +39,8 @@ class KeepRun(RunIntent, frozen=True, kw_only=True):
     is_started: bool
     limits: RunLimits | None = None
     is_child: bool = False
+    run_prompt: TextRef | None = None
+    earlier: Earlier | None = None
 
 
 class EndRun(RunIntent, frozen=True, kw_only=True):
@@ -105,6 +111,9 @@ def _keep(own: RunState, world: World) -> KeepRun:
         is_started=own.status == "started",
         limits=session.limits if session else None,
         is_child=session is not None and session.parent_session_id is not None,
+        run_prompt=own.prompt,
+        # Of one that has started nobody asks any more.
+        earlier=earlier(own, world) if own.status == "requested" else None,
     )
 
 

@@ -4,6 +4,7 @@ from typing import Final, TypeAlias, assert_never
 
 from moduprompt.domain.decider import Context, Event, World
 from moduprompt.domain.run.charging import charge_usage, charge_what_was_before, exceed, stop_charged
+from moduprompt.domain.run.conversations import conversation_of
 from moduprompt.domain.run.decide import begin_run, live_run
 from moduprompt.domain.run.events import (
     RunExited,
@@ -104,7 +105,10 @@ def _begin(session_id: str, world: World, context: Context) -> list[Event]:
         return []
     if spent_out(session, world) is not None:
         return []  # its budget was used up while its worktree was made; whoever raises it starts the run
-    return begin_run(session, world, context)
+    # An alternative to a session carries on what that one has said, as far as its program can.
+    is_new = not any(True for _ in world.related(RunState, session_id))
+    source = conversation_of(session.fork_of, world) if session.fork_of and is_new else None
+    return begin_run(session, world, context, resumes=source)
 
 
 def _closed(event: SessionClosed, world: World) -> list[Event]:

@@ -17,8 +17,9 @@ from msgspec.structs import replace
 
 from moduprompt.domain.decider import State
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.commands import ObservedStatus
+from moduprompt.domain.run.commands import Begun, ObservedStatus
 from moduprompt.domain.run.events import (
+    RunConversationChosen,
     RunConversationNamed,
     RunExited,
     RunFact,
@@ -44,7 +45,7 @@ from moduprompt.domain.run.events import (
 from moduprompt.domain.run.said import SAID_MAX
 from moduprompt.domain.run.usage import Usage, summed
 from moduprompt.domain.session.commands import Agent
-from moduprompt.protocol import ProjectId, RunId, SessionId, WorktreeId
+from moduprompt.protocol import ProjectId, RunId, SessionId, TextRef, WorktreeId
 
 RunStatus: TypeAlias = Literal["requested", "started", "exited", "lost"]
 
@@ -58,7 +59,11 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunState(State, frozen=True, kw_only=True):
-    """What decisions need of a run."""
+    """What decisions need of a run.
+
+    `conversation_id` is what its program calls its conversation, as far as that is known; `begun` says how a
+    run began that was to carry one on.
+    """
 
     index_by: ClassVar[str | None] = "session_id"
 
@@ -77,6 +82,9 @@ class RunState(State, frozen=True, kw_only=True):
     observed: ObservedStatus = "unknown"
     stop_requested: bool = False
     stop_failure: FailureClass | None = None
+    prompt: TextRef | None = None
+    resumes: RunId | None = None
+    begun: Begun | None = None
     said_upto: int = 0
     conversation_id: str | None = None
     turns: int = 0
@@ -103,11 +111,15 @@ def evolve(own: RunState | None, event: RunFact) -> RunState:
             token_sha256=event.token_sha256,
             rows=event.rows,
             cols=event.cols,
+            prompt=event.prompt,
+            resumes=event.resumes,
         )
     assert own is not None, "BUG: a run's first event is run.requested"
     if isinstance(event, RunTold):
         return _told(replace(own, said_upto=event.upto), event)
     match event:
+        case RunConversationChosen():
+            return replace(own, begun=event.begun, conversation_id=event.conversation_id)
         case RunStarted():
             return replace(own, status="started", pid=event.pid, start_time=event.start_time)
         case RunStatusObserved():

@@ -7,6 +7,7 @@ import msgspec
 from moduprompt.domain.decider import Event
 from moduprompt.domain.item import Item, Rows, Stamp, View, revised
 from moduprompt.domain.run.events import (
+    RunConversationChosen,
     RunConversationNamed,
     RunEvent,
     RunExited,
@@ -53,6 +54,7 @@ class RunItem(Item, frozen=True, kw_only=True):
 
     `conversation` to `trouble` are what its program told of itself; all of it stays empty for a program that tells
     nothing. `usage.unpriced` counts the reports that had no cost: with any, `cost_micros` is not the whole.
+    `resumes` is the run whose conversation it was to carry on, `begun` what became of that, `begun_why` why.
     `waits` is of the moment of the reading: no event holds it and no row, and a read of the past has none.
     """
 
@@ -94,6 +96,9 @@ class RunItem(Item, frozen=True, kw_only=True):
     usage: Usage = Usage()
     trouble: str | None = None
     waits: Waits | None = None
+    resumes: str | None = None
+    begun: str | None = None
+    begun_why: str | None = None
 
 
 def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
@@ -115,6 +120,7 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
                 status="requested",
                 rows=event.rows,
                 cols=event.cols,
+                resumes=event.resumes,
             )
         )
         return
@@ -158,6 +164,12 @@ def _told(row: RunItem, event: Event) -> dict[str, object]:
 
 def _changes(event: Event) -> dict[str, object]:
     match event:
+        case RunConversationChosen():
+            return {
+                "begun": event.begun,
+                "begun_why": event.why,
+                "conversation": event.conversation_id,
+            }
         case RunStarted():
             return {
                 "status": "started",

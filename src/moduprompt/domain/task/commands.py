@@ -21,11 +21,15 @@ Due: TypeAlias = Annotated[
 
 
 class CreateTask(Command, frozen=True, kw_only=True):
-    """Make a task; it pins its stages and their gates for good."""
+    """Make a task; it pins its stages and their gates for good.
+
+    `carry_on`: another attempt carries the conversation of the last one on, where its program can.
+    """
 
     wire: ClassVar[str] = "task.create"
     kind: ClassVar[str] = "task"
     text_field: ClassVar[str | None] = "description"
+    later: ClassVar[frozenset[str]] = frozenset({"carry_on"})
 
     project_id: Id[ProjectId]
     title: Name
@@ -35,6 +39,7 @@ class CreateTask(Command, frozen=True, kw_only=True):
     )
     retry: RetryRule = RetryRule()
     priority: Annotated[int, msgspec.Meta(ge=0, le=9)] = 5
+    carry_on: bool = False
 
 
 class TaskOrder(Command, frozen=True, kw_only=True):

@@ -131,6 +131,7 @@ def _create(command: CreateTask, world: World, context: Context) -> Decision:
         retry=command.retry.to_budget(),
         priority=command.priority,
         description=context.text_ref,
+        carry_on=command.carry_on,
     )
     return [created, *gates]
 

@@ -21,7 +21,7 @@ class TaskEvent(Event, frozen=True, kw_only=True):
 
 
 class TaskCreated(TaskEvent, frozen=True, kw_only=True):
-    """It exists; its stages and gates are pinned."""
+    """It exists; its stages and gates are pinned. `carry_on`: another attempt carries the conversation on."""
 
     wire: ClassVar[str] = "task.created"
 
@@ -31,6 +31,7 @@ class TaskCreated(TaskEvent, frozen=True, kw_only=True):
     retry: RetryBudget
     priority: Count
     description: TextRef | None = None
+    carry_on: bool = False
 
 
 class TaskAssigned(TaskEvent, frozen=True, kw_only=True):

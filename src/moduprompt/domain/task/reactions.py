@@ -8,6 +8,7 @@ from moduprompt.domain.decider import Context, Event, World
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.gate.events import GateBlocked, GateSatisfied
 from moduprompt.domain.gate.state import GateState
+from moduprompt.domain.run.conversations import conversation_of
 from moduprompt.domain.run.decide import begin_run, unfit_to_run
 from moduprompt.domain.run.events import RunExited, RunLost, RunStatusObserved
 from moduprompt.domain.run.state import RunState
@@ -119,7 +120,8 @@ def _tried_again(event: TaskStarted, world: World, context: Context) -> list[Eve
     session = world.find(SessionState, own.session_id) if own.session_id else None
     if session is None or unfit_to_run(session, world) is not None:
         return []  # it runs already, or a person must say who goes on
-    return begin_run(session, world, context)
+    resumes = conversation_of(session.session_id, world) if own.carries_on else None
+    return begin_run(session, world, context, resumes=resumes)
 
 
 def _merge(own: TaskState, world: World, context: Context) -> list[Event]:

@@ -80,6 +80,7 @@ class TaskState(State, frozen=True, kw_only=True):
     deadline: str | None = None
     session_id: SessionId | None = None
     resumes: int = 0
+    carries_on: bool = False
 
     def status(self) -> TaskStatus:
         """What people are told: a block shows in the place of `running`."""
@@ -116,7 +117,11 @@ def evolve(own: TaskState | None, event: TaskFact) -> TaskState:
     """The state after a fact."""
     if isinstance(event, TaskCreated):
         return TaskState(
-            task_id=event.task_id, project_id=event.project_id, stages=event.stages, retry=event.retry
+            task_id=event.task_id,
+            project_id=event.project_id,
+            stages=event.stages,
+            retry=event.retry,
+            carries_on=event.carry_on,
         )
     assert own is not None, "BUG: a task's first event is task.created"
     match event:

@@ -10,13 +10,15 @@ they differ), and what we therefore do:
 - `total_cost_usd` counts from the start of the process, `usage` from the start of the turn.
 - `init` comes again with every turn of a process, and its `session_id` changes with a fork.
 - The name of a conversation can be chosen (`--session-id`) and carried on (`--resume`) from the same
-  directory only; choosing one that exists is refused.
+  directory only; choosing one that exists is refused. Its file lies in a folder that is named after the
+  directory; a copy in another one's folder is carried on there, and works there.
 - `CLAUDE_CONFIG_DIR` moves its configuration and conversations as a whole; nothing is written to HOME.
 - With a pipe left open at its standard input it waits three seconds for more: one prompt comes from a file. That is
   how it is started unless its words ask for more turns or for people's answers: it then ends by itself,
   whoever lives or dies meanwhile. Else it is talked to over its control channel (`claude_channel.py`).
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -40,8 +42,16 @@ from moduprompt.effects.agents.port import (
     Verdict,
 )
 
+FOLDER_MAX: Final = 200  # characters of a folder that is named after a directory
+NO_NAME: Final = re.compile(r"[^a-zA-Z0-9]")
 # `auto` and `dontAsk` are left out on purpose: there a model or nobody decides.
 MODES: Final = {"ask": "default", "edits": "acceptEdits", "all": "bypassPermissions"}
+
+
+def folder_of(cwd: str) -> str | None:
+    """Where the conversations of a directory lie. Of a long name it keeps the beginning and a digest of its own."""
+    folder = NO_NAME.sub("-", cwd)
+    return f"projects/{folder}" if len(folder) <= FOLDER_MAX else None
 
 
 class ClaudeAdapter:
@@ -57,7 +67,9 @@ class ClaudeAdapter:
         signed_in=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"),
         install="npm install -g @anthropic-ai/claude-code",
     )
-    resuming = Resuming(is_possible=True, is_named_by_us=True)
+    resuming = Resuming(
+        is_possible=True, is_named_by_us=True, kept_in="projects/*/{name}.jsonl", folder_of=folder_of
+    )
     options: tuple[Option, ...] = (
         Option(name="model", what="the model, by a name that the program knows"),
         Option(

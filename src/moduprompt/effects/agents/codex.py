@@ -105,7 +105,7 @@ class CodexAdapter:
         signed_in=("CODEX_API_KEY", "OPENAI_API_KEY"),
         install="npm install -g @openai/codex",
     )
-    resuming = Resuming(is_possible=True, from_anywhere=True)
+    resuming = Resuming(is_possible=True, from_anywhere=True, kept_in="sessions/**/rollout-*-{name}.jsonl")
     options: tuple[Option, ...] = (
         Option(name="model", what="the model, by a name that the program knows"),
         Option(

@@ -70,7 +70,9 @@ class GeminiAdapter:
         signed_in=("GEMINI_API_KEY",),
         install="npm install -g @google/gemini-cli",
     )
-    resuming = Resuming(is_possible=True, is_named_by_us=True)
+    resuming = Resuming(
+        is_possible=True, is_named_by_us=True, kept_in=".gemini/tmp/*/chats/session-*-{short}.jsonl"
+    )
     options: tuple[Option, ...] = (
         Option(name="model", what="the model, by a name that the program knows"),
         Option(

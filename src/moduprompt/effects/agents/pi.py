@@ -70,7 +70,7 @@ class PiAdapter:
         signed_in=("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY"),
         install="npm install -g @mariozechner/pi-coding-agent",
     )
-    resuming = Resuming(is_possible=True)
+    resuming = Resuming(is_possible=True, kept_in="sessions/*/*_{name}.jsonl")
     options: tuple[Option, ...] = (
         Option(name="model", what="the model, by a name that the program knows"),
         Option(name="provider", what="whose model, by a name that the program knows"),

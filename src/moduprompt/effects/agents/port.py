@@ -16,7 +16,7 @@ What every adapter promises (tests/unit/effects/agents/test_catalogue.py):
   it left in the worktree are judged together, by a rule with a name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, Literal, Protocol, TypeAlias
 
@@ -117,11 +117,16 @@ class Resuming(msgspec.Struct, frozen=True, kw_only=True):
 
     `from_anywhere`: also in another directory; most refuse that, and one edits the old one.
     `is_named_by_us`: the name can be chosen before the start, so that it is known after any crash.
+    `kept_in`: the file that holds it, as a pattern below the home, with `{name}` or its first eight characters
+    `{short}`; empty where nobody can look. `folder_of`: where below the home the conversations of a directory
+    lie, when one that is copied there is carried on in that directory.
     """
 
     is_possible: bool = False
     from_anywhere: bool = False
     is_named_by_us: bool = False
+    kept_in: str = ""
+    folder_of: Callable[[str], str | None] | None = None
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ import msgspec
 
 from moduprompt.domain.decider import Intent
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.commands import ReportExited, ReportLost
+from moduprompt.domain.run.commands import ReportConversation, ReportExited, ReportLost
 from moduprompt.domain.run.intents import EndRun, KeepRun, ResizeTerminal
 from moduprompt.effects.agents.catalogue import adapter_named
 from moduprompt.effects.agents.port import (
@@ -33,20 +33,21 @@ from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.admission import Admission
+from moduprompt.effects.runner.conversations import Chosen, Ground, choose
+from moduprompt.effects.runner.homes import Homes
 from moduprompt.effects.runner.limiting import limits_for
 from moduprompt.effects.runner.looking import Looks
 from moduprompt.effects.runner.packing import packed_beside
 from moduprompt.effects.runner.reports import Kept, to_report
+from moduprompt.effects.runner.telling import Account, told_afresh, told_going_on
 from moduprompt.effects.runner.verdicts import judge
 from moduprompt.keeper.keeper import SOCKET_NAME
 from moduprompt.keeper.recording import RecordingError
 from moduprompt.kernel.ports import Clock
-from moduprompt.protocol import REASON_MAX, ArtifactRef, Fate, RecoveredRun, RunId, WorkspaceId
+from moduprompt.protocol import REASON_MAX, ArtifactRef, Fate, RecoveredRun, RunId, TextRef, WorkspaceId
 
 RECORDING_NAME: Final = "recording.mprec"
 PROMPT_NAME: Final = "prompt.txt"
-SCRATCH_NAME: Final = "scratch"
-HOMES_NAME: Final = ".homes"  # beside the runs; begins with a dot so that it is no run
 STOPPED_WAITING: Final = "stopped while it waited for room to start"
 
 log = logging.getLogger(__name__)
@@ -232,9 +233,11 @@ class RunHand:
         adapter = adapter_named(intent.adapter)
         if adapter is None:
             return _unfit(intent, f"no adapter is named {intent.adapter}")
-        cwd = intent.cwd or str(self._scratch(intent.run_id))
-        home = self._backend.run_dir(intent.run_id).parent / HOMES_NAME / intent.session_id
-        command = adapter.command(await self._request(intent, adapter, cwd=cwd, home=home))
+        homes = Homes(self._backend.run_dir(intent.run_id).parent)
+        cwd = intent.cwd or str(homes.make_scratch(intent.session_id))
+        home = homes.home(intent.session_id)
+        chosen = await self._choose(intent, adapter, homes=homes, here=Ground(home=home, cwd=cwd))
+        command = adapter.command(await self._request(intent, adapter, cwd=cwd, home=home, chosen=chosen))
         if isinstance(command, AgentRefused):
             return _unfit(intent, command.message)
         if adapter.reader() is not None:
@@ -253,14 +256,41 @@ class RunHand:
             opening=command.opening,
         )
 
-    async def _request(self, intent: KeepRun, adapter: AgentAdapter, *, cwd: str, home: Path) -> AgentRequest:
-        prompt = await self._place_prompt(intent)
+    async def _choose(
+        self, intent: KeepRun, adapter: AgentAdapter, *, homes: Homes, here: Ground
+    ) -> Chosen | None:
+        """Whether a conversation goes on: told before the program starts, and then never chosen again."""
+        earlier = intent.earlier
+        if earlier is None:
+            return None
+        if earlier.chosen is not None:
+            return Chosen(begun=earlier.chosen, why="", conversation_id=earlier.conversation_id)
+        cwd = earlier.cwd or str(homes.scratch(earlier.session_id))
+        there = Ground(home=homes.home(earlier.session_id), cwd=cwd)
+        chosen = await asyncio.to_thread(choose, adapter, earlier, here=here, there=there)
+        told = ReportConversation(
+            workspace_id=intent.workspace_id,
+            run_id=intent.run_id,
+            begun=chosen.begun,
+            why=chosen.why,
+            conversation_id=chosen.conversation_id,
+            capsules=0 if chosen.begun == "carried_on" else len(earlier.capsules),
+        )
+        await report(self._reporter, told, key=f"run/{intent.run_id}/conversation")
+        return chosen
+
+    async def _request(
+        self, intent: KeepRun, adapter: AgentAdapter, *, cwd: str, home: Path, chosen: Chosen | None
+    ) -> AgentRequest:
+        carried_on = chosen.conversation_id if chosen and chosen.begun == "carried_on" else None
+        prompt = await self._place_prompt(intent, goes_on=carried_on is not None)
         known = self._surroundings.variables
         return AgentRequest(
             words=intent.argv,
             prompt=prompt.text if prompt else None,
             prompt_file=prompt.path if prompt else None,
             run_id=intent.run_id,
+            conversation_id=carried_on,
             cwd=cwd,
             home=str(home),
             variables={name: known[name] for name in adapter.variables if name in known},
@@ -281,20 +311,36 @@ class RunHand:
             home=around.home, commands_dir=around.commands_dir, variables=variables, path=around.path
         )
 
-    async def _place_prompt(self, intent: KeepRun) -> Placed | None:
-        if intent.prompt is None:
+    async def _place_prompt(self, intent: KeepRun, *, goes_on: bool) -> Placed | None:
+        text = await self._told(intent, goes_on=goes_on)
+        if text is None:
             return None
-        text = await self._artifacts.get(intent.workspace_id, intent.prompt.ref)
         folder = self._backend.run_dir(intent.run_id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / PROMPT_NAME
-        await asyncio.to_thread(path.write_bytes, text or b"")
-        return Placed(path=str(path), text=(text or b"").decode("utf-8", "replace"))
+        await asyncio.to_thread(path.write_text, text, "utf-8")
+        return Placed(path=str(path), text=text)
 
-    def _scratch(self, run_id: str) -> Path:
-        folder = self._backend.run_dir(run_id) / SCRATCH_NAME
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder
+    async def _told(self, intent: KeepRun, *, goes_on: bool) -> str | None:
+        prompt = await self._text(intent, intent.prompt)
+        run_prompt = await self._text(intent, intent.run_prompt)
+        if goes_on:  # a fork has a task of its own, which its source's conversation has not heard of
+            is_own = intent.earlier is not None and intent.earlier.session_id == intent.session_id
+            return told_going_on(None if is_own else prompt, run_prompt)
+        capsules = intent.earlier.capsules if intent.earlier else ()
+        accounts = [
+            Account(kind=each.kind, text=text)
+            for each in capsules
+            if (text := await self._text(intent, each.text))
+        ]
+        return told_afresh(prompt, run_prompt, accounts=accounts)
+
+    async def _text(self, intent: KeepRun, ref: TextRef | None) -> str | None:
+        """An artifact's text; one that was erased is empty."""
+        if ref is None:
+            return None
+        content = await self._artifacts.get(intent.workspace_id, ref.ref)
+        return (content or b"").decode("utf-8", "replace")
 
     async def _not_started(self, intent: KeepRun, refused: port.StartRefused) -> bool:
         if refused.code == "timed_out":

@@ -12,7 +12,12 @@ from msgspec.structs import replace
 
 from moduprompt.domain.decider import Command
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.commands import ReportExited, ReportLost, ReportStarted, ReportStatus
+from moduprompt.domain.run.commands import (
+    ReportExited,
+    ReportLost,
+    ReportStarted,
+    ReportStatus,
+)
 from moduprompt.domain.run.intents import EndRun, KeepRun, ResizeTerminal
 from moduprompt.domain.session.commands import ReportPrompt
 from moduprompt.effects.artifacts.folder import FolderArtifacts
