@@ -1,5 +1,6 @@
 """The agent programs that there are: the one list."""
 
+from moduprompt.effects.agents.acp import AcpAdapter
 from moduprompt.effects.agents.claude import ClaudeAdapter
 from moduprompt.effects.agents.codex import CodexAdapter
 from moduprompt.effects.agents.command import CommandAdapter
@@ -17,6 +18,7 @@ ADAPTERS: tuple[AgentAdapter, ...] = (
     GeminiAdapter(),
     OpencodeAdapter(),
     PiAdapter(),
+    AcpAdapter(),
 )
 
 

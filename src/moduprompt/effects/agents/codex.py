@@ -68,8 +68,8 @@ TOOLS: Final = {
 ENDS: Final[dict[str, ToolEnd]] = {"completed": "done", "declined": "refused"}
 CALLS_MAX: Final = 1_000  # open at once; one that never ends its calls is not remembered for ever
 PATHS_SHOWN: Final = 32  # of one change
+NEVER_ASKS: Final = 'approval_policy = "never"\n'  # one prompt for each run, and nobody there to answer
 CONFIG: Final = """\
-approval_policy = "never"
 allow_login_shell = false
 check_for_update_on_startup = false
 [features]
@@ -133,7 +133,6 @@ class CodexAdapter:
             return AgentRefused(message=values.message, hint=values.hint)
         given = dict(request.variables)
         address, key = given.pop("OPENAI_BASE_URL", ""), given.get("OPENAI_API_KEY", "")
-        provider = PROVIDER.format(address=_quoted(address)) if address else ""
         model = ("--model", values["model"]) if values["model"] else ()
         conversation = ("resume", request.conversation_id) if request.conversation_id else ()
         return AgentCommand(
@@ -151,7 +150,7 @@ class CodexAdapter:
             io="pipes",
             stdin="none" if request.prompt_file is None else "file",
             stdin_file=request.prompt_file,
-            files=(AgentFile(path="config.toml", content=_config(provider)),),
+            files=(AgentFile(path="config.toml", content=config_for(address, asking=NEVER_ASKS)),),
         )
 
     def reader(self) -> Reader | None:
@@ -246,10 +245,11 @@ class CodexReader:
         )
 
 
-def _config(provider: str) -> bytes:
-    """Keys of the top level stand before the first table."""
-    first, _, tables = provider.partition("[")
-    return f"{first}{CONFIG}{f'[{tables}' if tables else ''}".encode()
+def config_for(address: str, *, asking: str) -> bytes:
+    """Its configuration. `address`: of the model's server where it isn't the vendor's; `asking`: whom it asks."""
+    provider = PROVIDER.format(address=_quoted(address)) if address else ""
+    first, _, tables = provider.partition("[")  # keys of the top level stand before the first table
+    return f"{first}{asking}{CONFIG}{f'[{tables}' if tables else ''}".encode()
 
 
 def _quoted(text: str) -> str:

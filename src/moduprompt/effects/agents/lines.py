@@ -49,6 +49,11 @@ class Fields:
         """A whole number that is not negative; a float is rounded down."""
         return _bounded(self._number(name))
 
+    def signed(self, name: str) -> int:
+        """A whole number that may be negative, as codes of errors are."""
+        number = self._number(name)
+        return _bounded(number) if number >= 0 else -_bounded(-number)
+
     def micros(self, name: str) -> int:
         """A decimal amount in millionths."""
         return _bounded(self._number(name) * 1_000_000 + 0.5)
@@ -85,6 +90,10 @@ class Fields:
     def pretty(self, name: str) -> str:
         """A value as a person reads it."""
         return msgspec.json.format(msgspec.json.encode(self._fields.get(name)), indent=2).decode()
+
+    def all_but(self, names: frozenset[str]) -> Mapping[str, object]:
+        """The fields as they came, without these."""
+        return {name: value for name, value in self._fields.items() if name not in names}
 
     def raw(self, name: str) -> object:
         """A value to hand back as it came."""

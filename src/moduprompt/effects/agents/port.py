@@ -252,7 +252,7 @@ class AgentAdapter(Protocol):
 
     @property
     def options(self) -> tuple[Option, ...]:
-        """Which words a session may give it; of `command` and `scripted` the words are their own."""
+        """Which words a session may give it; of `command`, `scripted` and `acp` the words are their own."""
         ...
 
     @property

@@ -58,7 +58,7 @@ def test_the_scripted_agent_is_started_from_its_folder_with_its_script() -> None
     assert command.env == {}
 
 
-@pytest.mark.parametrize("name", ["scripted", "command"])
+@pytest.mark.parametrize("name", ["scripted", "command", "acp"])
 def test_a_request_without_what_the_adapter_needs_is_refused_with_a_hint(name: str) -> None:
     refused = command_of(name, AgentRequest())
 
@@ -71,7 +71,9 @@ def test_what_an_adapter_claims_its_level_can_do(adapter: AgentAdapter) -> None:
     is_understood = adapter.level in ("control", "acp", "json")
 
     assert (adapter.reader() is not None) == is_understood
-    channel = adapter.channel(AgentRequest(words=("x",) if adapter.name in ("command", "scripted") else ()))
+    channel = adapter.channel(
+        AgentRequest(words=("x",) if adapter.name in ("command", "scripted", "acp") else ())
+    )
     assert channel is None or adapter.level in ("control", "acp")
     assert adapter.memory_bytes > 0
     assert adapter.limits.wall_s
