@@ -18,7 +18,7 @@ from moduprompt.domain.failures import FailureClass
 from moduprompt.effects.agents.acp_agents import KNOWN, command_line, configuration, known_agent, surroundings
 from moduprompt.effects.agents.acp_channel import AcpChannel
 from moduprompt.effects.agents.acp_messages import greeting
-from moduprompt.effects.agents.judging import by_turn_and_work, ended_from_outside
+from moduprompt.effects.agents.judging import TURN_RULES, by_turn_and_work, ended_from_outside
 from moduprompt.effects.agents.limits import ANY_PROGRAM
 from moduprompt.effects.agents.options import Option
 from moduprompt.effects.agents.port import (
@@ -45,6 +45,7 @@ class AcpAdapter:
     probes: Probes | None = None  # any program may stand behind it
     resuming = Resuming(is_possible=True)
     options: tuple[Option, ...] = ()
+    rules: tuple[str, ...] = (*TURN_RULES, "refused_and_cancelled", "turn_cancelled")
     variables: tuple[str, ...] = tuple(dict.fromkeys(name for known in KNOWN for name in known.variables))
 
     def command(self, request: AgentRequest) -> AgentCommand | AgentRefused:
