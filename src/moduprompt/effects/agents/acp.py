@@ -18,7 +18,7 @@ from moduprompt.domain.failures import FailureClass
 from moduprompt.effects.agents.acp_agents import KNOWN, command_line, configuration, known_agent, surroundings
 from moduprompt.effects.agents.acp_channel import AcpChannel
 from moduprompt.effects.agents.acp_messages import greeting
-from moduprompt.effects.agents.judging import TURN_RULES, by_turn_and_work, ended_from_outside
+from moduprompt.effects.agents.judging import TURN_RULES, by_turn_and_work
 from moduprompt.effects.agents.limits import ANY_PROGRAM
 from moduprompt.effects.agents.options import Option
 from moduprompt.effects.agents.port import (
@@ -45,7 +45,7 @@ class AcpAdapter:
     probes: Probes | None = None  # any program may stand behind it
     resuming = Resuming(is_possible=True)
     options: tuple[Option, ...] = ()
-    rules: tuple[str, ...] = (*TURN_RULES, "refused_and_cancelled", "turn_cancelled")
+    rules: tuple[str, ...] = (*TURN_RULES, "refused_and_cancelled")
     variables: tuple[str, ...] = tuple(dict.fromkeys(name for known in KNOWN for name in known.variables))
 
     def command(self, request: AgentRequest) -> AgentCommand | AgentRefused:
@@ -76,18 +76,13 @@ class AcpAdapter:
 
     def verdict(self, end: End) -> Verdict:
         """Why its last turn stopped, what it was refused, and the worktree."""
-        turn = end.said.last_turn
-        if (
-            ended_from_outside(end) is not None
-            or end.said.is_in_turn
-            or turn is None
-            or turn.how != "interrupted"
-        ):
-            return by_turn_and_work(end)
-        if end.said.tools_refused:
-            evidence = f"{end.said.tools_refused} tool calls were refused, and its turn was cancelled"
-            failure, rule = FailureClass.PERMISSION_DENIED, "refused_and_cancelled"
-        else:
-            evidence = "its last turn was cancelled"
-            failure, rule = FailureClass.CANCELLED, "turn_cancelled"
-        return Verdict(outcome="failed", failure=failure, rule=rule, evidence=evidence)
+        verdict, said = by_turn_and_work(end), end.said
+        is_cancelled = said.last_turn is not None and said.last_turn.how == "interrupted"
+        if verdict.rule != "turn_failed" or not (is_cancelled and said.tools_refused):
+            return verdict
+        return Verdict(
+            outcome="failed",
+            failure=FailureClass.PERMISSION_DENIED,
+            rule="refused_and_cancelled",
+            evidence=f"{said.tools_refused} tool calls were refused, and its turn was cancelled",
+        )

@@ -22,7 +22,6 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "stopped_at_a_refusal": "failed: it stopped at a tool that it was not allowed",
         "every_tool_failed": "unclear: its turn was done, but every tool failed and nothing was changed",
         "refused_and_cancelled": "failed: a tool was refused, and the program gave its turn up",
-        "turn_cancelled": "failed: somebody cancelled its last turn",
         "done_but_exit_code": "unclear: its turn was done, but it exited with a failure",
         "exit_code": "succeeded with 0, failed with anything else: it says nothing that could be read",
         "stopped": "failed: somebody stopped it",

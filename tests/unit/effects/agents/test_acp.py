@@ -168,5 +168,5 @@ def test_a_turn_that_somebody_cancelled_is_a_cancelled_run() -> None:
     assert (verdict.outcome, verdict.failure, verdict.rule) == (
         "failed",
         FailureClass.CANCELLED,
-        "turn_cancelled",
+        "turn_failed",
     )
