@@ -36,6 +36,7 @@ from moduprompt.domain.run.commands import (
     StartRun,
     StopRun,
 )
+from moduprompt.domain.run.progress import SAME_CALL_MAX
 from moduprompt.domain.run.said import (
     ConversationNamed,
     LineSkipped,
@@ -55,6 +56,7 @@ from moduprompt.domain.session.commands import (
     AgentSpec,
     CancelPrompt,
     CloseSession,
+    FireUnpark,
     ForkSession,
     PromptSession,
     RenameSession,
@@ -63,6 +65,7 @@ from moduprompt.domain.session.commands import (
     ReportTurn,
     ResendPrompt,
     SetBudget,
+    SetPatience,
     SpawnSession,
 )
 from moduprompt.domain.session.state import SessionState
@@ -159,6 +162,7 @@ def _session(scene: Scene) -> Iterator[Command]:
         yield from _removing(tree)
     for run in list(scene.world.every(RunState))[:1]:
         yield ReportExited(workspace_id=WORKSPACE, run_id=run.run_id, how="exited", code=0)
+        yield _limited(run)
         if run.usage.reports == 0:
             used = UsageReported(output_tokens=9)
             yield ReportSaid(workspace_id=WORKSPACE, run_id=run.run_id, upto=run.said_upto + 1, said=(used,))
@@ -168,10 +172,19 @@ def _session(scene: Scene) -> Iterator[Command]:
         )
 
 
+def _limited(run: RunState) -> Command:
+    failure = FailureClass.RATE_LIMITED
+    return ReportExited(workspace_id=WORKSPACE, run_id=run.run_id, how="exited", code=1, failure=failure)
+
+
 def _of_session(own: SessionState) -> Iterator[Command]:
     id_ = own.session_id
     yield RenameSession(workspace_id=WORKSPACE, session_id=id_, name="reviewer")
     yield CloseSession(workspace_id=WORKSPACE, session_id=id_)
+    if own.budget is None and not own.prompts and own.parked is None:
+        yield SetPatience(workspace_id=WORKSPACE, session_id=id_, patience="endless")
+    if own.parked is not None:
+        yield FireUnpark(workspace_id=WORKSPACE, session_id=id_, run_id=own.parked.run_id)
     if own.budget is None:
         yield SetBudget(workspace_id=WORKSPACE, session_id=id_, tokens=9)
     if not own.prompts:
@@ -283,6 +296,12 @@ EVERYTHING_SAID: tuple[Said, ...] = (
 )
 
 
+STUCK: tuple[Said, ...] = (
+    ToolCalled(call_id="t2", tool="shell", arguments_digest="0" * 64),
+    ToolEnded(call_id="t2", how="failed"),
+) * SAME_CALL_MAX
+
+
 def _begin_run() -> Scene:
     scene = Scene()
     a_session(scene)
@@ -305,6 +324,8 @@ def _of_run(own: RunState) -> Iterator[Command]:
     yield _sighting(own, "waiting_input")
     yield _sighting(own, "working")
     yield ReportSaid(workspace_id=WORKSPACE, run_id=id_, upto=own.said_upto + 1, said=EVERYTHING_SAID)
+    if own.status == "started" and not own.stop_requested and own.said_upto == 0:
+        yield ReportSaid(workspace_id=WORKSPACE, run_id=id_, upto=1, said=STUCK)
     yield ResizeRun(workspace_id=WORKSPACE, run_id=id_, rows=own.rows + 1, cols=own.cols)
     yield StopRun(workspace_id=WORKSPACE, run_id=id_)
     recording = f"blake3:{'0' * 64}"
@@ -416,6 +437,7 @@ def _task(scene: Scene) -> Iterator[Command]:
             yield _sighting(run, "waiting_input")
             yield _sighting(run, "working")
             yield ReportExited(workspace_id=WORKSPACE, run_id=run.run_id, how="exited", code=1)
+            yield _limited(run)
 
 
 def _begin_artifact() -> Scene:

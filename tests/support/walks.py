@@ -30,7 +30,7 @@ from tests.support.domain import Scene
 STATES_MAX = 30_000  # a walk that sees more has an alphabet that is too rich
 _ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 _NUMBER = re.compile(rb"(?<=:)\d+")
-_VARIES = re.compile(rb'"(token_sha256|retry_due)":"[^"]*"')
+_VARIES = re.compile(rb'"(token_sha256|retry_due|due_at)":"[^"]*"')
 
 Orders = Callable[[Scene], Iterable[Command]]
 

@@ -44,6 +44,7 @@ from moduprompt.domain.session import commands as session_commands
 from moduprompt.domain.session import decide as session_decide
 from moduprompt.domain.session import events as session_events
 from moduprompt.domain.session import state as session_state
+from moduprompt.domain.session import timers as session_timers
 from moduprompt.domain.session import view as session_view
 from moduprompt.domain.task import commands as task_commands
 from moduprompt.domain.task import decide as task_decide
@@ -101,6 +102,7 @@ DECIDERS: tuple[Decider, ...] = (
         events=get_args(session_events.SessionFact),
         decide=session_decide.decide,
         evolve=session_state.evolve,
+        timers=session_timers.timers,
     ),
     Decider(
         noun="worktree",

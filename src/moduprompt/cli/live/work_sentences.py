@@ -11,6 +11,7 @@ from moduprompt.domain.run.events import (
     RunExited,
     RunFact,
     RunLost,
+    RunNoProgressObserved,
     RunOutputRecorded,
     RunRequested,
     RunResized,
@@ -33,8 +34,11 @@ from moduprompt.domain.session.events import (
     SessionClosed,
     SessionFact,
     SessionForked,
+    SessionParked,
+    SessionPatienceSet,
     SessionRenamed,
     SessionSpawned,
+    SessionUnparked,
     SessionWorktreeAttached,
     SessionWorktreeDetached,
     TurnObserved,
@@ -76,6 +80,7 @@ _BEGUN: dict[Begun, str] = {
 _BLOCKS: dict[BlockKind, str] = {
     "approval": "an approval",
     "policy": "the policy",
+    "rate_limit": "its service, which lets nobody in for a while",
     "user_input": "the answer its session waits for",
 }
 
@@ -115,6 +120,11 @@ def session_sentence(event: SessionFact, names: Names) -> str:
             return f"is now called {plain(event.name)}"
         case SessionBudgetSet() | SessionCharged() | SessionBudgetExceeded():
             return _budget_sentence(event)
+        case SessionParked() | SessionUnparked():
+            return _parking_sentence(event)
+        case SessionPatienceSet():
+            stopped = "is stopped" if event.patience == "bounded" else "is not stopped"
+            return f"{stopped} when it gets nowhere"
         case SessionClosed():
             return "is closed" + _because(event.reason)
         case _:
@@ -137,6 +147,13 @@ def _budget_sentence(event: SessionBudgetSet | SessionCharged | SessionBudgetExc
             assert_never(event)
 
 
+def _parking_sentence(event: SessionParked | SessionUnparked) -> str:
+    if isinstance(event, SessionParked):
+        return f"is parked until {event.due_at}: {event.failure.value}"
+    why = {"due": "its time has come", "started": "somebody has started it", "closed": "it is closed"}
+    return f"is parked no more: {why[event.why]}"
+
+
 def run_sentence(event: RunFact) -> str:
     """What happened to a run."""
     if isinstance(event, RunTold):
@@ -154,6 +171,8 @@ def run_sentence(event: RunFact) -> str:
             return f"has a terminal of {event.cols}×{event.rows}"
         case RunStopRequested():
             return "shall stop" + _because(event.reason)
+        case RunNoProgressObserved():
+            return f"gets nowhere: {plain(event.what)}, {event.times} times in a row"
         case RunOutputRecorded():
             return f"has {event.output_bytes} bytes of output recorded"
         case RunExited():

@@ -16,6 +16,7 @@ from moduprompt.cli.tables import Column, to_paragraph, to_table
 from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.typed import text_or_input
 from moduprompt.cli.verbs import Verb
+from moduprompt.cli.waiting_out import SET_PATIENCE, parked_told
 from moduprompt.client import first_event
 from moduprompt.domain.approval.view import WAITING, ApprovalItem
 from moduprompt.domain.project.view import ProjectItem
@@ -82,6 +83,7 @@ async def _spawn(call: Call) -> None:
         budget_tokens=words.count("budget_tokens"),
         budget_cost_micros=words.count("budget_cost"),
         limits=to_limits(words.texts("limit")),
+        patience="endless" if words.is_set("endless") else "bounded",
     )
     accepted = await call.submit(command)
     made = first_event(accepted, SessionSpawned)
@@ -131,7 +133,9 @@ async def _show(call: Call) -> None:
         ("asks", await _asked(call, item)),
         ("waits for", waits_for(item, runs)),
         ("its run", waits_to_start(runs[-1]) if runs else None),
+        ("parked", parked_told(item)),
         ("budget", budget_told(item.budget)),
+        ("patience", item.patience if item.patience != "bounded" else None),
         ("may", ", ".join(item.may)),
     ]
     shown = to_paragraph(item.name, facts)
@@ -260,6 +264,7 @@ def _spawn_words(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-worktree", action="store_true", help="let it work nowhere: it only thinks")
     budget_words(parser)
+    parser.add_argument("--endless", action="store_true", help="don't stop it when it gets nowhere")
     _agent_words(parser)
 
 
@@ -318,6 +323,7 @@ VERBS: Final = (
         shows_past=True,
     ),
     SET_BUDGET,
+    SET_PATIENCE,
     Verb("rename", _rename, summary="give it another name", arguments=_renamed),
     Verb("close", _close, summary="end it: its run is stopped, its worktree stays", arguments=_reasoned),
 )

@@ -99,6 +99,7 @@ async def _show(call: Call) -> None:
         ("session", item.session_id),
         ("due", item.due_at),
         ("next attempt", item.retry_at),
+        ("parked until", item.parked_until),
         ("failure", item.failure),
     ]
     await call.show_item(item, to_paragraph(item.title, facts))

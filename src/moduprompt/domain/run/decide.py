@@ -34,6 +34,7 @@ from moduprompt.domain.run.events import (
 from moduprompt.domain.run.saying import decide_said
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.budgets import spent_out
+from moduprompt.domain.session.events import SessionUnparked
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.worktree.events import WriterLocked
 from moduprompt.domain.worktree.state import WorktreeState
@@ -132,6 +133,10 @@ def begin_run(
         resumes=resumes.run_id if resumes else None,
         prompt=prompt,
     )
+    if session.parked is not None:
+        # Whoever starts it before its time has waited enough; the timer finds nothing to do.
+        parked = session.parked.run_id
+        facts.append(SessionUnparked(session_id=session.session_id, run_id=parked, why="started"))
     return [*facts, request]
 
 

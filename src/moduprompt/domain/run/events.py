@@ -1,6 +1,6 @@
 """Facts about runs."""
 
-from typing import Annotated, ClassVar, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import msgspec
 
@@ -227,6 +227,17 @@ class RunLineSkipped(RunTold, frozen=True, kw_only=True):
     bytes: Count
 
 
+class RunNoProgressObserved(RunEvent, frozen=True, kw_only=True):
+    """Its program gets nowhere. `what` repeats: a tool, with these arguments, or a kind of trouble; in a row."""
+
+    wire: ClassVar[str] = "run.no_progress_observed"
+
+    rule: Literal["same_call", "same_trouble"]
+    what: Mark
+    times: Count
+    arguments_digest: Digest | None = None
+
+
 class RunOutputRecorded(RunEvent, frozen=True, kw_only=True):
     """Everything its terminal printed is kept under this reference."""
 
@@ -285,6 +296,7 @@ RunFact: TypeAlias = (
     | RunStatusObserved
     | RunResized
     | RunStopRequested
+    | RunNoProgressObserved
     | RunOutputRecorded
     | RunExited
     | RunLost

@@ -5,15 +5,20 @@ from typing import Final, TypeAlias, assert_never
 from moduprompt.domain.decider import Context, Event, World
 from moduprompt.domain.run.charging import charge_usage, charge_what_was_before, exceed, stop_charged
 from moduprompt.domain.run.conversations import conversation_of
-from moduprompt.domain.run.decide import begin_run, live_run
+from moduprompt.domain.run.decide import begin_run, live_run, unfit_to_run
 from moduprompt.domain.run.events import (
     RunExited,
     RunLost,
     RunStatusObserved,
     RunStopRequested,
+    RunToolEnded,
+    RunTroubleObserved,
+    RunTurnEnded,
     RunUsageReported,
 )
 from moduprompt.domain.run.intents import TAKES_TEXT
+from moduprompt.domain.run.noticing import notice
+from moduprompt.domain.run.parking import park, stop_for_good
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.budgets import spent_out
 from moduprompt.domain.session.events import (
@@ -26,6 +31,7 @@ from moduprompt.domain.session.events import (
     SessionClosed,
     SessionForked,
     SessionSpawned,
+    SessionUnparked,
     SessionWorktreeAttached,
     TurnObserved,
 )
@@ -47,7 +53,11 @@ Heard: TypeAlias = (
     | SessionBudgetSet
     | SessionCharged
     | SessionBudgetExceeded
+    | SessionUnparked
     | RunUsageReported
+    | RunTurnEnded
+    | RunToolEnded
+    | RunTroubleObserved
     | RunStatusObserved
     | RunExited
     | RunLost
@@ -75,7 +85,15 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
             return _counted(event, world)
         case RunStatusObserved():
             return _moved_on(event, world)
-        case RunExited() | RunLost():
+        case RunToolEnded() | RunTroubleObserved():
+            return notice(event, world)
+        case RunTurnEnded():
+            return stop_for_good(event, world)
+        case SessionUnparked():
+            return _unparked(event, world, context)
+        case RunExited():
+            return [*_ended(event, world), *park(event, world, context)]
+        case RunLost():
             return _ended(event, world)
         case WorkspaceAdopted():
             return _left_behind(world)
@@ -116,7 +134,21 @@ def _closed(event: SessionClosed, world: World) -> list[Event]:
     if live is not None:
         return [] if live.stop_requested else [RunStopRequested(run_id=live.run_id, reason="session closed")]
     session = world.find(SessionState, event.session_id)
-    return _released(session, world) if session else []
+    if session is None:
+        return []
+    parked = session.parked
+    waits_no_more = (
+        [SessionUnparked(session_id=session.session_id, run_id=parked.run_id, why="closed")] if parked else []
+    )
+    return [*waits_no_more, *_released(session, world)]
+
+
+def _unparked(event: SessionUnparked, world: World, context: Context) -> list[Event]:
+    session = world.find(SessionState, event.session_id)
+    if event.why != "due" or session is None or unfit_to_run(session, world) is not None:
+        return []
+    # The same work goes on: with its conversation where its program can carry it on.
+    return begin_run(session, world, context, resumes=conversation_of(session.session_id, world))
 
 
 def _placed_nowhere(event: PromptPlaced, world: World) -> list[Event]:

@@ -25,6 +25,7 @@ from moduprompt.domain.run.events import (
     RunFact,
     RunLineSkipped,
     RunLost,
+    RunNoProgressObserved,
     RunOutputRecorded,
     RunPermissionAsked,
     RunPermissionWithdrawn,
@@ -42,6 +43,7 @@ from moduprompt.domain.run.events import (
     RunUsageReported,
     ToldFact,
 )
+from moduprompt.domain.run.progress import Progress, called, ended, troubled, turned
 from moduprompt.domain.run.said import SAID_MAX
 from moduprompt.domain.run.usage import Usage, summed
 from moduprompt.domain.session.commands import Agent
@@ -92,6 +94,7 @@ class RunState(State, frozen=True, kw_only=True):
     usage: Usage = Usage()
     trouble: Trouble | None = None
     withdrawn: tuple[str, ...] = ()  # questions that it took back: as many as one report may hold
+    progress: Progress = Progress()
 
     def is_live(self) -> bool:
         """Whether it may have a process."""
@@ -128,7 +131,7 @@ def evolve(own: RunState | None, event: RunFact) -> RunState:
             return replace(own, rows=event.rows, cols=event.cols)
         case RunStopRequested():
             return replace(own, stop_requested=True, stop_failure=event.failure)
-        case RunOutputRecorded():
+        case RunOutputRecorded() | RunNoProgressObserved():
             return own
         case RunExited():
             return replace(own, status="exited", observed="exited", is_in_turn=False)
@@ -145,22 +148,33 @@ def _told(own: RunState, event: ToldFact) -> RunState:
         case RunTurnBegan():
             return replace(own, turns=event.turn, is_in_turn=True, trouble=None)
         case RunTurnEnded():
-            got_over = None if event.how == "done" else own.trouble
-            return replace(own, is_in_turn=False, trouble=got_over)
+            if event.how != "done":
+                return replace(own, is_in_turn=False)
+            return replace(own, is_in_turn=False, trouble=None, progress=turned(own.progress))
         case RunUsageReported():
             return replace(own, usage=summed(own.usage, event))
         case RunTroubleObserved():
-            trouble = Trouble(
-                failure=event.failure, retry_after_s=event.retry_after_s, is_final=event.is_final
-            )
-            return replace(own, trouble=trouble)
+            return replace(own, trouble=_troubled(own.trouble, event), progress=troubled(own.progress, event))
         case RunPermissionAsked():
             return replace(own, withdrawn=tuple(each for each in own.withdrawn if each != event.request_id))
         case RunPermissionWithdrawn():
             return replace(own, withdrawn=(*own.withdrawn, event.request_id)[-SAID_MAX:])
-        case RunToolCalled() | RunToolEnded():
-            return own
+        case RunToolCalled():
+            return replace(own, progress=called(own.progress, event))
+        case RunToolEnded():
+            return replace(own, progress=ended(own.progress, event))
         case RunLineSkipped():
             return own
         case _:
             assert_never(event)
+
+
+def _troubled(before: Trouble | None, event: RunTroubleObserved) -> Trouble:
+    # Programs say when they try again, and not once more when they give up.
+    is_same = before is not None and before.failure is event.failure
+    said_before = before.retry_after_s if before is not None and is_same else None
+    return Trouble(
+        failure=event.failure,
+        retry_after_s=said_before if event.retry_after_s is None else event.retry_after_s,
+        is_final=event.is_final,
+    )

@@ -33,6 +33,10 @@ ForkMode: TypeAlias = Literal["default", "same_branch", "planning_only"]
 HeldBy: TypeAlias = Literal["draft", "dialog", "screen"]
 """What keeps a prompt from being typed: a person's half-typed line, an open question, or a screen of which
 it is not known that it takes text."""
+Patience: TypeAlias = Literal["endless", "bounded"]
+"""Whether a run that gets nowhere is stopped, or goes on as long as it likes."""
+Unparked: TypeAlias = Literal["due", "started", "closed"]
+"""Why a session waits no more for a window: it is open, somebody started a run before, or it was closed."""
 BudgetBound: TypeAlias = Literal["tokens", "cost", "unknown_cost"]
 """Which bound of a budget was reached. `unknown_cost`: there is a bound on cost only, and something was used
 of which nobody knows the cost."""
@@ -68,7 +72,7 @@ class SpawnSession(Command, frozen=True, kw_only=True):
     kind: ClassVar[str] = "session"
     right: ClassVar[Right | None] = Right.SPAWN
     text_field: ClassVar[str | None] = "prompt"
-    later: ClassVar[frozenset[str]] = frozenset({"budget_tokens", "budget_cost_micros", "limits"})
+    later: ClassVar[frozenset[str]] = frozenset({"budget_tokens", "budget_cost_micros", "limits", "patience"})
 
     project_id: Id[ProjectId]
     name: Name
@@ -83,6 +87,7 @@ class SpawnSession(Command, frozen=True, kw_only=True):
     budget_tokens: Amount | None = None
     budget_cost_micros: Amount | None = None
     limits: RunLimitsSpec | None = None
+    patience: Patience = "bounded"
 
 
 class ForkSession(Command, frozen=True, kw_only=True):
@@ -174,6 +179,29 @@ class SetBudget(Command, frozen=True, kw_only=True):
     cost_micros: Amount | None = None
 
 
+class SetPatience(Command, frozen=True, kw_only=True):
+    """Say whether its runs are stopped when they get nowhere."""
+
+    wire: ClassVar[str] = "session.set_patience"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+
+    session_id: Id[SessionId]
+    patience: Patience
+
+
+class FireUnpark(Command, frozen=True, kw_only=True):
+    """The window is open for which it waits since this run. Kernel only."""
+
+    wire: ClassVar[str] = "session.fire_unpark"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+    internal: ClassVar[bool] = True
+
+    session_id: Id[SessionId]
+    run_id: Id[RunId]
+
+
 class CloseSession(Command, frozen=True, kw_only=True):
     """End the line of work: its run is stopped, its worktree stays."""
 
@@ -243,6 +271,8 @@ SessionCommand: TypeAlias = (
     | ResendPrompt
     | RenameSession
     | SetBudget
+    | SetPatience
+    | FireUnpark
     | CloseSession
     | ReportPrompt
     | ReportPromptHeld

@@ -10,6 +10,7 @@ from moduprompt.domain.session.budgets import first_budget, set_budget, spent_ou
 from moduprompt.domain.session.commands import (
     CancelPrompt,
     CloseSession,
+    FireUnpark,
     ForkSession,
     Place,
     PromptSession,
@@ -20,13 +21,16 @@ from moduprompt.domain.session.commands import (
     ResendPrompt,
     SessionCommand,
     SetBudget,
+    SetPatience,
     SpawnSession,
 )
 from moduprompt.domain.session.events import (
     SessionClosed,
     SessionForked,
+    SessionPatienceSet,
     SessionRenamed,
     SessionSpawned,
+    SessionUnparked,
 )
 from moduprompt.domain.session.limits import within
 from moduprompt.domain.session.prompting import (
@@ -62,6 +66,14 @@ def decide(command: SessionCommand, own: SessionState | None, world: World, cont
             if command.name == own.name:
                 return []
             return [SessionRenamed(session_id=own.session_id, name=command.name)]
+        case SetPatience():
+            if command.patience == own.patience:
+                return []
+            return [SessionPatienceSet(session_id=own.session_id, patience=command.patience)]
+        case FireUnpark():
+            if own.parked is None or own.parked.run_id != command.run_id:
+                return []
+            return [SessionUnparked(session_id=own.session_id, run_id=command.run_id, why="due")]
         case SetBudget():
             return set_budget(command, own)
         case CloseSession():
@@ -127,7 +139,14 @@ def _spawn(command: SpawnSession, world: World, context: Context) -> Decision:
             ),
         ),
         *first_budget(command, session_id),
+        *_first_patience(command, session_id),
     ]
+
+
+def _first_patience(command: SpawnSession, session_id: SessionId) -> list[SessionPatienceSet]:
+    if command.patience == "bounded":
+        return []
+    return [SessionPatienceSet(session_id=session_id, patience=command.patience)]
 
 
 def _unfit_project(project: ProjectState, place: Place, world: World) -> Rejection | None:

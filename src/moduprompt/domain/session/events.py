@@ -3,7 +3,17 @@
 from typing import ClassVar, TypeAlias
 
 from moduprompt.domain.decider import Event
-from moduprompt.domain.session.commands import Agent, Amount, BudgetBound, ForkMode, HeldBy, Place
+from moduprompt.domain.failures import FailureClass
+from moduprompt.domain.session.commands import (
+    Agent,
+    Amount,
+    BudgetBound,
+    ForkMode,
+    HeldBy,
+    Patience,
+    Place,
+    Unparked,
+)
 from moduprompt.domain.session.limits import RunLimits
 from moduprompt.policy.rights import Right
 from moduprompt.protocol import (
@@ -198,6 +208,37 @@ class SessionBudgetExceeded(SessionEvent, frozen=True, kw_only=True):
     spent: Count
 
 
+class SessionParked(SessionEvent, frozen=True, kw_only=True):
+    """A limit of its program's service has ended this run: it goes on by itself at that time.
+
+    `parks`: how often in a row; `due_at` was drawn once and stands.
+    """
+
+    wire: ClassVar[str] = "session.parked"
+
+    run_id: Id[RunId]
+    failure: FailureClass
+    due_at: str
+    parks: Count
+
+
+class SessionUnparked(SessionEvent, frozen=True, kw_only=True):
+    """It waits no more for the window for which it waited since this run."""
+
+    wire: ClassVar[str] = "session.unparked"
+
+    run_id: Id[RunId]
+    why: Unparked
+
+
+class SessionPatienceSet(SessionEvent, frozen=True, kw_only=True):
+    """Its runs are stopped when they get nowhere, or are not."""
+
+    wire: ClassVar[str] = "session.patience_set"
+
+    patience: Patience
+
+
 class SessionClosed(SessionEvent, frozen=True, kw_only=True):
     """The line of work has ended."""
 
@@ -222,5 +263,8 @@ SessionFact: TypeAlias = (
     | SessionBudgetSet
     | SessionCharged
     | SessionBudgetExceeded
+    | SessionParked
+    | SessionUnparked
+    | SessionPatienceSet
     | SessionClosed
 )

@@ -9,6 +9,7 @@ prompt:   accepted ── placed ──→ placed ── submitted ──→ sub
 A prompt whose keys may have been typed when the run ended is uncertain: it is never
 typed again by itself. One that was never placed waits for the next run.
 
+parked:   no ── parked ──→ yes ── unparked ──→ no
 budget:   none ── set ──→ open ── exceeded ──→ exceeded ── set ──→ open
 """
 
@@ -17,7 +18,8 @@ from typing import Literal, TypeAlias, assert_never
 from msgspec.structs import replace
 
 from moduprompt.domain.decider import State
-from moduprompt.domain.session.commands import Agent, HeldBy, Place
+from moduprompt.domain.failures import FailureClass
+from moduprompt.domain.session.commands import Agent, HeldBy, Patience, Place
 from moduprompt.domain.session.events import (
     PromptAccepted,
     PromptCancelled,
@@ -31,8 +33,11 @@ from moduprompt.domain.session.events import (
     SessionClosed,
     SessionFact,
     SessionForked,
+    SessionParked,
+    SessionPatienceSet,
     SessionRenamed,
     SessionSpawned,
+    SessionUnparked,
     SessionWorktreeAttached,
     SessionWorktreeDetached,
     TurnObserved,
@@ -76,6 +81,14 @@ class Budget(State, frozen=True, kw_only=True):
     is_exceeded: bool = False
 
 
+class Parked(State, frozen=True, kw_only=True):
+    """What it waits for: a window of its service that opens at that time. `run_id`: the run that the limit ended."""
+
+    run_id: RunId
+    failure: FailureClass
+    due_at: str
+
+
 class SessionState(State, frozen=True, kw_only=True):
     """What decisions need of a session.
 
@@ -102,6 +115,9 @@ class SessionState(State, frozen=True, kw_only=True):
     submitted: SubmittedPrompt | None = None
     uncertain: tuple[Prompt, ...] = ()
     budget: Budget | None = None
+    parked: Parked | None = None
+    parks: int = 0
+    patience: Patience = "bounded"
     status: SessionStatus = "open"
 
     def is_above(self, other: "SessionState") -> bool:
@@ -136,6 +152,13 @@ def evolve(own: SessionState | None, event: SessionFact) -> SessionState:
             return replace(own, name=event.name)
         case SessionBudgetSet() | SessionCharged() | SessionBudgetExceeded():
             return replace(own, budget=budgeted(own.budget, event))
+        case SessionParked():
+            parked = Parked(run_id=event.run_id, failure=event.failure, due_at=event.due_at)
+            return replace(own, parked=parked, parks=event.parks)
+        case SessionUnparked():
+            return replace(own, parked=None)
+        case SessionPatienceSet():
+            return replace(own, patience=event.patience)
         case SessionClosed():
             return replace(own, status="closed")
         case _:

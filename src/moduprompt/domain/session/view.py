@@ -20,13 +20,16 @@ from moduprompt.domain.session.events import (
     SessionClosed,
     SessionEvent,
     SessionForked,
+    SessionParked,
+    SessionPatienceSet,
     SessionRenamed,
     SessionSpawned,
+    SessionUnparked,
     SessionWorktreeAttached,
     SessionWorktreeDetached,
     TurnObserved,
 )
-from moduprompt.domain.session.state import Budget, budgeted
+from moduprompt.domain.session.state import Budget, Parked, budgeted
 
 
 class PromptItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +50,8 @@ class PromptItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionItem(Item, frozen=True, kw_only=True):
-    """A row of `/v1/sessions`. `budget`: what it and all that is charged to it may use, and have used."""
+    """A row of `/v1/sessions`. `budget`: what it and all that is charged to it may use, and have used; `parked`: a limit has
+    ended its last run, and it goes on by itself then."""
 
     project_id: str
     name: str
@@ -66,6 +70,8 @@ class SessionItem(Item, frozen=True, kw_only=True):
     prompt: str | None = None
     prompts: tuple[PromptItem, ...] = ()
     budget: Budget | None = None
+    parked: Parked | None = None
+    patience: str = "bounded"
 
 
 PROMPTS_SHOWN = 20  # the last ones; the log has them all
@@ -135,6 +141,12 @@ def _changes(row: SessionItem, event: Event) -> dict[str, object]:
         return {"name": event.name}
     if isinstance(event, SessionBudgetSet | SessionCharged | SessionBudgetExceeded):
         return {"budget": budgeted(row.budget, event)}
+    if isinstance(event, SessionParked):
+        return {"parked": Parked(run_id=event.run_id, failure=event.failure, due_at=event.due_at)}
+    if isinstance(event, SessionUnparked):
+        return {"parked": None}
+    if isinstance(event, SessionPatienceSet):
+        return {"patience": event.patience}
     return {"status": "closed"} if isinstance(event, SessionClosed) else {}
 
 
@@ -158,5 +170,5 @@ def _moved(item: PromptItem, event: PromptFact) -> PromptItem:
 
 
 VIEW = View(
-    name="sessions", version=3, collections=(("sessions", SessionItem),), fold=fold, takes=(SessionEvent,)
+    name="sessions", version=4, collections=(("sessions", SessionItem),), fold=fold, takes=(SessionEvent,)
 )

@@ -1,13 +1,15 @@
-"""An attempt's beginning and end, and whether it waits for a person meanwhile.
+"""An attempt's beginning and end, and whether it waits for a person or for a service meanwhile.
 
 A task waits for a person when the live run of its session does: whoever is assigned,
-started or resumed takes that over, and nobody waits for a run that has ended.
+started or resumed takes that over, and nobody waits for a run that has ended. It is parked
+while its session is: that is the same attempt, which goes on when the window opens.
 """
 
 from moduprompt.domain.decider import Context, Event, World
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import ObservedStatus
 from moduprompt.domain.run.decide import live_run
+from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.task.events import (
     AttemptFailed,
     RetryScheduled,
@@ -28,7 +30,8 @@ def begin_attempt(own: TaskState, world: World, context: Context) -> list[Event]
     facts: list[Event] = [TaskStarted(task_id=own.task_id, attempt=own.attempt + 1)]
     if own.stage is None:
         facts.extend(enter(own, own.stages[0].name, world=world, context=context))
-    return [*facts, *input_facts(own, waits=awaits_person(own.session_id, world))]
+    waits = awaits_person(own.session_id, world)
+    return [*facts, *input_facts(own, waits=waits), *park_facts(own, parked_until(own.session_id, world))]
 
 
 def failed_attempt(own: TaskState, failure: FailureClass, *, reason: str, context: Context) -> list[Event]:
@@ -63,3 +66,18 @@ def input_facts(own: TaskState, *, waits: bool) -> list[Event]:
     if waits:
         return [TaskBlocked(task_id=own.task_id, by="user_input")]
     return [TaskUnblocked(task_id=own.task_id, by="user_input")]
+
+
+def parked_until(session_id: SessionId | None, world: World) -> str | None:
+    """When the window opens for which a session waits; None where it waits for none."""
+    session = world.find(SessionState, session_id) if session_id else None
+    return session.parked.due_at if session is not None and session.parked is not None else None
+
+
+def park_facts(own: TaskState, until: str | None) -> list[Event]:
+    """What changes for the task when its session is parked, or is so no more."""
+    if (until is not None) == ("rate_limit" in own.blocks):
+        return []
+    if until is not None:
+        return [TaskBlocked(task_id=own.task_id, by="rate_limit", until=until)]
+    return [TaskUnblocked(task_id=own.task_id, by="rate_limit")]

@@ -7,7 +7,14 @@ from moduprompt.domain.gate.events import GateBlocked
 from moduprompt.domain.project.decide import takes_no_work
 from moduprompt.domain.project.state import ProjectState
 from moduprompt.domain.session.state import SessionState
-from moduprompt.domain.task.attempts import awaits_person, begin_attempt, failed_attempt, input_facts
+from moduprompt.domain.task.attempts import (
+    awaits_person,
+    begin_attempt,
+    failed_attempt,
+    input_facts,
+    park_facts,
+    parked_until,
+)
 from moduprompt.domain.task.commands import (
     AdvanceStage,
     AssignTask,
@@ -162,7 +169,12 @@ def _assign(command: AssignTask, own: TaskState, world: World) -> Decision:
     if own.is_merging():
         return invalid("merge_under_way", f"the branch of task {own.task_id} is being merged")
     waits = own.is_under_way() and awaits_person(session.session_id, world)
-    return [TaskAssigned(task_id=own.task_id, session_id=session.session_id), *input_facts(own, waits=waits)]
+    until = parked_until(session.session_id, world) if own.is_under_way() else None
+    return [
+        TaskAssigned(task_id=own.task_id, session_id=session.session_id),
+        *input_facts(own, waits=waits),
+        *park_facts(own, until),
+    ]
 
 
 def _start(own: TaskState, world: World, context: Context) -> Decision:

@@ -8,7 +8,7 @@ from moduprompt.domain.task.retries import RetryBudget
 from moduprompt.domain.task.stages import Stage
 from moduprompt.protocol import Count, GateId, Id, Name, ProjectId, Reason, SessionId, TaskId, TextRef
 
-BlockKind: TypeAlias = Literal["approval", "policy", "user_input"]
+BlockKind: TypeAlias = Literal["approval", "policy", "rate_limit", "user_input"]
 
 
 class TaskEvent(Event, frozen=True, kw_only=True):
@@ -60,13 +60,15 @@ class StageChanged(TaskEvent, frozen=True, kw_only=True):
 
 
 class TaskBlocked(TaskEvent, frozen=True, kw_only=True):
-    """It can't go on: `gate_ids` hold the way to `stage`, or its agent waits for a person."""
+    """It can't go on: `gate_ids` hold the way to `stage`, or its agent waits for a person, or for a window
+    of its service, until then."""
 
     wire: ClassVar[str] = "task.blocked"
 
     by: BlockKind
     stage: str | None = None
     gate_ids: tuple[Id[GateId], ...] = ()
+    until: str | None = None
 
 
 class TaskUnblocked(TaskEvent, frozen=True, kw_only=True):

@@ -11,10 +11,11 @@ from moduprompt.domain.gate.state import GateState
 from moduprompt.domain.run.conversations import conversation_of
 from moduprompt.domain.run.decide import begin_run, unfit_to_run
 from moduprompt.domain.run.events import RunExited, RunLost, RunStatusObserved
+from moduprompt.domain.run.parking import is_parked_by
 from moduprompt.domain.run.state import RunState
-from moduprompt.domain.session.events import SessionSpawned
+from moduprompt.domain.session.events import SessionParked, SessionSpawned, SessionUnparked
 from moduprompt.domain.session.state import SessionState
-from moduprompt.domain.task.attempts import failed_attempt, input_facts, is_waiting
+from moduprompt.domain.task.attempts import failed_attempt, input_facts, is_waiting, park_facts
 from moduprompt.domain.task.events import (
     StageChanged,
     TaskAssigned,
@@ -34,6 +35,8 @@ Heard: TypeAlias = (
     | ApprovalDenied
     | StageChanged
     | SessionSpawned
+    | SessionParked
+    | SessionUnparked
     | TaskStarted
     | WorktreeMerged
     | WorktreeFailed
@@ -56,6 +59,10 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
             return _entered(event, world, context)
         case SessionSpawned():
             return _taken(event, world)
+        case SessionParked():
+            return _parked(event, world)
+        case SessionUnparked():
+            return _unparked(event, world, context)
         case TaskStarted():
             return _tried_again(event, world, context)
         case WorktreeMerged() | WorktreeFailed():
@@ -155,6 +162,32 @@ def _worktree_failed(event: WorktreeFailed, own: TaskState, context: Context) ->
     return []
 
 
+def _parked(event: SessionParked, world: World) -> list[Event]:
+    facts: list[Event] = []
+    for own in world.related(TaskState, event.session_id):
+        if own.is_under_way() and not own.is_merging():
+            facts.extend(park_facts(own, event.due_at))
+    return facts
+
+
+def _unparked(event: SessionUnparked, world: World, context: Context) -> list[Event]:
+    """The same attempt goes on; where nothing can begin it has failed after all."""
+    session = world.find(SessionState, event.session_id)
+    refused = unfit_to_run(session, world) if session is not None and event.why == "due" else None
+    facts: list[Event] = []
+    for own in world.related(TaskState, event.session_id):
+        if "rate_limit" not in own.blocks:
+            continue
+        facts.extend(park_facts(own, None))
+        if event.why == "closed":
+            reason = f"session {event.session_id} was closed while it was parked"
+            facts.extend(failed_attempt(own, FailureClass.CANCELLED, reason=reason, context=context))
+        elif refused is not None and (refused.details or {}).get("reason") != "run_live":
+            reason = f"the window is open, but {refused.message}"
+            facts.extend(failed_attempt(own, FailureClass.RATE_LIMITED, reason=reason, context=context))
+    return facts
+
+
 def _observed(event: RunStatusObserved, world: World) -> list[Event]:
     run = world.find(RunState, event.run_id)
     if run is None:
@@ -178,7 +211,8 @@ def _ended(event: RunExited | RunLost, world: World, context: Context) -> list[E
             continue
         facts.extend(input_facts(own, waits=False))
         # While merging, the work is the kernel's: how its agent ended says nothing about it.
-        if failure is not None and not own.is_merging():
+        is_parked = isinstance(event, RunExited) and is_parked_by(event, run, world)
+        if failure is not None and not own.is_merging() and not is_parked:
             reason = f"run {event.run_id} ended as {failure.value}"
             facts.extend(failed_attempt(own, failure, reason=reason, context=context))
     return facts

@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from moduprompt.domain.draws import mixed
 from moduprompt.domain.failures import RETRYABLE, FailureClass
 from moduprompt.protocol import SECOND
 
 ATTEMPTS_MAX = 100  # beyond it is a loop, not a retry
-_MASK = (1 << 64) - 1
 DELAY_S_MAX = 7 * 24 * 3600  # a week; whoever waits longer should ask a person
 
 
@@ -38,9 +38,9 @@ class RetryBudget(msgspec.Struct, frozen=True, kw_only=True):
         cap = max(base, self.cap_s * SECOND)
         steady = base if self.backoff == "fixed" else min(cap, base * 2 ** (attempt - 1))
         if self.jitter == "full":
-            return _mixed(seed) % (steady + 1)
+            return mixed(seed) % (steady + 1)
         if self.jitter == "decorrelated":
-            return min(cap, base + _mixed(seed) % (3 * steady - base + 1))
+            return min(cap, base + mixed(seed) % (3 * steady - base + 1))
         return steady
 
 
@@ -57,11 +57,3 @@ class RetryRule(RetryBudget, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             jitter=self.jitter,
             retry_on=self.retry_on,
         )
-
-
-def _mixed(seed: int) -> int:
-    """A well-spread 64-bit number from a seed: one step of SplitMix64 (Steele et al., 2014)."""
-    z = (seed + 0x9E3779B97F4A7C15) & _MASK
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
-    return z ^ (z >> 31)

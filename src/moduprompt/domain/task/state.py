@@ -3,7 +3,7 @@
 (none) ── created ──→ queued ── started ──→ running ── completed ──→ succeeded
                         ↑                     │ │ └──── failed ────→ failed ── started ──→ running
                         └── retry_scheduled ──┘ │
-                                                └ blocked ⇄ unblocked   (shown as awaiting_user_input,
+                                                └ blocked ⇄ unblocked   (shown as awaiting_user_input, parked,
                                                                          blocked_by_approval, blocked_by_policy)
 queued | running ── paused ──→ paused ── resumed ──→ queued | running
 paused ── completed ──→ succeeded, paused ── failed ──→ failed, paused ── retry_scheduled ──→ paused
@@ -52,11 +52,13 @@ TaskStatus: TypeAlias = Literal[
     "awaiting_user_input",
     "blocked_by_approval",
     "blocked_by_policy",
+    "parked",
 ]
 OPEN: frozenset[TaskPhase] = frozenset({"queued", "running", "paused"})
 _BLOCKED: dict[BlockKind, TaskStatus] = {
     "approval": "blocked_by_approval",
     "policy": "blocked_by_policy",
+    "rate_limit": "parked",
     "user_input": "awaiting_user_input",
 }
 

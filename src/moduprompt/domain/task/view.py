@@ -44,6 +44,7 @@ class TaskItem(Item, frozen=True, kw_only=True):
     description: str | None = None
     due_at: str | None = None
     retry_at: str | None = None
+    parked_until: str | None = None
     failure: str | None = None
 
 
@@ -77,6 +78,8 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
     changes["retry_at"] = state.retry_due
     if "approval" not in state.blocks:
         changes["waits_for"] = ()
+    if "rate_limit" not in state.blocks:
+        changes["parked_until"] = None
     rows.put(revised(row, stamp, **changes))
 
 
@@ -89,7 +92,8 @@ def _changes(event: Event) -> dict[str, object]:
         case StageChanged():
             return {"stage": event.stage}
         case TaskBlocked():
-            return {"waits_for": event.gate_ids} if event.gate_ids else {}
+            changes: dict[str, object] = {"waits_for": event.gate_ids} if event.gate_ids else {}
+            return changes | {"parked_until": event.until} if event.until else changes
         case AttemptFailed() | TaskFailed():
             return {"failure": f"{event.failure.value}: {event.reason}"}
         case DeadlineSet():
@@ -98,4 +102,4 @@ def _changes(event: Event) -> dict[str, object]:
             return {}
 
 
-VIEW = View(name="tasks", version=1, collections=(("tasks", TaskItem),), fold=fold, takes=(TaskEvent,))
+VIEW = View(name="tasks", version=2, collections=(("tasks", TaskItem),), fold=fold, takes=(TaskEvent,))

@@ -135,7 +135,7 @@ def test_a_run_that_ended_well_leaves_the_task_where_it_is() -> None:
     ("how", "code", "failure", "expected"),
     [
         ("exited", 1, None, FailureClass.EXIT_NONZERO),
-        ("exited", 0, FailureClass.RATE_LIMITED, FailureClass.RATE_LIMITED),
+        ("exited", 0, FailureClass.NETWORK, FailureClass.NETWORK),
         ("signalled", None, None, FailureClass.SIGNALLED),
         ("timed_out", None, None, FailureClass.TIMEOUT),
         ("not_started", None, FailureClass.PROGRAM_MISSING, FailureClass.PROGRAM_MISSING),

@@ -1,0 +1,157 @@
+"""A program that gets nowhere is noticed by what repeats, and stopped."""
+
+from __future__ import annotations
+
+from moduprompt.domain.failures import FailureClass
+from moduprompt.domain.run.commands import ReportExited, ReportSaid
+from moduprompt.domain.run.events import RunExited, RunNoProgressObserved, RunStopRequested
+from moduprompt.domain.run.progress import OPEN_CALLS_MAX, SAME_CALL_MAX, SAME_TROUBLE_MAX
+from moduprompt.domain.run.said import Said, ToolCalled, ToolEnd, ToolEnded, TroubleSeen, TurnBegan
+from moduprompt.domain.run.state import RunState
+from moduprompt.domain.session.commands import Patience, SetPatience
+from moduprompt.domain.task.state import TaskState
+from moduprompt.protocol import RunId, SessionId
+from tests.support.domain import KERNEL, WORKSPACE, Outcome, Scene
+from tests.support.stories import a_project, a_running_task, a_session, its_run, started
+
+
+class Story:
+    """A program at work on a task."""
+
+    def __init__(self) -> None:
+        self.scene = Scene()
+        project_id = a_project(self.scene)
+        self.session_id: SessionId = a_session(self.scene, project_id)
+        self.run_id: RunId = its_run(self.scene, self.session_id)
+        started(self.scene, self.run_id)
+        self.task_id = a_running_task(self.scene, project_id, session_id=self.session_id)
+        self.calls = 0
+
+    def says(self, *said: Said) -> Outcome:
+        upto = self.scene.state(RunState, self.run_id).said_upto + 1
+        report = ReportSaid(workspace_id=WORKSPACE, run_id=self.run_id, upto=upto, said=said)
+        return self.scene.when(report, actor=KERNEL)
+
+    def calls_tool(self, how: ToolEnd = "failed", *, tool: str = "Bash", arguments: str = "a") -> Outcome:
+        self.calls += 1
+        call_id = f"call-{self.calls}"
+        digest = (arguments * 64)[:64]
+        return self.says(
+            ToolCalled(call_id=call_id, tool=tool, arguments_digest=digest),
+            ToolEnded(call_id=call_id, how=how),
+        )
+
+    def patience(self, patience: Patience) -> Outcome:
+        return self.scene.when(
+            SetPatience(workspace_id=WORKSPACE, session_id=self.session_id, patience=patience)
+        )
+
+    def is_stopped(self) -> bool:
+        return self.scene.state(RunState, self.run_id).stop_requested
+
+
+def trouble(failure: FailureClass = FailureClass.NETWORK) -> TroubleSeen:
+    return TroubleSeen(failure=failure, message="it tries again")
+
+
+def test_the_same_call_that_fails_again_and_again_is_noticed_at_the_bound_and_stopped() -> None:
+    story = Story()
+    for _ in range(SAME_CALL_MAX - 1):
+        story.calls_tool()
+    assert not story.is_stopped()
+    outcome = story.calls_tool()
+    assert outcome.one(RunNoProgressObserved) == RunNoProgressObserved(
+        run_id=story.run_id,
+        rule="same_call",
+        what="Bash",
+        times=SAME_CALL_MAX,
+        arguments_digest="a" * 64,
+    )
+    assert outcome.one(RunStopRequested).failure is FailureClass.NO_PROGRESS
+
+
+def test_refused_calls_count_as_failed_ones_do() -> None:
+    story = Story()
+    for _ in range(SAME_CALL_MAX):
+        story.calls_tool("refused")
+    assert story.is_stopped()
+
+
+def test_a_call_that_works_in_between_is_progress() -> None:
+    story = Story()
+    for _ in range(4):
+        for _ in range(SAME_CALL_MAX - 1):
+            story.calls_tool()
+        story.calls_tool("done", tool="Edit", arguments="b")
+    assert not story.is_stopped()
+
+
+def test_other_arguments_and_other_tools_are_another_try() -> None:
+    story = Story()
+    for number in range(4 * SAME_CALL_MAX):
+        story.calls_tool(arguments="abcd"[number % 4])
+        story.calls_tool(tool=f"tool-{number % 3}")
+    assert not story.is_stopped()
+
+
+def test_a_call_that_works_again_and_again_is_left_alone() -> None:
+    story = Story()
+    for _ in range(3 * SAME_CALL_MAX):
+        story.calls_tool("done")
+    assert not story.is_stopped()
+
+
+def test_the_end_of_a_call_that_nobody_saw_begin_says_nothing() -> None:
+    story = Story()
+    for _ in range(3 * SAME_CALL_MAX):
+        story.says(ToolEnded(call_id="unseen", how="failed"))
+    assert not story.is_stopped()
+
+
+def test_the_same_trouble_again_and_again_is_noticed_and_stopped() -> None:
+    story = Story()
+    outcome = story.says(TurnBegan(), *[trouble()] * SAME_TROUBLE_MAX)
+    seen = outcome.one(RunNoProgressObserved)
+    assert (seen.rule, seen.what, seen.times) == ("same_trouble", "network", SAME_TROUBLE_MAX)
+    assert outcome.one(RunStopRequested).failure is FailureClass.NO_PROGRESS
+
+
+def test_a_limit_that_never_ends_is_parked_rather_than_failed() -> None:
+    story = Story()
+    outcome = story.says(TurnBegan(), *[trouble(FailureClass.RATE_LIMITED)] * SAME_TROUBLE_MAX)
+    assert outcome.one(RunStopRequested).failure is FailureClass.RATE_LIMITED
+
+
+def test_trouble_that_the_program_gets_over_is_forgotten() -> None:
+    story = Story()
+    for _ in range(4):
+        story.says(*[trouble()] * (SAME_TROUBLE_MAX - 1))
+        story.calls_tool("done")
+    assert not story.is_stopped()
+
+
+def test_an_attempt_that_got_nowhere_has_failed_so_and_is_not_made_again() -> None:
+    story = Story()
+    for _ in range(SAME_CALL_MAX):
+        story.calls_tool()
+    ended = story.scene.when(
+        ReportExited(workspace_id=WORKSPACE, run_id=story.run_id, how="stopped"), actor=KERNEL
+    )
+    assert ended.one(RunExited).failure is FailureClass.NO_PROGRESS
+    assert story.scene.state(TaskState, story.task_id).phase == "failed"
+
+
+def test_a_session_with_endless_patience_goes_round_as_long_as_it_likes() -> None:
+    story = Story()
+    story.patience("endless").then_wires("session.patience_set")
+    story.patience("endless").then_nothing()
+    for _ in range(2 * SAME_CALL_MAX):
+        story.calls_tool()
+    assert not story.is_stopped()
+
+
+def test_a_program_that_never_ends_its_calls_is_not_remembered_for_ever() -> None:
+    story = Story()
+    for number in range(3 * OPEN_CALLS_MAX):
+        story.says(ToolCalled(call_id=f"open-{number}", tool="Bash", arguments_digest="0" * 64))
+    assert len(story.scene.state(RunState, story.run_id).progress.open_calls) == OPEN_CALLS_MAX
