@@ -131,12 +131,16 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ReportSaid(RunReport, frozen=True, kw_only=True):
-    """What its program said of itself, in order, in the output up to byte `upto`. `seen`: what it does after that."""
+    """What its program said of itself, in order, in the output up to byte `upto`. `seen`: what it does after that.
+
+    `places` has the byte of each, rising; without them all of it was said at `upto`.
+    """
 
     wire: ClassVar[str] = "run.report_said"
 
     upto: Count
     said: tuple[Said, ...]
+    places: tuple[Count, ...] = ()
     seen: Sighting | None = None
 
 

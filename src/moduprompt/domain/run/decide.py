@@ -200,6 +200,8 @@ def _resize(command: ResizeRun, own: RunState) -> Decision:
 def _observe(command: ReportStatus, own: RunState) -> Decision:
     if own.status != "started" or own.observed == command.status:
         return []
+    if own.said_upto > 0:  # it tells itself what it does: no look at it from outside knows better
+        return []
     return [
         RunStatusObserved(
             run_id=own.run_id,

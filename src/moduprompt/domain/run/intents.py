@@ -26,6 +26,7 @@ class KeepRun(RunIntent, frozen=True, kw_only=True):
     """It has a keeper that is listened to, from before its start until its end is known.
 
     `prompt` is what its session was told, `run_prompt` what this run alone is told, `earlier` what it carries on.
+    `said_upto`: the place in its output up to which the log knows what its program said.
     """
 
     session_id: SessionId
@@ -41,6 +42,7 @@ class KeepRun(RunIntent, frozen=True, kw_only=True):
     is_child: bool = False
     run_prompt: TextRef | None = None
     earlier: Earlier | None = None
+    said_upto: int = 0
 
 
 class EndRun(RunIntent, frozen=True, kw_only=True):
@@ -114,6 +116,7 @@ def _keep(own: RunState, world: World) -> KeepRun:
         run_prompt=own.prompt,
         # Of one that has started nobody asks any more.
         earlier=earlier(own, world) if own.status == "requested" else None,
+        said_upto=own.said_upto,
     )
 
 

@@ -1,8 +1,8 @@
 """What a program said becomes facts: one to one, in order, each once.
 
-Reports come in the order of the program's output, each with how much of the output it has taken. One at or
-below what was taken before is a wish already fulfilled; so is one for a run whose end is known, where the
-recording has the rest. What says nothing new (a name that was told before) is no fact.
+Each thing said has its place in the program's output, and places rise. What lies at or before the place that was
+taken last is a wish already fulfilled, however it comes again: alone, or beside what is new. So is all that comes
+for a run whose end is known; the recording has it. What says nothing new (a name that was told before) is no fact.
 
 A turn that begins after a prompt went in, or the prompt's own name, shows that the prompt has arrived.
 """
@@ -62,9 +62,10 @@ class _Scribe:
     """One report, written down from front to back: what was said first counts for what follows."""
 
     def __init__(self, command: ReportSaid, own: RunState, session: SessionState | None) -> None:
-        self._said = command.said
+        places = command.places or (command.upto,) * len(command.said)
+        self._said = [each for each in zip(places, command.said, strict=False) if each[0] > own.said_upto]
         self._seen = command.seen
-        self._upto = command.upto
+        self._upto = own.said_upto
         self._own = own
         self._session = session
         self._turn = own.turns
@@ -72,7 +73,10 @@ class _Scribe:
         self._arrived: set[PromptId] = set()
 
     def facts(self) -> list[Event]:
-        found: list[Event] = [fact for said in self._said for fact in self._facts_of(said)]
+        found: list[Event] = []
+        for place, said in self._said:
+            self._upto = place
+            found += self._facts_of(said)
         if self._seen is not None:
             found += _observed(self._own, self._seen)
         return found

@@ -36,6 +36,7 @@ from moduprompt.effects.runner.admission import Admission
 from moduprompt.effects.runner.conversations import Chosen, Ground, choose
 from moduprompt.effects.runner.homes import Homes
 from moduprompt.effects.runner.limiting import limits_for
+from moduprompt.effects.runner.listening import Listener
 from moduprompt.effects.runner.looking import Looks
 from moduprompt.effects.runner.packing import packed_beside
 from moduprompt.effects.runner.reports import Kept, to_report
@@ -124,7 +125,10 @@ class RunHand:
         self._surroundings = surroundings
         self._witness = witness
         self._admission = admission
-        self._looks = Looks(reporter, clock=clock, run_dir=backend.run_dir)
+        self.listener = Listener(backend, reporter, artifacts=artifacts, clock=clock)
+        self._looks = Looks(
+            reporter, clock=clock, run_dir=backend.run_dir, tells_itself=self.listener.has_heard
+        )
         self._met: set[RunId] = set()  # whose first look has been told of
 
     def look_again(self, run_id: str) -> None:
@@ -153,6 +157,7 @@ class RunHand:
         is_over = await self._kept(intent, door=door)
         if is_over:
             await self._doors.close(intent.run_id)
+            self.listener.forget(intent.run_id)
             self._met.discard(intent.run_id)
             self._admission.has_ended(intent.run_id)
         return is_over
@@ -364,6 +369,8 @@ class RunHand:
         fate: Fate = "ended" if gone.last_word is not None else "lost"
         self._tell(intent, fate, entries=len(gone.entries), evidence=gone.evidence, swept=swept)
         if gone.last_word is None:
+            with contextlib.suppress(RecordingError):  # as far as it goes
+                await self.listener.rest(intent)
             names = ", ".join(swept)
             evidence = f"{gone.evidence}; ended what was left: {names}" if swept else gone.evidence
             lost = ReportLost(
@@ -374,7 +381,10 @@ class RunHand:
 
     async def _listen(self, intent: KeepRun, link: port.RunLink) -> bool:
         """Reports and looks, until the end is reported. False where the link broke first."""
-        looking = asyncio.create_task(self._looks.follow(intent, link), name=f"look {intent.run_id}")
+        beside = (
+            asyncio.create_task(self.listener.follow(intent), name=f"listen {intent.run_id}"),
+            asyncio.create_task(self._looks.follow(intent, link), name=f"look {intent.run_id}"),
+        )
         try:
             async for entry in link.entries():
                 is_over = await self._take(intent, entry)
@@ -384,10 +394,11 @@ class RunHand:
         except port.LinkClosedError:
             return False
         finally:
-            looking.cancel()
-            (end,) = await asyncio.gather(looking, return_exceptions=True)
-            if isinstance(end, Exception):  # without looks no prompt would be typed: say why
-                log.error("look.broke", exc_info=end, extra={"run_id": intent.run_id})
+            for task in beside:
+                task.cancel()
+            for end in await asyncio.gather(*beside, return_exceptions=True):
+                if isinstance(end, Exception):  # without them no prompt would be typed: say why
+                    log.error("run.unwatched", exc_info=end, extra={"run_id": intent.run_id})
             self._looks.forget(intent.run_id)
         return False
 
@@ -408,14 +419,12 @@ class RunHand:
 
     async def _judge(self, intent: KeepRun, exited: port.Exited) -> Verdict | None:
         adapter = adapter_named(intent.adapter)
-        path = self._backend.run_dir(intent.run_id) / RECORDING_NAME
-        if adapter is None or adapter.reader() is None or not path.is_file():
-            return None
         try:
-            return await asyncio.to_thread(judge, adapter, path, exited)
+            said = await self.listener.rest(intent)
         except RecordingError as fault:
             log.warning("run.not_judged", extra={"run_id": intent.run_id, "fault": str(fault)})
             return Verdict(outcome="unclear", rule="recording_unreadable", evidence=str(fault))
+        return None if adapter is None or said is None else judge(adapter, said, exited, work=None)
 
     async def _keep_recording(self, intent: KeepRun) -> ArtifactRef | None:
         path = self._backend.run_dir(intent.run_id) / RECORDING_NAME

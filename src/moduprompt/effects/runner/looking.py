@@ -6,6 +6,8 @@
 A run that waits for somebody goes on only when something is typed into it or when it prints, and both stand in
 its recording: as long as that does not grow there is nothing to see. So hundreds that wait cost next to nothing.
 One that goes on without a word (a read that timed out) is seen at the next look that comes in any case.
+
+A program that tells what it does is looked at until its first word, and never again: no look knows better.
 """
 
 import asyncio
@@ -40,7 +42,15 @@ log = logging.getLogger(__name__)
 class Looks:
     """Who looks at the runs of one daemon, and how soon again."""
 
-    def __init__(self, reporter: Reporter, *, clock: Clock, run_dir: Callable[[str], Path]) -> None:
+    def __init__(
+        self,
+        reporter: Reporter,
+        *,
+        clock: Clock,
+        run_dir: Callable[[str], Path],
+        tells_itself: Callable[[str], bool],
+    ) -> None:
+        self._tells_itself = tells_itself
         self._reporter = reporter
         self._clock = clock
         self._run_dir = run_dir
@@ -69,12 +79,14 @@ class Looks:
         run_dir = self._run_dir(intent.run_id)
         onlooker = Onlooker(link, run_dir=run_dir, program=_rules_of(intent))
         with contextlib.closing(onlooker), contextlib.suppress(port.LinkClosedError):
-            while True:
+            while not self._tells_itself(intent.run_id):
                 recorded = _recorded_bytes(run_dir)  # before the look: what comes after it is news
                 seen = await onlooker.look()
                 if intent.run_id in self._outdated:  # what was seen may be from before the answer
                     self._outdated.discard(intent.run_id)
                     last, pause = None, LOOK_S
+                elif self._tells_itself(intent.run_id):  # it spoke while it was looked at
+                    return
                 elif seen is not None and (last is None or seen.status != last.status):
                     last, pause = (seen if await self._observed(intent, seen) else last), LOOK_S
                 else:

@@ -120,6 +120,39 @@ def test_what_was_taken_before_is_a_wish_fulfilled(upto: int) -> None:
     say(scene, run, TurnBegan(), upto=101).then(RunTurnBegan(run_id=run, upto=101, turn=2))
 
 
+def test_of_a_report_that_overlaps_only_what_is_new_is_taken() -> None:
+    scene = Scene()
+    run = a_run(scene)
+    first = ReportSaid(
+        workspace_id=WORKSPACE,
+        run_id=run,
+        upto=20,
+        said=(LineSkipped(bytes=1), LineSkipped(bytes=2)),
+        places=(10, 20),
+    )
+    scene.when(first, actor=KERNEL).then(
+        RunLineSkipped(run_id=run, upto=10, bytes=1), RunLineSkipped(run_id=run, upto=20, bytes=2)
+    )
+    again = ReportSaid(
+        workspace_id=WORKSPACE,
+        run_id=run,
+        upto=30,
+        said=(LineSkipped(bytes=2), LineSkipped(bytes=3)),
+        places=(20, 30),
+    )
+    scene.when(again, actor=KERNEL).then(RunLineSkipped(run_id=run, upto=30, bytes=3))
+
+
+def test_a_look_from_outside_does_not_count_against_the_programs_own_word() -> None:
+    scene = Scene()
+    run = a_run(scene)
+    observed(scene, run, "waiting_input")
+    seen = Sighting(status="working", rule="said_turn", rule_version=1, evidence="it began a turn")
+    say(scene, run, TurnBegan(), upto=1, seen=seen)
+    observed(scene, run, "waiting_input")
+    assert scene.state(RunState, run).observed == "working"
+
+
 def test_nothing_is_said_behind_the_end() -> None:
     scene = Scene()
     run = a_run(scene)

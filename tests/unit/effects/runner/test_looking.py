@@ -41,7 +41,13 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         self.clock, self.keeper, self.reports = FakeClock(), Keeper(), Reports()
-        self.looks = Looks(self.reports, clock=self.clock, run_dir=lambda run_id: folder / run_id)
+        self.telling: set[str] = set()  # runs that tell themselves what they do
+        self.looks = Looks(
+            self.reports,
+            clock=self.clock,
+            run_dir=lambda run_id: folder / run_id,
+            tells_itself=self.telling.__contains__,
+        )
         self.recording = folder / RUN / RECORDING_NAME
         self.recording.parent.mkdir()
         self.recording.write_bytes(b"as the keeper wrote it")

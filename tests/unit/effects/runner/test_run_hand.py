@@ -15,6 +15,7 @@ from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import (
     ReportExited,
     ReportLost,
+    ReportSaid,
     ReportStarted,
     ReportStatus,
 )
@@ -62,6 +63,7 @@ from tests.support.fake_runner import (
     Tokens,
     gone,
 )
+from tests.support.transcripts import heard, reader_of, transcripts
 
 PROMPT = "00000000-0000-7000-8000-0000000000d1"
 KEEP = KeepRun(
@@ -535,3 +537,34 @@ async def test_a_run_that_is_stopped_while_it_waits_is_never_started(tmp_path: P
 
 async def waits(scene: Scene) -> bool:
     return [each.run_id for each in scene.admission.waiting()] == [RUN]
+
+
+async def test_everything_a_program_said_is_told_before_its_end(tmp_path: Path) -> None:
+    output = transcripts("claude")["good"]
+    scene = Scene(tmp_path, Keeper(STARTED, EXITED))
+    _record(scene, output)
+
+    assert await scene.hand.carry_out(replace(KEEP, adapter="claude", is_started=True))
+
+    *before, end = scene.reports.commands
+    assert isinstance(end, ReportExited)
+    assert (end.outcome, end.rule) == ("succeeded", "turn_done")
+    said = [each for report in before if isinstance(report, ReportSaid) for each in report.said]
+    assert said == heard(reader_of("claude"), output)
+
+
+async def test_what_a_lost_run_said_is_not_lost(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, gone(STARTED))
+    _record(scene, transcripts("claude")["good"])
+
+    assert await scene.hand.carry_out(replace(KEEP, adapter="claude", is_started=True))
+
+    assert [type(each) for each in scene.reports.commands] == [ReportStarted, ReportSaid, ReportLost]
+
+
+def _record(scene: Scene, output: bytes) -> None:
+    folder = scene.backend.run_dir(RUN)
+    folder.mkdir(parents=True)
+    written = Recording(str(folder / RECORDING_NAME), started_us=1)
+    written.append(OUTPUT, 0, output)
+    written.close()

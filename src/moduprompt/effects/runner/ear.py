@@ -1,0 +1,66 @@
+"""One run's output, understood: bytes in, what was said out, each with its place.
+
+A place is a byte of the output. Places rise from one thing said to the next, and they are the same whoever reads
+and however the bytes were cut, since a reader that is fed the same lines says the same. So a place names
+for ever what was said there. What a line says last has the place behind the line; what it says before that stands on
+the line's first bytes.
+"""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import msgspec
+
+from moduprompt.domain.run.said import LineSkipped
+from moduprompt.effects.agents.cutting import LineCutter
+from moduprompt.effects.agents.port import Heard, Reader
+from moduprompt.effects.runner.recording import Output, RecordingReader
+
+
+class Noted(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was said, and its place."""
+
+    at: int
+    heard: Heard
+
+
+class Ear:
+    """Fed with output from the first byte on. Holds what its reader holds, and one unfinished line."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.offset = 0  # of the next byte that it has not heard
+        self._cutter = LineCutter()
+        self._line_start = 0
+
+    def take(self, data: bytes, *, offset: int) -> Generator[Noted]:
+        """What is said in these bytes, of which the first is byte `offset`; what it has heard already is left out."""
+        assert offset <= self.offset, f"BUG: output {self.offset} to {offset} was left out"
+        fresh = data[self.offset - offset :]
+        self.offset += len(fresh)
+        for line in self._cutter.feed(fresh):
+            yield from self._noted(line, ends_at=self._line_start + _length(line) + 1)
+
+    def last(self) -> Generator[Noted]:
+        """What is said behind the last line end, when nothing more will come."""
+        line = self._cutter.last()
+        if line:
+            yield from self._noted(line, ends_at=self._line_start + _length(line))
+
+    def _noted(self, line: bytes | LineSkipped, *, ends_at: int) -> Generator[Noted]:
+        start, self._line_start = self._line_start, ends_at
+        heard = (line,) if isinstance(line, LineSkipped) else self.reader.read(line)
+        for number, each in enumerate(heard, 1):
+            yield Noted(at=ends_at if number == len(heard) else min(start + number, ends_at), heard=each)
+
+
+def recorded(ear: Ear, path: Path) -> Generator[Noted]:
+    """What is said in a recording as far as it goes, the unfinished line left out. Raises RecordingError, OSError."""
+    with RecordingReader(path) as recording:
+        for frame in recording.frames():
+            if isinstance(frame, Output):
+                yield from ear.take(frame.data, offset=frame.offset)
+
+
+def _length(line: bytes | LineSkipped) -> int:
+    return line.bytes if isinstance(line, LineSkipped) else len(line)
