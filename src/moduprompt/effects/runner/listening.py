@@ -28,12 +28,13 @@ from moduprompt.domain.run.commands import ReportSaid, Sighting
 from moduprompt.domain.run.intents import KeepRun
 from moduprompt.domain.run.said import SAID_MAX, Detail, Said
 from moduprompt.effects.agents.catalogue import adapter_named
-from moduprompt.effects.agents.port import Asked, InputOver, Owed, Reader
+from moduprompt.effects.agents.port import AgentRequest, Asked, Channel, InputOver, Owed, Reader
 from moduprompt.effects.agents.summary import Summary, summed
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.ear import Ear, Noted, recorded
+from moduprompt.effects.runner.homes import Homes
 from moduprompt.effects.runner.status.hearing import hear
 from moduprompt.keeper.recording import RECORDING_NAME
 from moduprompt.kernel.ports import Clock
@@ -51,17 +52,17 @@ log = logging.getLogger(__name__)
 
 
 class Live:
-    """A run that is listened to: its reader as far as it has heard, and the place up to which the log knows it."""
+    """A run that is listened to: what understands it, as far as it has heard, and how far the log knows it.
 
-    def __init__(self, reader: Reader, *, told: int) -> None:
+    `channel` is who can also speak to it: the same that hears it; None for a program that only prints.
+    """
+
+    def __init__(self, reader: Reader, *, channel: Channel | None, told: int) -> None:
+        self.channel = channel
         self.ear = Ear(reader)
         self.told = told
+        self.is_input_over = False
         self.notes: asyncio.Queue[Noted | None] = asyncio.Queue(NOTES_WAITING_MAX)
-
-    @property
-    def reader(self) -> Reader:
-        """What understands it, with all that it remembers."""
-        return self.ear.reader
 
 
 class Listener:
@@ -77,7 +78,7 @@ class Listener:
         self._live: dict[str, Live] = {}
 
     def live(self, run_id: str) -> Live | None:
-        """The run's reader, while it is listened to; None for one that tells nothing, or is over."""
+        """The run, while it is listened to; None for one that tells nothing, or is over."""
         return self._live.get(run_id)
 
     def has_heard(self, run_id: str) -> bool:
@@ -87,10 +88,12 @@ class Listener:
 
     async def follow(self, intent: KeepRun) -> None:
         """Hear it out and report what it says, until its output ends or whoever waits for this gives up."""
-        reader = _reader_of(intent)
+        channel = self._channel_of(intent)
+        reader = channel or _reader_of(intent)
         if reader is None:
             return
-        live = self._live[intent.run_id] = Live(reader, told=self._told(intent))
+        live = Live(reader, channel=channel, told=self._told(intent))
+        self._live[intent.run_id] = live
         async with asyncio.TaskGroup() as both:
             both.create_task(self._tell(intent, live), name=f"tell {intent.run_id}")
             await self._catch_up(intent, live)
@@ -103,7 +106,8 @@ class Listener:
         None where its program tells nothing or left no recording. Raises RecordingError, Refused, StorageFailed;
         doing it again does no harm.
         """
-        reader = _reader_of(intent)
+        # The same that hears it while it lives: another one might give another place to the same word.
+        reader = self._channel_of(intent) or _reader_of(intent)
         path = self._backend.run_dir(intent.run_id) / RECORDING_NAME
         if reader is None or not path.is_file():
             return None
@@ -112,12 +116,25 @@ class Listener:
         while some := await asyncio.to_thread(_some_of, notes):
             for note in some:
                 summary = _with(summary, note)
-            await self._report(intent, [note for note in some if note.at > told], is_over=True)
+            await self._report(intent, [note for note in some if note.at > told], seen=None)
         return summary
 
     def forget(self, run_id: str) -> None:
         """Its end is reported."""
         self._live.pop(run_id, None)
+
+    def _channel_of(self, intent: KeepRun) -> Channel | None:
+        adapter = adapter_named(intent.adapter)
+        if adapter is None:
+            return None
+        homes = Homes(self._backend.run_dir(intent.run_id).parent)
+        request = AgentRequest(
+            words=intent.argv,
+            run_id=intent.run_id,
+            cwd=intent.cwd or str(homes.scratch(intent.session_id)),
+            home=str(homes.home(intent.session_id)),
+        )
+        return adapter.channel(request)
 
     def _told(self, intent: KeepRun) -> int:
         live = self._live.get(intent.run_id)
@@ -155,19 +172,20 @@ class Listener:
     async def _tell(self, intent: KeepRun, live: Live) -> None:
         """Report what waits, many in one, until nothing more comes."""
         while notes := await _next_of(live.notes):
-            while not await self._is_taken(intent, notes):
+            seen = _seen(live, notes)
+            while not await self._is_taken(intent, notes, seen=seen):
                 await self._clock.sleep(AGAIN_S)
             live.told = notes[-1].at
 
-    async def _is_taken(self, intent: KeepRun, notes: list[Noted]) -> bool:
+    async def _is_taken(self, intent: KeepRun, notes: list[Noted], *, seen: Sighting | None) -> bool:
         try:
-            await self._report(intent, notes, is_over=False)
+            await self._report(intent, notes, seen=seen)
         except (Refused, StorageFailed, OSError) as fault:
             log.warning("said.not_reported", extra={"run_id": intent.run_id, "why": str(fault)})
             return False
         return True
 
-    async def _report(self, intent: KeepRun, notes: list[Noted], *, is_over: bool) -> None:
+    async def _report(self, intent: KeepRun, notes: list[Noted], *, seen: Sighting | None) -> None:
         """One report; the same notes make the same report under the same key."""
         told = [(note.at, said) for note in notes if (said := await self._said(intent, note)) is not None]
         if not told:
@@ -179,7 +197,7 @@ class Listener:
             upto=places[-1],
             said=tuple(said for _, said in told),
             places=places,
-            seen=None if is_over else _seen(intent, notes),
+            seen=seen,
         )
         await report(self._reporter, command, key=f"run/{intent.run_id}/said/{places[0]}-{places[-1]}")
 
@@ -237,10 +255,10 @@ async def _next_of(notes: asyncio.Queue[Noted | None]) -> list[Noted]:
     return found
 
 
-def _seen(intent: KeepRun, notes: list[Noted]) -> Sighting | None:
+def _seen(live: Live, notes: list[Noted]) -> Sighting | None:
     """What it does after all of that."""
-    adapter = adapter_named(intent.adapter)
-    takes_prompts = adapter is not None and adapter.level in ("control", "acp")
+    live.is_input_over |= any(isinstance(note.heard, InputOver) for note in notes)
+    takes_prompts = live.channel is not None and not live.is_input_over
     for note in reversed(notes):
         said = note.heard.said if isinstance(note.heard, Asked) else note.heard
         seen = None if isinstance(said, Owed | InputOver) else hear(said, takes_prompts=takes_prompts)
