@@ -35,6 +35,7 @@ from moduprompt.protocol import (
     Rejection,
     refusal,
 )
+from tests.support.clocks import turns
 from tests.support.domain import KERNEL, Scene
 from tests.support.domain import WORKSPACE as HOME
 from tests.support.fake_runner import Backend, Keeper, KilledHere, Link, QuickClock
@@ -294,8 +295,7 @@ async def test_a_program_that_prints_faster_than_the_log_takes_waits_and_holds_u
         read = -1
         while read != keeper.printed:  # until it stands still
             read = keeper.printed
-            for _ in range(200):
-                await asyncio.sleep(0)
+            await turns(200)
         line = len(numbered(1))
         assert 0 < keeper.printed <= (NOTES_WAITING_MAX + SAID_MAX) * line + 2 * keeper.piece
         log.is_open.set()
