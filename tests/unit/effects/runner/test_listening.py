@@ -35,7 +35,7 @@ from moduprompt.protocol import (
     Rejection,
     refusal,
 )
-from tests.support.clocks import turns
+from tests.support.deadline import turns
 from tests.support.domain import KERNEL, Scene
 from tests.support.domain import WORKSPACE as HOME
 from tests.support.fake_runner import Backend, Keeper, KilledHere, Link, QuickClock
