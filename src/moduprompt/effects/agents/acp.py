@@ -1,6 +1,6 @@
 """Any agent of the Agent Client Protocol v1: lines both ways, several turns in one process, questions that people answer.
 
-A session's words are the agent's command line. Those that we know (`acp_agents.py`) are named by their program
+A session's words are our own options, then the agent's command line. Those that we know (`acp_agents.py`) are named by their program
 alone. To every other program its words are all it gets: no credentials, and its configuration is its user's.
 
 What was measured (gemini 0.61.0, codex-acp 0.16.0, claude-agent-acp 0.49.0), and what we therefore do:
@@ -14,13 +14,15 @@ What was measured (gemini 0.61.0, codex-acp 0.16.0, claude-agent-acp 0.49.0), an
 - At the end of its input gemini ends, and claude; codex-acp stays, and has to be stopped.
 """
 
+from collections.abc import Mapping
+
 from moduprompt.domain.failures import FailureClass
 from moduprompt.effects.agents.acp_agents import KNOWN, command_line, configuration, known_agent, surroundings
 from moduprompt.effects.agents.acp_channel import AcpChannel
 from moduprompt.effects.agents.acp_messages import greeting
 from moduprompt.effects.agents.judging import TURN_RULES, by_turn_and_work
 from moduprompt.effects.agents.limits import ANY_PROGRAM
-from moduprompt.effects.agents.options import Option
+from moduprompt.effects.agents.options import Option, UnfitWords, read_options
 from moduprompt.effects.agents.port import (
     AgentCommand,
     AgentRefused,
@@ -44,21 +46,31 @@ class AcpAdapter:
     memory_bytes = 350 * 1024**2  # gemini's peak, and claude's; codex takes half of it
     probes: Probes | None = None  # any program may stand behind it
     resuming = Resuming(is_possible=True)
-    options: tuple[Option, ...] = ()
+    options: tuple[Option, ...] = (
+        Option(
+            name="turns",
+            what="whether it ends after its prompt, or stays for more",
+            values=("one", "many"),
+            default="one",
+        ),
+    )
     rules: tuple[str, ...] = (*TURN_RULES, "refused_and_cancelled")
     variables: tuple[str, ...] = tuple(dict.fromkeys(name for known in KNOWN for name in known.variables))
 
     def command(self, request: AgentRequest) -> AgentCommand | AgentRefused:
         """The command line as given, on pipes, with the protocol's first line."""
-        if not request.words:
+        values, words = self._read(request.words)
+        if isinstance(values, UnfitWords):
+            return AgentRefused(message=values.message, hint=values.hint)
+        if not words:
             known = ", ".join(each.program for each in KNOWN)
             hint = f"pass --agent acp -- PROGRAM ...; known by their names alone: {known}"
             return AgentRefused(message="no agent to run", hint=hint)
-        known_one = known_agent(request.words)
+        known_one = known_agent(words)
         if known_one is None:
-            return AgentCommand(argv=request.words, io="pipes", stdin="open", opening=greeting())
+            return AgentCommand(argv=words, io="pipes", stdin="open", opening=greeting())
         return AgentCommand(
-            argv=command_line(known_one, request.words),
+            argv=command_line(known_one, words),
             env=surroundings(known_one, request),
             io="pipes",
             stdin="open",
@@ -68,11 +80,14 @@ class AcpAdapter:
 
     def reader(self) -> Reader | None:
         """A channel that is asked for nothing."""
-        return AcpChannel(AgentRequest())
+        return AcpChannel(AgentRequest(), is_for_one_turn=False)
 
     def channel(self, request: AgentRequest) -> Channel | None:
         """From the greeting to the last turn."""
-        return AcpChannel(request)
+        values, _ = self._read(request.words)
+        if isinstance(values, UnfitWords):
+            return None
+        return AcpChannel(request, is_for_one_turn=values["turns"] == "one")
 
     def verdict(self, end: End) -> Verdict:
         """Why its last turn stopped, what it was refused, and the worktree."""
@@ -86,3 +101,10 @@ class AcpAdapter:
             rule="refused_and_cancelled",
             evidence=f"{said.tools_refused} tool calls were refused, and its turn was cancelled",
         )
+
+    def _read(self, words: tuple[str, ...]) -> tuple[Mapping[str, str] | UnfitWords, tuple[str, ...]]:
+        """Our options, and the command line: it begins with the first word that is none of ours."""
+        begins = 0
+        while begins < len(words) and words[begins].startswith("--"):
+            begins += 1 if "=" in words[begins] else 2
+        return read_options(words[:begins], self.options), words[begins:]

@@ -63,10 +63,14 @@ FAILED_TURNS: Final = {
 
 
 class AcpChannel:
-    """Follows one run. `request`: the one that it was started by; a bare one for whoever only listens."""
+    """Follows one run. `request`: the one that it was started by; a bare one for whoever only listens.
 
-    def __init__(self, request: AgentRequest) -> None:
+    `is_for_one_turn`: its input ends with its first turn.
+    """
+
+    def __init__(self, request: AgentRequest, *, is_for_one_turn: bool) -> None:
         self._request = request
+        self._is_for_one_turn = is_for_one_turn
         self._stage: Stage = "greeting"
         self._conversation_id = ""
         self._is_in_turn = False
@@ -234,6 +238,9 @@ class AcpChannel:
         self._is_in_turn = False
         yield from self._used(result)
         yield from _how_it_ended(result, error=error)
+        if self._is_for_one_turn and self._stage != "over":
+            self._stage = "over"
+            yield InputOver()
 
     def _used(self, result: Fields) -> Iterator[Heard]:
         """Of this turn. Their cost is told as a sum over the conversation, and by some agents only."""

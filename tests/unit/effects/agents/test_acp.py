@@ -19,7 +19,7 @@ from moduprompt.domain.run.said import (
 )
 from moduprompt.effects.agents.acp_agents import KNOWN
 from moduprompt.effects.agents.acp_messages import greeting
-from moduprompt.effects.agents.port import AgentCommand, End, Work
+from moduprompt.effects.agents.port import AgentCommand, AgentRefused, AgentRequest, End, Work
 from moduprompt.effects.agents.summary import Summary
 from tests.support.transcripts import adapter_of, heard, reader_of, transcripts, verdict_on
 from tests.unit.effects.agents.started import started
@@ -50,12 +50,24 @@ def test_an_agent_that_nobody_knows_gets_its_words_and_nothing_else() -> None:
     ("words", "argv"),
     [
         (("gemini",), ("gemini", "--acp", "--skip-trust")),
+        (("--turns", "many", "gemini"), ("gemini", "--acp", "--skip-trust")),
+        (("--turns=one", "gemini", "--turns"), ("gemini", "--acp", "--skip-trust", "--turns")),
         (("/opt/gemini", "--acp"), ("/opt/gemini", "--skip-trust", "--acp")),
         (("codex-acp", "-c", "model=m"), ("codex-acp", "-c", "model=m")),
     ],
 )
 def test_a_known_agent_is_named_by_its_program_alone(words: tuple[str, ...], argv: tuple[str, ...]) -> None:
     assert started("acp", words=words).argv == argv
+
+
+@pytest.mark.parametrize(
+    "words", [("--turns", "many"), ("--yolo", "gemini"), ("--turns",), ("--turns=", "x")]
+)
+def test_options_before_the_command_line_are_ours_and_checked(words: tuple[str, ...]) -> None:
+    refused = adapter_of("acp").command(AgentRequest(words=words))
+
+    assert isinstance(refused, AgentRefused)
+    assert refused.hint
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,9 @@ OPTIONS: Final = [
 class Agent:
     """The other side: what it says is fed to a channel, and what comes of it is judged."""
 
-    def __init__(self, **request: Any) -> None:
-        self.channel = AcpChannel(AgentRequest(run_id=RUN, cwd="/work", **request))
+    def __init__(self, *, is_for_one_turn: bool = False, **request: Any) -> None:
+        started_by = AgentRequest(run_id=RUN, cwd="/work", **request)
+        self.channel = AcpChannel(started_by, is_for_one_turn=is_for_one_turn)
 
     def says(self, **message: Any) -> list[Heard]:
         heard = list(self.channel.read(json.dumps({"jsonrpc": "2.0", **message}).encode()))
@@ -429,3 +430,13 @@ def test_answers_to_what_nobody_asked_are_passed_over() -> None:
     assert agent.answers("session/new", {"sessionId": "another"}) == []
     assert agent.answers("nonsense", {}) == []
     assert agent.says(id=None, error={"code": -32700, "message": "Parse error"}) == []
+
+
+def test_a_run_for_one_turn_reads_the_end_of_its_input_when_it_is_over() -> None:
+    agent = Agent(is_for_one_turn=True, prompt="Do it.")
+    agent.greets()
+    agent.answers("session/new", {"sessionId": "s"})
+
+    assert agent.answers(RUN, {"stopReason": "end_turn"})[-2:] == [TurnEnded(how="done"), InputOver()]
+    assert agent.channel.say("More.", prompt_id=PROMPT) is None
+    assert agent.channel.interrupt(request_id=RUN) is None
