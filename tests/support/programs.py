@@ -120,6 +120,22 @@ KNOWN: Final = {
 }
 
 
+# The agents of the Agent Client Protocol that `make agents` installs, with the words that lead them to the model.
+ACP_AGENTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "gemini": (),
+    "codex-acp": ("-c", "model=scripted-model"),
+    "claude-agent-acp": (),
+}
+ACP_VENDORS: Final = ("claude", "codex", "gemini")
+
+
+def acp_variables(model: RunningModel) -> dict[str, str]:
+    """What leads each of them to the model, as its vendor's own program is led."""
+    known = [KNOWN[name] for name in ACP_VENDORS]
+    addresses = {each.address_in: model.address + each.address_end for each in known}
+    return {name: value for each in known for name, value in each.variables.items()} | addresses
+
+
 IN_CI: Final = ("claude", "codex", "gemini", "pi")  # what `make agents` installs
 
 

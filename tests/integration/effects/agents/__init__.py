@@ -1,0 +1,1 @@
+"""Agents on real pipes, each spoken to by its adapter."""
