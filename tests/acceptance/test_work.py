@@ -165,6 +165,27 @@ def test_what_agents_write_can_not_act_on_a_terminal(place: Place, repository: R
     assert place.ok("run", "output", run, "--json").json["text"] == "abc\n"
 
 
+def test_what_a_program_on_pipes_says_beside_its_output_is_shown(
+    place: Place, repository: Repository
+) -> None:
+    """Any program of that name is codex here."""
+    program = place.root / "bin" / "codex"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho out; printf 'one\\ntwo\\033[2J\\nthree' >&2\n")
+    program.chmod(0o755)
+    path = f"{program.parent}:{place.environ['PATH']}"
+    place.ok("workspace", "create", "core", environ={"PATH": path})
+    place.made("project", "create", "paint", "--repo", str(repository.path))
+    place.made("session", "spawn", "piped", "-p", "paint", "--agent", "codex", "--prompt", "go")
+    eventually(lambda: has_exited(place))
+    run = place.ok("run", "list", "--json").json["items"][0]["id"]
+
+    assert place.ok("run", "tail", run, "--stderr", "-n", "2").out == "two\nthree\n"
+    assert place.ok("run", "tail", run).out == "out\n"
+    assert place.ok("run", "tail", run, "-n", "0", "--json").json["lines"] == []
+    assert place.mpctl("run", "tail", run, "--stderr", "--follow").status == 2
+
+
 def test_json_is_the_only_thing_on_standard_output(place: Place) -> None:
     refused = place.mpctl("workspace", "show", "nobody", "--json")
     made = place.ok("workspace", "create", "core", "--json")

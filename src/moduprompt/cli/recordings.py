@@ -5,6 +5,7 @@ The copy is a temporary file, so that a recording of any size costs disk and no 
 
 import re
 import tempfile
+from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ from moduprompt.effects.runner.recording import Gap, Output, RecordingReader
 from moduprompt.keeper.recording import RecordingError
 from moduprompt.protocol import SECOND, Code, Micros, to_timestamp
 
+TAIL_CHARS_MAX: Final = (
+    1_000_000  # of one line of a tail: one message of an agent program that speaks in lines
+)
 LINE_CHARS_MAX: Final = 4_096  # of one line that is searched: a program may print a gigabyte without an end
 
 
@@ -27,6 +31,35 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
     at: str
     text: str
+
+
+class LastLines:
+    """The last lines of what was printed, as text; of a gigabyte only these are in memory."""
+
+    def __init__(self, count: int) -> None:
+        self.taken_bytes = 0
+        self._cleaner = Cleaner()
+        self._lines = deque[str](maxlen=count)
+        self._rest = ""
+
+    def feed(self, data: bytes) -> None:
+        """Some more of it."""
+        self.taken_bytes += len(data)
+        self._put(self._cleaner.feed(data))
+
+    def finish(self) -> tuple[str, ...]:
+        """The lines; the last one may be unfinished."""
+        self._put(self._cleaner.finish())
+        if self._rest:
+            self._lines.append(self._rest)
+        return tuple(self._lines)
+
+    def _put(self, text: str) -> None:
+        *whole, self._rest = (self._rest + text).split("\n")
+        self._lines.extend(whole)
+        if len(self._rest) > TAIL_CHARS_MAX:
+            self._lines.append(self._rest)
+            self._rest = ""
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from moduprompt.cli.faults import CallFailed
-from moduprompt.cli.recordings import LINE_CHARS_MAX, fetched, lines_of, to_moment_us, wall_clock
+from moduprompt.cli.recordings import (
+    LINE_CHARS_MAX,
+    TAIL_CHARS_MAX,
+    LastLines,
+    fetched,
+    lines_of,
+    to_moment_us,
+    wall_clock,
+)
 from moduprompt.effects.runner.moments import moment_at
 from moduprompt.keeper.recording import OUTPUT, RESIZE, Recording, pack_size
 
@@ -87,3 +95,16 @@ def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
 async def test_times_of_day_are_the_wire_s(tmp_path: Path) -> None:
     async with fetched(recorded(tmp_path)) as reader:
         assert wall_clock(reader, 5 * SECOND) == "2023-11-14T22:13:25.000000Z"
+
+
+def test_of_a_tail_only_its_lines_are_kept_and_a_line_without_end_is_cut() -> None:
+    last = LastLines(2)
+    for piece in (b"one\ntwo\nthr", b"ee\n", b"fo", b"ur"):
+        last.feed(piece)
+    assert (last.finish(), last.taken_bytes) == (("three", "four"), 18)
+
+    endless = LastLines(2)
+    for _ in range(5):
+        endless.feed(b"x" * TAIL_CHARS_MAX)
+    assert sum(map(len, endless.finish())) <= 4 * TAIL_CHARS_MAX
+    assert LastLines(0).finish() == ()

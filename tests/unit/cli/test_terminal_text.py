@@ -79,3 +79,19 @@ def test_a_sequence_that_never_ends_is_shown_at_last() -> None:
     shown = cleaner.feed(b"\x1b]0;" + b"x" * 10_000)
 
     assert len(shown) > 9_000
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [b"\x1b]" * 100_000 + b"\x07", b"\x1bP\x1b" * 100_000 + b"\x07x", b"\x1b]" * 100_000, b"\x1b[" * 100_000],
+    ids=["strings", "more", "without an end", "without a final byte"],
+)
+@pytest.mark.timeout(60)
+def test_a_bomb_of_escapes_is_read_in_one_pass(bomb: bytes) -> None:
+    """It took hours: at each escape the whole rest was looked through for an end."""
+    assert ACTS.search(to_text(bomb)) is None
+
+
+def test_a_line_break_is_one_wherever_the_bytes_are_cut() -> None:
+    cleaner = Cleaner()
+    assert "".join(cleaner.feed(piece) for piece in (b"a\r\x1b", b"[31m\nb", b"\r", b"\nc")) == "a\nb\nc"

@@ -18,6 +18,7 @@ from moduprompt.cli.printing import print_bytes, print_text
 from moduprompt.cli.prompting import waits_to_start
 from moduprompt.cli.recordings import (
     LINE_CHARS_MAX,
+    LastLines,
     Shown,
     fetched,
     lines_of,
@@ -39,6 +40,7 @@ from moduprompt.domain.run.view import RunItem
 from moduprompt.domain.session.view import SessionItem
 from moduprompt.effects.runner.asciicast import to_asciicast
 from moduprompt.effects.runner.moments import moment_at
+from moduprompt.effects.runner.recording import Stderr
 from moduprompt.effects.screen.painting import paint_lines
 from moduprompt.protocol import RunId, SessionId, encode
 from moduprompt.views.board_rows import short
@@ -159,13 +161,29 @@ async def _output(call: Call) -> None:
 async def _tail(call: Call) -> None:
     item = await _named(call)
     client = await call.client()
-    printed = await _read(client, item, 0)
-    lines = to_text(printed).splitlines()[-call.words.number("lines") :]
+    last = LastLines(call.words.number("lines"))
+    if call.words.is_set("stderr"):
+        await _take_errors(call, item, last)
+    else:
+        pieces = client.run_output(RunId(item.id), from_=0, workspace_id=item.workspace_id)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                last.feed(piece)
+    lines = last.finish()
     call.show(encode({"run_id": item.id, "lines": lines}), "\n".join(lines))
     if call.words.is_set("follow"):
         printer = _Printer(is_raw=False)
-        await _follow(client, item, printer, start=len(printed))
+        await _follow(client, item, printer, start=last.taken_bytes)
         printer.finish()
+
+
+async def _take_errors(call: Call, item: RunItem, last: LastLines) -> None:
+    if call.words.is_set("follow"):
+        raise misused("standard error can't be followed", hint="ask again, or follow the output")
+    async with fetched(await _recording(call, item)) as reader:
+        for frame in reader.frames():
+            if isinstance(frame, Stderr):
+                last.feed(frame.data)
 
 
 async def _replay(call: Call) -> None:
@@ -335,6 +353,11 @@ def _printed(parser: argparse.ArgumentParser) -> None:
 
 def _tailed(parser: argparse.ArgumentParser) -> None:
     _one(parser)
+    parser.add_argument(
+        "--stderr",
+        action="store_true",
+        help="of its standard error; on a terminal that is part of the output",
+    )
     parser.add_argument("-n", "--lines", metavar="N", type=whole, default=TAIL_LINES, help="so many")
     parser.add_argument("--follow", action="store_true", help="go on until the run ends")
 
