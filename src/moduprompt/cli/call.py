@@ -13,7 +13,7 @@ import msgspec
 from moduprompt.cli.daemons import ensure, find
 from moduprompt.cli.moments import Moment, find_moment, to_as_of
 from moduprompt.cli.printing import print_json, print_text
-from moduprompt.cli.progress import waiting_for
+from moduprompt.cli.progress import Doing, waiting_for
 from moduprompt.cli.tables import Column, to_table
 from moduprompt.cli.words import Words
 from moduprompt.client import AsOf, Client, Endpoint, Loss, collection_of, to_typed
@@ -190,8 +190,9 @@ class Call:
         token, socket = self.environ.get("MP_TOKEN"), self.environ.get("MP_SOCKET")
         if token and socket:
             return Client(token=token, socket=socket)
-        async with waiting_for("looking for the daemon"):
-            found = await ensure(self.config, may_start=self.may_start)
+        doing = Doing("looking for the daemon")
+        async with waiting_for(doing.said):
+            found = await ensure(self.config, may_start=self.may_start, tell=doing.tell)
         return Client(token=found.endpoint.token, socket=found.endpoint.socket, reconnect=self._again)
 
     async def _again(self, loss: Loss) -> Endpoint | None:

@@ -10,6 +10,7 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
@@ -20,7 +21,9 @@ from moduprompt.client import Client, Endpoint, Limits, RequestRefused, Unreacha
 from moduprompt.config import Config, DaemonFile
 from moduprompt.protocol import EXIT_STATUS, Code, ErrorObject, Ready
 
-START_S: Final = 30.0  # a large log is folded before the first answer
+START_S: Final = 30.0  # without a word of how far it is
+UNKNOWN: Final = "none"  # of a daemon that has not written its file nobody knows one
+STARTING: Final = "starting"  # the reason of who refuses while it opens its log
 LOOK_S: Final = 0.03  # between two looks for a daemon that is starting
 HELD_S: Final = 10.0  # the holder of the data has this long to answer, or it is not well
 TOKEN_S: Final = 2.0  # a daemon writes its file right after it takes the socket
@@ -60,8 +63,10 @@ def read_daemon_file(config: Config) -> DaemonFile | None:
 
 
 async def find(config: Config) -> Found | None:
-    """The daemon, if one answers. Raises CallFailed where it does not know the token, or has other data."""
-    ends = asyncio.get_running_loop().time() + TOKEN_S
+    """The daemon, if one answers; one that is starting gets a moment. Raises CallFailed where it does not know
+    the token, or has other data."""
+    clock = asyncio.get_running_loop().time
+    ends, patience_ends = clock() + TOKEN_S, clock() + PROBE.answer_s
     while True:
         written = read_daemon_file(config)
         if written is None:
@@ -74,19 +79,54 @@ async def find(config: Config) -> Found | None:
         except Unreachable:
             return None
         except RequestRefused as refused:
-            if refused.code is not Code.UNAUTHORIZED or asyncio.get_running_loop().time() > ends:
+            if _doing(refused) is not None:
+                if clock() > patience_ends:
+                    return None
+            elif refused.code is not Code.UNAUTHORIZED or clock() > ends:
                 raise CallFailed(_with_file(refused.error, config)) from refused
         await asyncio.sleep(LOOK_S)
 
 
-async def ensure(config: Config, *, may_start: bool) -> Found:
-    """The daemon, started where none answers and it may be."""
+async def opening(config: Config) -> str | None:
+    """What a daemon that is starting does at this moment; None where none is."""
+    try:
+        await _ask(Endpoint(socket=str(config.socket), token=UNKNOWN))
+    except RequestRefused as refused:
+        return _doing(refused)
+    except Unreachable:
+        return None
+    return None
+
+
+def _doing(refused: RequestRefused) -> str | None:
+    details = refused.error.details or {}
+    return str(details.get("doing", "")) if details.get("reason") == STARTING else None
+
+
+def _silent(what: str) -> None:
+    """Nobody wants to know."""
+    del what
+
+
+async def ensure(config: Config, *, may_start: bool, tell: Callable[[str], None] = _silent) -> Found:
+    """The daemon, started where none answers and it may be. `tell` hears how far it is."""
     found = await find(config)
     if found is not None and found.ready.status != "draining":
         return found
     if not may_start:
-        raise no_daemon(config)
-    return await start(config, listen=config.listen)
+        doing = await opening(config)
+        raise no_daemon(config) if doing is None else is_starting(config, doing)
+    return await start(config, listen=config.listen, tell=tell)
+
+
+def is_starting(config: Config, doing: str) -> CallFailed:
+    """One is about to answer."""
+    return failed(
+        Code.UNAVAILABLE,
+        f"the daemon at {config.socket} is starting: {doing}",
+        hint="it answers by itself when it is through",
+        details={"reason": STARTING, "doing": doing, "socket": str(config.socket)},
+    )
 
 
 def no_daemon(config: Config) -> CallFailed:
@@ -99,25 +139,52 @@ def no_daemon(config: Config) -> CallFailed:
     )
 
 
-async def start(config: Config, *, listen: str | None) -> Found:
-    """Start one in the background and wait until it, or whoever was faster, answers."""
+class _Patience:
+    """How long to wait for a daemon that is coming up: anew with each word of how far it is."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._tell = tell
+        self._told: str = ""
+        self.ends = self._clock() + START_S
+
+    @property
+    def is_left(self) -> bool:
+        """Whether to look again."""
+        return self._clock() < self.ends
+
+    def shorten(self, to_s: float) -> None:
+        """There is less reason to wait."""
+        self.ends = min(self.ends, self._clock() + to_s)
+
+    async def look(self, config: Config) -> None:
+        """Hear how far it is."""
+        doing = await opening(config)
+        if doing is not None and doing != self._told:
+            self._told, self.ends = doing, self._clock() + START_S
+            self._tell(f"the daemon is starting: {doing}")
+
+
+async def start(config: Config, *, listen: str | None, tell: Callable[[str], None] = _silent) -> Found:
+    """Start one in the background and wait until it, or whoever was faster, answers. `tell` hears how far it is."""
+    patience = _Patience(tell)
     if await _wakes(config):
-        return await _awaited(config)
+        return await _awaited(config, patience)
     log = _open_log(config)
     with log:
         said_before = log.tell()
         process = _spawn(config, log.fileno(), listen=listen)
-    clock = asyncio.get_running_loop().time
-    ends = clock() + START_S
     has_lost = False
-    while clock() < ends:
+    while patience.is_left:
         found = await find(config)
         if found is not None and found.ready.status in ANSWERS:
             return found
         if process.poll() is not None and not has_lost:
             if not is_locked(config.runtime_lock_file):
                 break  # nobody else is about to answer here: what held us up is not a race
-            has_lost, ends = True, min(ends, clock() + HELD_S)
+            has_lost = True
+            patience.shorten(HELD_S)
+        await patience.look(config)
         await asyncio.sleep(LOOK_S)
     raise _last_words(config, said_before, status=process.poll())
 
@@ -138,13 +205,13 @@ async def _wakes(config: Config) -> bool:
     return True
 
 
-async def _awaited(config: Config) -> Found:
+async def _awaited(config: Config, patience: _Patience) -> Found:
     """The daemon that a service manager starts. Raises CallFailed where none comes up."""
-    ends = asyncio.get_running_loop().time() + START_S
-    while asyncio.get_running_loop().time() < ends:
+    while patience.is_left:
         found = await find(config)
         if found is not None and found.ready.status in ANSWERS:
             return found
+        await patience.look(config)
         await asyncio.sleep(LOOK_S)
     raise failed(
         Code.UNAVAILABLE,

@@ -19,7 +19,7 @@ from moduprompt.cli.call import Call
 from moduprompt.cli.daemons import Found, find, start
 from moduprompt.cli.faults import CallFailed, failed
 from moduprompt.cli.nouns.daemon import refuse_in_run, stop
-from moduprompt.cli.progress import in_thread, waiting_for
+from moduprompt.cli.progress import Doing, in_thread, waiting_for
 from moduprompt.cli.tables import to_paragraph
 from moduprompt.config import Config
 from moduprompt.keeper.keeper import is_held
@@ -142,8 +142,9 @@ async def _switched(
         raise _not_written(config.state_dir, fault) from fault
     finally:
         if found is not None:
-            async with waiting_for("starting the daemon"):
-                await start(config, listen=config.listen)
+            doing = Doing("starting the daemon")
+            async with waiting_for(doing.said):
+                await start(config, listen=config.listen, tell=doing.tell)
 
 
 @contextmanager

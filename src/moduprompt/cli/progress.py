@@ -30,6 +30,21 @@ async def waiting_for(what: str | Callable[[], str]) -> AsyncGenerator[None]:
         await asyncio.gather(teller, return_exceptions=True)
 
 
+class Doing:
+    """What is being done at this moment, for `waiting_for`."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def tell(self, what: str) -> None:
+        """From now on this."""
+        self._what = what
+
+    def said(self) -> str:
+        """In words."""
+        return self._what
+
+
 async def in_thread(work: Callable[[Callable[[str, int, int], None]], T], *, what: str) -> T:
     """The result of work that says how far it is, told while it lasts. An interrupt ends it at its next word."""
     now, is_ended = what, threading.Event()

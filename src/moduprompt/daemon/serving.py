@@ -47,6 +47,7 @@ from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.terminals import LocalTerminals
 from moduprompt.kernel.clock import SystemClock, SystemMint
+from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ledger import ChainBroken
 from moduprompt.protocol import EXIT_STATUS, Code
 from moduprompt.server.activation import Handed, take_descriptors, take_sockets
@@ -55,6 +56,7 @@ from moduprompt.server.guard import LoopbackGuard
 from moduprompt.server.listener import Listener, bind_loopback, bind_unix
 from moduprompt.server.log_lines import JsonLines
 from moduprompt.server.run_doors import RunDoors
+from moduprompt.server.starting import StartingApp, open_lobby
 from moduprompt.storage.backup_folder import Store
 from moduprompt.storage.port import StorageFailed, StorageFull, StorageTooNew
 from moduprompt.storage.restoring import finish_restore
@@ -168,10 +170,14 @@ async def _serve(
         house.push_async_callback(notifier.stop)
         notifier.is_loading("opening the log")
         sockets = _bind(config, house, handed=handed)
+        opening = _Opening()
+        lobby = await open_lobby(sockets, StartingApp(version=__version__, doing=opening.doing))
+        house.push_async_callback(lobby.stop)
         mint = SystemMint(load_secret(config))
         git = GitProgram(environment=git_environment(environ))
         observer = LocalObserver(git, program_path=program_path(environ))
         kernel = await open_kernel(config, house, damaged=damaged, mint=mint, observer=observer)
+        opening.kernel = kernel
         parts = Parts(
             config=config,
             environ=environ,
@@ -196,6 +202,7 @@ async def _serve(
         if not await _before(kernel.start(owner_name=_owner_name(), hands=hands), stopping):
             return
         parts.memory.expect(live_runs(kernel))
+        await lobby.stop()
         await _open_doors(listener, sockets, app)
         house.callback(config.daemon_file.unlink, missing_ok=True)
         write_daemon_file(config, token=token, sockets=sockets)
@@ -210,6 +217,17 @@ async def _serve(
         if await _before(kernel.until_broken(), stopping):
             stopping.set()
             raise KernelEnded("the kernel's writer has ended")
+
+
+class _Opening:
+    """What is being done before the doors open."""
+
+    kernel: Kernel | None = None
+
+    def doing(self) -> str:
+        """In words."""
+        folding = None if self.kernel is None else self.kernel.cabinet.folding()
+        return "opening the log" if folding is None else f"folding {folding}"
 
 
 async def _open_doors(listener: Listener, sockets: list[socket.socket], app: ASGIApp) -> None:

@@ -107,6 +107,7 @@ class Cabinet:
         self._let_go: dict[WorkspaceId, Head] = {}  # in an epoch that is ours
         self._held: dict[WorkspaceId, int] = {}  # the epoch in which each is, or was, ours
         self._overtaken: set[WorkspaceId] = set()
+        self._folding: tuple[Ledger, Head] | None = None
         self._damaged: dict[WorkspaceId, Damage] = {}
         self._unclaimed: dict[WorkspaceId, StorageFailed] = {}  # and what the disk said
         self._shown: dict[WorkspaceId, Ledger] = {}  # nobody decides on these
@@ -365,7 +366,22 @@ class Cabinet:
             return fault
         return None
 
+    def folding(self) -> str | None:
+        """Which workspace is folded at this moment, and how far that is; None where none is."""
+        if self._folding is None:
+            return None
+        ledger, head = self._folding
+        done = 100 * ledger.seq // max(1, head.seq)
+        return f"workspace {head.workspace_id}, {done} % of {head.seq:,} events"
+
     async def _fold(self, ledger: Ledger, head: Head) -> None:
+        self._folding = (ledger, head)
+        try:
+            await self._fold_on(ledger, head)
+        finally:
+            self._folding = None
+
+    async def _fold_on(self, ledger: Ledger, head: Head) -> None:
         while ledger.seq < head.seq:
             limit = min(READ_MAX, head.seq - ledger.seq)
             found = await self._log.read(ledger.workspace_id, after=ledger.seq, limit=limit)

@@ -14,13 +14,15 @@ from moduprompt.cli.daemons import (
     Found,
     find,
     is_gone,
+    is_starting,
     log_file,
     no_daemon,
+    opening,
     read_daemon_file,
     start,
 )
 from moduprompt.cli.faults import failed
-from moduprompt.cli.progress import waiting_for
+from moduprompt.cli.progress import Doing, waiting_for
 from moduprompt.cli.recovered import unexpected
 from moduprompt.cli.tables import to_paragraph
 from moduprompt.cli.verbs import Verb
@@ -38,8 +40,9 @@ async def _start(call: Call) -> None:
     if found is not None and found.ready.status in ANSWERS:
         call.show(encode(found.ready), f"the daemon runs already (pid {found.ready.pid})")
         return
-    async with waiting_for("starting the daemon"):
-        found = await start(call.config, listen=call.config.listen)
+    doing = Doing("starting the daemon")
+    async with waiting_for(doing.said):
+        found = await start(call.config, listen=call.config.listen, tell=doing.tell)
     call.show(encode(found.ready), _described(call, found, _title(found.ready.status)))
 
 
@@ -69,8 +72,9 @@ async def _upgrade(call: Call) -> None:
     began = clock()
     if found is not None:
         await stop(found)
-    async with waiting_for("starting the new daemon"):
-        fresh = await start(call.config, listen=listen)
+    doing = Doing("starting the new daemon")
+    async with waiting_for(doing.said):
+        fresh = await start(call.config, listen=listen, tell=doing.tell)
     gap_ms = round((clock() - began) * 1000)
     before = found.ready.version if found is not None else None
     facts = {"from": before, "to": fresh.ready.version, "pid": fresh.ready.pid, "gap_ms": gap_ms}
@@ -121,7 +125,8 @@ async def _status(call: Call) -> None:
         return
     found = await find(call.config)
     if found is None:
-        raise no_daemon(call.config)
+        doing = await opening(call.config)
+        raise no_daemon(call.config) if doing is None else is_starting(call.config, doing)
     told = None if call.is_json else await unexpected(found.endpoint)
     call.show(
         encode(found.ready),
