@@ -37,6 +37,7 @@ NOUNS: Final = (
     Noun("capsule", "moduprompt.cli.nouns.capsule", "a session's short account of itself"),
     Noun("artifact", "moduprompt.cli.nouns.artifact", "a stored text or recording, until it is erased"),
     Noun("board", "moduprompt.cli.nouns.board", "sessions, tasks and what waits, as one picture"),
+    Noun("usage", "moduprompt.cli.nouns.usage", "tokens and cost: of sessions, tasks, lineages, days"),
     Noun("search", "moduprompt.cli.nouns.search", "find by words of names, titles and reasons"),
     Noun("events", "moduprompt.cli.nouns.events", "what happened, as it happens or page by page"),
     Noun("log", "moduprompt.cli.nouns.log", "the stored bytes of the log, and whether they hold"),

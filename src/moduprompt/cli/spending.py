@@ -29,6 +29,11 @@ def turns_told(run: RunItem) -> str | None:
     return f"{run.turns}{', in the last one now' if run.is_in_turn else ''}{tools}"
 
 
+def cost_told(usage: Usage) -> str | None:
+    """The cost, and how much of it nobody knows; None where nothing was told."""
+    return _cost(usage) if usage.reports else None
+
+
 def _cost(usage: Usage) -> str:
     if usage.unpriced == usage.reports:
         return "cost unknown"

@@ -27,6 +27,7 @@ from moduprompt.cli.recordings import (
 )
 from moduprompt.cli.replay import replay
 from moduprompt.cli.spending import turns_told, usage_told
+from moduprompt.cli.sums import TURNS
 from moduprompt.cli.tables import Column, to_paragraph
 from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.terminal_text import Cleaner, to_text
@@ -418,6 +419,7 @@ VERBS: Final = (
         arguments=_attached,
         more="One person types at a time, the others watch. While a half-written line stands there, prompts wait.",
     ),
+    TURNS,
     Verb("screen", _screen, summary="print its screen, as it is or as it was", arguments=_shown),
     Verb("grep", _grep, summary="print the lines that match, with their times", arguments=_searched),
     Verb("export", _export, summary="print its recording for other players", arguments=_exported),

@@ -12,6 +12,7 @@ from moduprompt.cli.live.text import plain
 from moduprompt.cli.lookup import find_item, find_own, workspace_of
 from moduprompt.cli.pictures import show_tree, watch_board
 from moduprompt.cli.prompting import ABOUT_PROMPTS, MINE, PROMPT, runs_of, waits_for, waits_to_start
+from moduprompt.cli.sums import row_told
 from moduprompt.cli.tables import Column, to_paragraph, to_table
 from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.typed import text_or_input
@@ -34,6 +35,7 @@ from moduprompt.domain.session.view import SessionItem
 from moduprompt.domain.task.view import TaskItem
 from moduprompt.protocol import Code, ProjectId, SessionId, TaskId, WorkspaceId
 from moduprompt.views.board_rows import short
+from moduprompt.views.usage import usage_of
 
 MODES: Final[dict[str, ForkMode]] = {
     "default": "default",
@@ -134,6 +136,7 @@ async def _show(call: Call) -> None:
         ("waits for", waits_for(item, runs)),
         ("its run", waits_to_start(runs[-1]) if runs else None),
         ("parked", parked_told(item)),
+        ("used", row_told(usage_of(runs))),
         ("budget", budget_told(item.budget)),
         ("patience", item.patience if item.patience != "bounded" else None),
         ("may", ", ".join(item.may)),

@@ -14,6 +14,7 @@ import msgspec
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import misused
 from moduprompt.cli.lookup import find_item, workspace_of
+from moduprompt.cli.sums import row_told, work_of
 from moduprompt.cli.tables import Column, to_paragraph
 from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.verbs import Verb, from_one, whole
@@ -42,6 +43,7 @@ from moduprompt.domain.task.stages import DEFAULT_PIPELINE, StageSpec
 from moduprompt.domain.task.view import TaskItem
 from moduprompt.protocol import SECOND, Micros, ProjectId, SessionId, TaskId, to_timestamp
 from moduprompt.views.board_rows import short
+from moduprompt.views.usage import task_of, usage_of
 
 STAGES_BYTES_MAX: Final = 256 * 1024  # 32 stages have a few kilobytes
 UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -101,8 +103,17 @@ async def _show(call: Call) -> None:
         ("next attempt", item.retry_at),
         ("parked until", item.parked_until),
         ("failure", item.failure),
+        ("used", await _used(call, item)),
     ]
     await call.show_item(item, to_paragraph(item.title, facts))
+
+
+async def _used(call: Call, item: TaskItem) -> str | None:
+    if call.is_json:
+        return None
+    work = await work_of(call, item.workspace_id)
+    of_task = {each.id for each in work.sessions if task_of(each, work) == item.id}
+    return row_told(usage_of(run for run in work.runs if run.session_id in of_task))
 
 
 async def _start(call: Call) -> None:

@@ -35,3 +35,15 @@ def summed(usage: Usage, more: RunUsageReported) -> Usage:
         reports=usage.reports + 1,
         unpriced=usage.unpriced + (1 if more.cost_micros is None else 0),
     )
+
+
+def together(one: Usage, other: Usage) -> Usage:
+    """Both in one sum."""
+    return Usage(
+        input_tokens=min(one.input_tokens + other.input_tokens, SUM_MAX),
+        cached_tokens=min(one.cached_tokens + other.cached_tokens, SUM_MAX),
+        output_tokens=min(one.output_tokens + other.output_tokens, SUM_MAX),
+        cost_micros=min(one.cost_micros + other.cost_micros, SUM_MAX),
+        reports=one.reports + other.reports,
+        unpriced=one.unpriced + other.unpriced,
+    )

@@ -24,6 +24,7 @@ from moduprompt.domain.run.events import (
     RunTurnEnded,
     RunUsageReported,
 )
+from moduprompt.domain.run.turn_items import TURN_FACTS, TurnItem, with_turn
 from moduprompt.domain.run.usage import Usage, summed
 from moduprompt.domain.session.limits import RunLimits
 
@@ -95,6 +96,7 @@ class RunItem(Item, frozen=True, kw_only=True):
     tools: int = 0
     usage: Usage = Usage()
     trouble: str | None = None
+    last_turns: tuple[TurnItem, ...] = ()
     waits: Waits | None = None
     resumes: str | None = None
     begun: str | None = None
@@ -126,7 +128,10 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
         return
     row = rows.get(RunItem, event.run_id) if isinstance(event, RunEvent) else None
     if row is not None:
-        rows.put(revised(row, stamp, **_changes(event), **_told(row, event), **_seen(row, event, stamp)))
+        changes = {**_changes(event), **_told(row, event), **_seen(row, event, stamp)}
+        if isinstance(event, TURN_FACTS):
+            changes["last_turns"] = with_turn(row.last_turns, event, at=stamp.timestamp)
+        rows.put(revised(row, stamp, **changes))
 
 
 def _seen(row: RunItem, event: Event, stamp: Stamp) -> dict[str, object]:
@@ -208,4 +213,4 @@ def _changes(event: Event) -> dict[str, object]:
             return {}
 
 
-VIEW = View(name="runs", version=6, collections=(("runs", RunItem),), fold=fold, takes=(RunEvent,))
+VIEW = View(name="runs", version=7, collections=(("runs", RunItem),), fold=fold, takes=(RunEvent,))
