@@ -9,7 +9,7 @@ import pytest
 from moduprompt.domain.task.view import TaskItem
 from tests.agents.cells import CELLS, GONE, UNANSWERED, WIDE, Cell, Ends
 from tests.support.deadline import eventually_async
-from tests.support.fleet import NOWHERE, RUN_S_MAX, Fleet, Session, fleet, living
+from tests.support.fleet import FEW_AT_ONCE, NOWHERE, RUN_S_MAX, Fleet, Session, fleet, living
 from tests.support.model_server import scripted
 from tests.support.programs import IN_CI, KNOWN, is_installed, need
 
@@ -71,7 +71,7 @@ async def done_to(own: Fleet, session: Session, cell: Cell) -> None:
 
 async def each_ends_as_it_should(program: str, cells: tuple[Cell, ...]) -> None:
     need(program)
-    async with fleet(settings='[limits.opencode]\nwall = "60s"\n') as own:
+    async with fleet(settings=FEW_AT_ONCE + '[limits.opencode]\nwall = "60s"\n') as own:
         ends = await asyncio.gather(*(played(own, cell, program) for cell in cells))
         touched = [each.name for each in own.place.home.iterdir() if program in each.name]
 
@@ -103,7 +103,7 @@ async def test_a_model_that_never_answers_is_ended_by_the_limit() -> None:
     programs = [name for name in IN_CI if is_installed(name)]
     need(IN_CI[0])
     limits = "".join(f'[limits.{name}]\nwall = "{ENDLESS_WALL}"\n' for name in programs)
-    async with fleet(settings=limits) as own:
+    async with fleet(settings=FEW_AT_ONCE + limits) as own:
         ends = await asyncio.gather(*(played(own, UNANSWERED, name) for name in programs))
 
     assert dict(zip(programs, ends, strict=True)) == {name: UNANSWERED.ends_of(name) for name in programs}
@@ -113,7 +113,8 @@ async def test_a_model_that_never_answers_is_ended_by_the_limit() -> None:
 async def test_who_finds_no_server_ends_or_is_ended() -> None:
     programs = [name for name in IN_CI if is_installed(name)]
     need(IN_CI[0])
-    async with fleet(settings=f'[limits.codex]\nwall = "{ENDLESS_WALL}"\n', address=NOWHERE) as own:
+    limits = f'[limits.codex]\nwall = "{ENDLESS_WALL}"\n'
+    async with fleet(settings=FEW_AT_ONCE + limits, address=NOWHERE) as own:
         ends = await asyncio.gather(*(played(own, GONE, name) for name in programs))
 
     assert dict(zip(programs, ends, strict=True)) == {name: GONE.ends_of(name) for name in programs}

@@ -10,8 +10,8 @@ import asyncio
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -40,7 +40,7 @@ from tests.support.programs import KNOWN, PROGRAMS, alone, beside
 E = TypeVar("E", bound=Event)
 
 # Two cores: a third and a fourth program use them while others wait for their model.
-AT_ONCE: Final = 4
+FEW_AT_ONCE: Final = "live_runs_max = 4\n"
 # No run takes a tenth of it; a busy machine gets the benefit of the doubt, and a hang names itself.
 RUN_S_MAX: Final = 400.0
 NOWHERE: Final = (
@@ -167,13 +167,20 @@ def _working_in(folder: Path) -> Iterator[int]:
                 yield int(each.name)
 
 
-@asynccontextmanager
-async def fleet(*, settings: str = "", address: str | None = None) -> AsyncGenerator[Fleet]:
-    """A daemon that knows the programs, and the way to their model. `settings`: more of its config.toml."""
+@contextmanager
+def offline_daemon(*, settings: str = FEW_AT_ONCE, address: str | None = None) -> Generator[Place]:
+    """A daemon that knows the programs, and the way to their model. `settings`: its config.toml."""
     with daemon_place() as place, running_model(place.root, start=alone()) as model:
         _set_up(place, model.address if address is None else address, settings=settings)
         started = place.call(*beside(model), "mpd", "start")
         assert started.status == 0, started
+        yield place
+
+
+@asynccontextmanager
+async def fleet(*, settings: str = FEW_AT_ONCE, address: str | None = None) -> AsyncGenerator[Fleet]:
+    """The same with a project, and somebody who follows its log."""
+    with offline_daemon(settings=settings, address=address) as place:
         repository = make_repository(place.root / "repository", home=place.home)
         written = json.loads(place.daemon_file.read_text())
         async with (
@@ -195,4 +202,4 @@ def _set_up(place: Place, address: str, *, settings: str) -> None:
         place.environ[known.address_in] = address + known.address_end
     folder = place.home / ".config" / "moduprompt"
     folder.mkdir(parents=True)
-    (folder / "config.toml").write_text(f"live_runs_max = {AT_ONCE}\n{settings}")
+    (folder / "config.toml").write_text(settings)

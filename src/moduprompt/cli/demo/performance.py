@@ -17,7 +17,9 @@ from moduprompt.cli.live.shows import Show, open_show
 from moduprompt.cli.live.story import Story
 from moduprompt.client import Client
 from moduprompt.domain.project.commands import CreateProject
+from moduprompt.domain.session.commands import AgentSpec
 from moduprompt.domain.workspace.commands import CreateWorkspace
+from moduprompt.effects.agents.catalogue import ADAPTERS, adapter_named
 from moduprompt.effects.git.program import GitProgram
 from moduprompt.protocol import (
     SYSTEM_WORKSPACE,
@@ -38,7 +40,7 @@ async def demo(call: Call) -> None:
     """The whole of it. Raises CallFailed."""
     if call.is_in_run:
         raise misused("mpctl demo is for people, not for agents", hint="run it outside a session's worktree")
-    program = _program(call)
+    agent = _agent(call)
     source, allow_dirty = _source(call)
     git = GitProgram(environment=_git_environment(call))
     seen = await inspect(git, source, allow_dirty=allow_dirty)
@@ -47,7 +49,7 @@ async def demo(call: Call) -> None:
     folder = _new_folder(Path(ready.data_dir) / "demo")
     ground = await clone(git, seen, into=folder / "repository")
     name = project_name(seen.path)
-    cast = await _cast(call, client, ground=ground, folder=folder, name=name, program=program)
+    cast = await _cast(call, client, ground=ground, folder=folder, name=name, agent=agent)
     recorded = folder / EVENTS_NAME
     with recorded.open("wb") as kept:
         follower = Follower(client, cast.workspace_id, kept=kept)
@@ -87,7 +89,7 @@ async def _performed(call: Call, client: Client, follower: Follower, *, cast: Ca
 
 
 async def _cast(
-    call: Call, client: Client, *, ground: Ground, folder: Path, name: str, program: tuple[str, ...]
+    call: Call, client: Client, *, ground: Ground, folder: Path, name: str, agent: AgentSpec | None
 ) -> Cast:
     made = await client.submit(CreateWorkspace(workspace_id=SYSTEM_WORKSPACE, name=f"demo {folder.name}"))
     workspace_id = WorkspaceId(decode_event(made.events[0]).workspace_id)
@@ -99,7 +101,8 @@ async def _cast(
         project_id=ProjectId(decode_event(created.events[0]).subject.id),
         ground=ground,
         scripts_dir=scripts_dir,
-        program=program,
+        agent=agent,
+        prompt=call.words.maybe("prompt"),
         is_watched=not call.is_json and _stream().isatty(),
     )
 
@@ -134,20 +137,25 @@ def _new_folder(demos: Path) -> Path:
             return demos / str(number)
 
 
-def _program(call: Call) -> tuple[str, ...]:
-    """The command line of `--agent command -- PROGRAM …`, its program by its full path."""
+def _agent(call: Call) -> AgentSpec | None:
+    """What stands behind `--agent NAME -- WORD …`; None for our own agent, which plays by scripts."""
     words = call.words.program()
-    agent = call.words.maybe("agent") or "scripted"
-    if agent == "scripted":
-        if words:
-            raise misused(
-                "the scripted agent takes no program", hint="mpctl demo --agent command -- PROGRAM …"
-            )
-        return ()
-    if agent != "command":
-        raise misused(
-            f"no demo for the agent {agent}", hint="--agent scripted, or --agent command -- PROGRAM …"
-        )
+    name = call.words.maybe("agent") or "scripted"
+    if adapter_named(name) is None:
+        known = ", ".join(adapter.name for adapter in ADAPTERS)
+        raise misused(f"there is no agent {name}", hint=f"there are: {known}")
+    if name == "command":
+        return AgentSpec(adapter=name, argv=_program(call, words))
+    if name != "scripted":
+        return AgentSpec(adapter=name, argv=words)
+    if words or call.words.maybe("prompt"):
+        hint = "mpctl demo --agent command -- PROGRAM …, or --agent NAME --prompt TEXT"
+        raise misused("the scripted agent takes no program and no prompt of yours", hint=hint)
+    return None
+
+
+def _program(call: Call, words: tuple[str, ...]) -> tuple[str, ...]:
+    """The command line, its program by its full path."""
     if not words:
         raise misused("--agent command needs a program", hint="mpctl demo --agent command -- PROGRAM …")
     found = shutil.which(words[0], path=call.environ.get("PATH"))

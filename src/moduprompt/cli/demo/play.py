@@ -38,6 +38,7 @@ from moduprompt.protocol import (
     decode_event,
 )
 
+TASK: Final = "Give the repository a page that welcomes newcomers."
 ANSWERS_MAX: Final = 50  # to one program's questions: one that asks for ever must not keep us for ever
 GLANCE_S: Final = 1.5  # how long a person may look at what waits before the demo plays the owner's part
 
@@ -46,13 +47,14 @@ Say = Callable[[Sequence[str]], Awaitable[None]]
 
 
 class Cast(msgspec.Struct, frozen=True, kw_only=True):
-    """What the demo plays with."""
+    """What the demo plays with. `agent`: a program that knows nothing of the plot; None: our own, with its scripts."""
 
     workspace_id: WorkspaceId
     project_id: ProjectId
     ground: Ground
     scripts_dir: Path
-    program: tuple[str, ...]
+    agent: AgentSpec | None
+    prompt: str | None  # instead of ours
     is_watched: bool
 
 
@@ -82,13 +84,13 @@ class Play:
                     workspace_id=cast.workspace_id,
                     project_id=cast.project_id,
                     title="Welcome the newcomers",
-                    description="Give the repository a page that welcomes newcomers.",
+                    description=cast.prompt or TASK,
                 )
             )
         )
         builder = await self._spawn("builder", task_id=task_id, parent=None)
         await self._order(StartTask(workspace_id=cast.workspace_id, task_id=task_id))
-        if cast.program:
+        if cast.agent is not None:
             await self._reached(
                 task_id, "implement"
             )  # a program that knows nothing of tasks is at work already
@@ -109,7 +111,7 @@ class Play:
                 project_id=cast.project_id,
                 name=name,
                 agent=self._agent(name, task_id=task_id),
-                prompt="Give the repository a page that welcomes newcomers.",
+                prompt=cast.prompt or TASK,
                 parent_session_id=parent,
                 task_id=task_id,
             )
@@ -123,15 +125,15 @@ class Play:
                 session_id=source,
                 name=name,
                 agent=self._agent(name, task_id=None),
-                prompt="Find another way to do the same.",
+                prompt=self._cast.prompt or "Find another way to do the same.",
             )
         )
         return SessionId(made)
 
     def _agent(self, name: str, *, task_id: TaskId | None) -> AgentSpec:
         cast = self._cast
-        if cast.program:
-            return AgentSpec(adapter="command", argv=cast.program)
+        if cast.agent is not None:
+            return cast.agent
         if name == "builder":
             text = scripts.builder(cast.ground, task_id=task_id or "")
         elif name == "tester":
@@ -176,7 +178,9 @@ class Play:
         return None
 
     def _check(self, run: RunItem) -> None:
-        if run.status == "exited" and run.how == "exited" and run.code == 0:
+        # Where its adapter judged what it said, its exit code says nothing more.
+        is_done = run.code == 0 if run.outcome is None else run.outcome == "succeeded"
+        if run.status == "exited" and run.how == "exited" and is_done:
             return
         ended = f"with exit status {run.code}" if run.how == "exited" else f"as {run.how or run.status}"
         why = f": {run.reason or run.evidence}" if run.reason or run.status == "lost" else ""
@@ -189,7 +193,7 @@ class Play:
 
     async def _answer(self, session_id: SessionId) -> None:
         await self._glance()
-        answer = "yes" if self._cast.program else scripts.ANSWER
+        answer = scripts.ANSWER if self._cast.agent is None else "yes"
         await self._say(("session", "prompt", session_id, answer))
         await self._follower.until(lambda: self._is_past_question(session_id))
 

@@ -12,9 +12,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--agent",
-        choices=("scripted", "command"),
+        metavar="NAME",
         default="scripted",
-        help="scripted, or command -- PROGRAM …",
+        help="scripted, claude, codex, gemini, opencode, pi, or command -- PROGRAM …",
+    )
+    parser.add_argument(
+        "--prompt", metavar="TEXT", help="what its agents are told, instead of the demo's task"
     )
     parser.add_argument(
         "--allow-dirty", action="store_true", help="work on what is committed in a repository with changes"
