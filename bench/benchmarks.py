@@ -22,6 +22,7 @@ from bench.idle import idle
 from bench.many_runs import many_runs
 from bench.over_socket import over_socket
 from bench.peers import peers
+from bench.real_agents import real_agents
 from bench.replay import replay
 from bench.runs import runs
 from moduprompt.daemon import COLLECT
@@ -40,6 +41,7 @@ BENCHMARKS: Final[tuple[tuple[str, Benchmark], ...]] = (
     ("many_runs", many_runs),
     ("capture", capture),
     ("idle", idle),
+    ("real_agents", real_agents),
 )
 LIMIT_S: Final = 1_800  # of one benchmark; one that hangs must not hold up the others
 

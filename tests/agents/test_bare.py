@@ -1,10 +1,13 @@
 """The real programs, each by its adapter's command, without the kernel: they work, and they leave nothing behind."""
 
+from pathlib import Path
+
 import pytest
 
 from moduprompt.domain.run.said import ConversationNamed, ToolCalled, ToolEnded, TurnEnded, UsageReported
 from tests.support.model_server import RunningModel, scripted
 from tests.support.programs import IN_CI, Place, drive, need
+from tests.support.transcripts import adapter_of
 
 each_program = pytest.mark.parametrize("name", IN_CI)
 
@@ -53,3 +56,28 @@ def test_a_conversation_is_carried_on_with_all_that_was_said(
     assert then.verdict.outcome == "succeeded", then.errors
     assert place.text("two.txt") == "2\n"
     assert {each.conversation_id for each in then.said if isinstance(each, ConversationNamed)} == {named}
+
+
+@each_program
+def test_a_conversation_goes_on_in_another_directory_only_where_its_adapter_says_so(
+    name: str, model: RunningModel, place: Place, tmp_path: Path
+) -> None:
+    need(name)
+    first = drive(name, scripted({"text": "One."}), model=model, place=place)
+    (named,) = {each.conversation_id for each in first.said if isinstance(each, ConversationNamed)}
+    elsewhere = Place(tmp_path / "elsewhere")
+    elsewhere.home, elsewhere.configuration = place.home, place.configuration
+    then = drive(
+        name,
+        scripted({"bash": "touch here"}, {"text": "Two."}),
+        model=model,
+        place=elsewhere,
+        conversation_id=named,
+    )
+
+    is_carried_on = then.verdict.outcome == "succeeded" and elsewhere.text("here") is not None
+    assert is_carried_on == adapter_of(name).resuming.from_anywhere, then.errors
+    assert then.code is not None, "it never ended"
+    assert is_carried_on or then.verdict.outcome == "failed"
+    assert place.text("here") is None, "it worked in the old directory"
+    assert then.left == []
