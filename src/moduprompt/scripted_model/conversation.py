@@ -110,16 +110,20 @@ def _place_in(conversation: Conversation) -> tuple[Script | None, int]:
 
 
 def _scripted(conversation: Conversation, step: Step, *, place: str) -> Turn:
+    # A conversation that is told the same again (a fork, a repeated prompt) must not meet the same calls: claude takes
+    # the result of the second for the first's, and the step would be asked for for ever.
+    prompts = sum(isinstance(entry, Said) and has_script(entry.text) for entry in conversation.history)
+    mark = place if prompts == 1 else f"{place}_{prompts}"
     call = None
     if step.order is not None:
         chosen = choose(step.order, conversation.offers)
-        call = _call(chosen, is_malformed=step.trouble.is_malformed, place=place)
+        call = _call(chosen, is_malformed=step.trouble.is_malformed, mark=mark)
     usage = step.usage or _guessed(conversation, step.text + (call.raw if call else ""))
-    return Turn(Reply(place, conversation.model, step.text, call, usage), step.trouble, place)
+    return Turn(Reply(mark, conversation.model, step.text, call, usage), step.trouble, place)
 
 
-def _call(chosen: Chosen, *, is_malformed: bool, place: str) -> Call:
-    return Call(f"call_{place}", chosen.name, chosen.arguments, is_malformed)
+def _call(chosen: Chosen, *, is_malformed: bool, mark: str) -> Call:
+    return Call(f"call_{mark}", chosen.name, chosen.arguments, is_malformed)
 
 
 def untroubled(turn: Turn) -> Turn:

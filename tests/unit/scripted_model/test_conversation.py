@@ -44,6 +44,18 @@ def test_a_new_prompt_begins_its_own_script() -> None:
     assert said(Said(THREE), Result(), Result(), Said(scripted({"text": "new"}))) == "new"
 
 
+def test_the_same_prompt_again_makes_calls_of_its_own() -> None:
+    def call_id(*history: Said | Result) -> str:
+        call = next_turn(asked(*history)).reply.call
+        assert call is not None
+        return call.call_id
+
+    once = (Said(THREE), Result(), Result())
+    ids = [call_id(*once[:1]), call_id(*once[:2]), call_id(*once, *once[:1]), call_id(*once, *once[:2])]
+
+    assert len(set(ids)) == 4
+
+
 def test_the_same_request_gets_the_same_answer() -> None:
     conversation = asked(Said(THREE), Result())
 
