@@ -54,6 +54,9 @@ UNTOLD: Final = failed("invalid_output", rule="turn_not_ended")
 STOPPED: Final = Ends("stopped", "failed", None, "stopped", task="running", files=("begun",))
 KILLED: Final = Ends("signalled", "failed", None, "signalled", task="failed as signalled", files=("begun",))
 AS_KILLED: Final = failed("signalled", rule="turn_not_ended", files=("begun",))
+EITHER: Final = "either"
+# The same attempt goes on later. Whether the program left by itself before it was stopped is chance, and both are true.
+PARKED: Final = Ends(EITHER, "failed", "rate_limited", EITHER, task="parked")
 INTERRUPTED: Final = failed("cancelled", files=("begun",))
 TIMED_OUT: Final = Ends("timed_out", "failed", None, "timed_out", task="failed as timeout")
 LEFT_EARLY: Final = UNTOLD._replace(files=("begun",))
@@ -99,11 +102,7 @@ CELLS: Final = (
         steps=({"status": 429, "retry_after_s": 1, "times": 1, "text": "fine"},),
         ends=FINE,
     ),
-    Cell(
-        name="429 for ever",
-        steps=({"status": 429, "retry_after_s": 1},),
-        ends=failed("rate_limited"),
-    ),
+    Cell(name="429 for ever", steps=({"status": 429},), ends=PARKED),
     Cell(name="500 for ever", steps=({"status": 500},), ends=failed("network"), but={"opencode": TIMED_OUT}),
     Cell(name="500 once", steps=({"status": 500, "times": 1, "text": "fine"},), ends=FINE),
     Cell(name="a slow drip", steps=({"text": "one two three", "sleep_s": 1, "drip_s": 0.1},), ends=FINE),

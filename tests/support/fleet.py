@@ -23,13 +23,21 @@ from moduprompt.domain.project.commands import CreateProject
 from moduprompt.domain.registry import read_event
 from moduprompt.domain.run.commands import StopRun
 from moduprompt.domain.run.events import RunExited, RunRequested, RunStarted
-from moduprompt.domain.session.commands import AgentSpec, SpawnSession
+from moduprompt.domain.session.commands import AgentSpec, CloseSession, SpawnSession
 from moduprompt.domain.task.commands import CreateTask, StartTask
 from moduprompt.domain.task.view import TaskItem
 from moduprompt.domain.workspace.commands import CreateWorkspace
 from moduprompt.domain.worktree.events import WorktreeCreated
 from moduprompt.keeper import processes
-from moduprompt.protocol import SYSTEM_WORKSPACE, ProjectId, RunId, TaskId, WorkspaceId, decode_event
+from moduprompt.protocol import (
+    SYSTEM_WORKSPACE,
+    ProjectId,
+    RunId,
+    SessionId,
+    TaskId,
+    WorkspaceId,
+    decode_event,
+)
 from tests.support.daemon import Place, daemon_place
 from tests.support.deadline import eventually_async
 from tests.support.git_repository import Repository, make_repository
@@ -49,8 +57,9 @@ NOWHERE: Final = (
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """One session by its task, its first run and its worktree."""
+    """One session with its task, its first run and its worktree."""
 
+    id: SessionId
     task_id: TaskId
     run_id: RunId
     worktree: Path
@@ -115,9 +124,10 @@ class Fleet:
             prompt=prompt,
             task_id=task_id,
         )
-        requested = await self.first(RunRequested, of=await self._made(spawn))
+        session_id = SessionId(await self._made(spawn))
+        requested = await self.first(RunRequested, of=session_id)
         created = await self.first(WorktreeCreated, of=requested.worktree_id or "")
-        return Session(task_id=task_id, run_id=requested.run_id, worktree=Path(created.path))
+        return Session(id=session_id, task_id=task_id, run_id=requested.run_id, worktree=Path(created.path))
 
     async def ended(self, session: Session) -> Ended:
         """How its run ended, and what there was left when the log said so."""
@@ -134,6 +144,10 @@ class Fleet:
     async def stop(self, session: Session) -> None:
         """As a person would."""
         await self.client.submit(StopRun(workspace_id=self.workspace_id, run_id=session.run_id))
+
+    async def close(self, session: Session) -> None:
+        """It begins nothing more."""
+        await self.client.submit(CloseSession(workspace_id=self.workspace_id, session_id=session.id))
 
     async def leader(self, session: Session) -> int:
         """The process that its keeper started."""
