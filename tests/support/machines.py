@@ -56,10 +56,12 @@ from moduprompt.domain.session.commands import (
     AgentSpec,
     CancelPrompt,
     CloseSession,
+    DetachWorktree,
     FireUnpark,
     ForkSession,
     PromptSession,
     RenameSession,
+    ReportHomeErased,
     ReportPrompt,
     ReportPromptHeld,
     ReportTurn,
@@ -180,11 +182,13 @@ def _limited(run: RunState) -> Command:
 def _of_session(own: SessionState) -> Iterator[Command]:
     id_ = own.session_id
     yield RenameSession(workspace_id=WORKSPACE, session_id=id_, name="reviewer")
+    yield DetachWorktree(workspace_id=WORKSPACE, session_id=id_)
     yield CloseSession(workspace_id=WORKSPACE, session_id=id_)
     if own.budget is None and not own.prompts and own.parked is None:
         yield SetPatience(workspace_id=WORKSPACE, session_id=id_, patience="endless")
     if own.parked is not None:
         yield FireUnpark(workspace_id=WORKSPACE, session_id=id_, run_id=own.parked.run_id)
+    yield ReportHomeErased(workspace_id=WORKSPACE, session_id=id_)
     if own.budget is None:
         yield SetBudget(workspace_id=WORKSPACE, session_id=id_, tokens=9)
     if not own.prompts:

@@ -32,6 +32,7 @@ from moduprompt.effects.recovery.memory import StartMemory
 from moduprompt.effects.runner.admission import LIVE_MAX, Admission, ThisMachine
 from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.hand import PROMPT_NAME, RECORDING_NAME, RunHand, Surroundings
+from moduprompt.effects.runner.homes_hand import HomesHand
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.terminals import LocalTerminals
 from moduprompt.effects.runner.turns import TurnWatcher
@@ -171,7 +172,8 @@ def build_hands(parts: Parts, *, doors: RunDoors) -> tuple[Hand, ...]:
     typing = Typist(backend, kernel, artifacts=artifacts, typed=runs.look_again, composers=parts.composers)
     eraser = EraseHand(artifacts, run_dir=backend.run_dir, recording=RECORDING_NAME, prompt=PROMPT_NAME)
     git_hand = GitHand(parts.git, kernel, worktrees_dir=config.worktrees_dir)
-    return runs, typing, TurnWatcher(backend, kernel), git_hand, eraser
+    homes = HomesHand(kernel, runs_dir=config.runs_dir)
+    return runs, typing, TurnWatcher(backend, kernel), git_hand, eraser, homes
 
 
 def _programs(config: Config, environ: Mapping[str, str]) -> LocalPrograms:

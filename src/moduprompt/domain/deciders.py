@@ -43,6 +43,7 @@ from moduprompt.domain.run import view as run_view
 from moduprompt.domain.session import commands as session_commands
 from moduprompt.domain.session import decide as session_decide
 from moduprompt.domain.session import events as session_events
+from moduprompt.domain.session import intents as session_intents
 from moduprompt.domain.session import state as session_state
 from moduprompt.domain.session import timers as session_timers
 from moduprompt.domain.session import view as session_view
@@ -103,6 +104,9 @@ DECIDERS: tuple[Decider, ...] = (
         decide=session_decide.decide,
         evolve=session_state.evolve,
         timers=session_timers.timers,
+        intents=session_intents.intents,
+        woken_by=session_intents.woken_by,
+        woken_on=get_args(session_intents.Waking),
     ),
     Decider(
         noun="worktree",

@@ -66,7 +66,7 @@ def sees(asker: SessionState, subject: Subject, world: World) -> bool:
                 tree is not None
                 and tree.session_id is not None
                 and _in_lineage(asker, tree.session_id, world)
-            )
+            ) or (asker.worktree_id is not None and subject.id == asker.worktree_id)
         case "task":
             return _task_in_lineage(asker, subject.id, world)
         case "gate":

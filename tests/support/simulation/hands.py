@@ -10,7 +10,8 @@ from moduprompt.domain.decider import Command, Intent
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import ReportExited, ReportLost, ReportStarted, ReportStatus
 from moduprompt.domain.run.intents import EndRun, KeepRun, ResizeTerminal, TypePrompt
-from moduprompt.domain.session.commands import ReportPrompt
+from moduprompt.domain.session.commands import ReportHomeErased, ReportPrompt
+from moduprompt.domain.session.intents import EraseHome
 from moduprompt.domain.worktree.commands import (
     Operation,
     ReportCommitted,
@@ -51,6 +52,7 @@ class SimHand:
             MakeCommit,
             MakeMerge,
             RemoveWorktree,
+            EraseHome,
         )
 
     async def carry_out(self, intent: Intent) -> bool:
@@ -69,6 +71,9 @@ class SimHand:
                 await self._tell(end, key=f"{intent.name}/done")
             case TypePrompt():
                 await self._type(intent)
+            case EraseHome():
+                erased = ReportHomeErased(workspace_id=intent.workspace_id, session_id=intent.session_id)
+                await self._tell(erased, key=f"{intent.name}/done")
             case MakeWorktree() | MakeCommit() | MakeMerge() | RemoveWorktree():
                 await self._git(intent)
             case _:

@@ -34,6 +34,7 @@ from moduprompt.domain.session.events import (
     SessionClosed,
     SessionFact,
     SessionForked,
+    SessionHomeErased,
     SessionParked,
     SessionPatienceSet,
     SessionRenamed,
@@ -125,6 +126,8 @@ def session_sentence(event: SessionFact, names: Names) -> str:
         case SessionPatienceSet():
             stopped = "is stopped" if event.patience == "bounded" else "is not stopped"
             return f"{stopped} when it gets nowhere"
+        case SessionHomeErased():
+            return "has left nothing of what its programs kept for it"
         case SessionClosed():
             return "is closed" + _because(event.reason)
         case _:

@@ -24,7 +24,9 @@ from moduprompt.domain.project.view import ProjectItem
 from moduprompt.domain.run.view import RunItem, SeenItem
 from moduprompt.domain.session.commands import (
     AgentSpec,
+    AttachWorktree,
     CloseSession,
+    DetachWorktree,
     ForkMode,
     ForkSession,
     RenameSession,
@@ -33,7 +35,8 @@ from moduprompt.domain.session.commands import (
 from moduprompt.domain.session.events import SessionForked, SessionSpawned
 from moduprompt.domain.session.view import SessionItem
 from moduprompt.domain.task.view import TaskItem
-from moduprompt.protocol import Code, ProjectId, SessionId, TaskId, WorkspaceId
+from moduprompt.domain.worktree.view import WorktreeItem
+from moduprompt.protocol import Code, ProjectId, SessionId, TaskId, WorkspaceId, WorktreeId
 from moduprompt.views.board_rows import short
 from moduprompt.views.usage import usage_of
 
@@ -198,6 +201,23 @@ async def _rename(call: Call) -> None:
     call.answer(accepted, *to_sentences(accepted, item))
 
 
+async def _attach_worktree(call: Call) -> None:
+    item = await _named(call)
+    tree = await find_item(call, WorktreeItem, call.words.text("worktree"))
+    command = AttachWorktree(
+        workspace_id=item.workspace_id, session_id=SessionId(item.id), worktree_id=WorktreeId(tree.id)
+    )
+    accepted = await call.submit(command)
+    call.answer(accepted, *to_sentences(accepted, item))
+
+
+async def _detach_worktree(call: Call) -> None:
+    item = await _named(call)
+    command = DetachWorktree(workspace_id=item.workspace_id, session_id=SessionId(item.id))
+    accepted = await call.submit(command)
+    call.answer(accepted, *to_sentences(accepted, item))
+
+
 async def _close(call: Call) -> None:
     item = await _named(call)
     command = CloseSession(
@@ -283,6 +303,11 @@ def _one(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("session", metavar="SESSION", help="id or name")
 
 
+def _placed(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument("worktree", metavar="WORKTREE", help="id or branch")
+
+
 def _maybe_one(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("session", metavar="SESSION", nargs="?", help="id or name; inside a run: its own")
 
@@ -327,6 +352,18 @@ VERBS: Final = (
     ),
     SET_BUDGET,
     SET_PATIENCE,
+    Verb(
+        "attach-worktree",
+        _attach_worktree,
+        summary="let it work in a worktree that is there, from its next run on",
+        arguments=_placed,
+    ),
+    Verb(
+        "detach-worktree",
+        _detach_worktree,
+        summary="let it work in its worktree no more; that one stays",
+        arguments=_one,
+    ),
     Verb("rename", _rename, summary="give it another name", arguments=_renamed),
     Verb("close", _close, summary="end it: its run is stopped, its worktree stays", arguments=_reasoned),
 )

@@ -72,7 +72,8 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
     """
     match event:
         case SessionWorktreeAttached():
-            return _begin(event.session_id, world, context)
+            # One that was given another place when it had run is started by whoever gave it.
+            return [] if _has_run(event.session_id, world) else _begin(event.session_id, world, context)
         case SessionSpawned() | SessionForked():
             return _begin(event.session_id, world, context) if event.place == "none" else []
         case SessionClosed():
@@ -124,9 +125,12 @@ def _begin(session_id: str, world: World, context: Context) -> list[Event]:
     if spent_out(session, world) is not None:
         return []  # its budget was used up while its worktree was made; whoever raises it starts the run
     # An alternative to a session carries on what that one has said, as far as its program can.
-    is_new = not any(True for _ in world.related(RunState, session_id))
-    source = conversation_of(session.fork_of, world) if session.fork_of and is_new else None
+    source = conversation_of(session.fork_of, world) if session.fork_of else None
     return begin_run(session, world, context, resumes=source)
+
+
+def _has_run(session_id: str, world: World) -> bool:
+    return any(True for _ in world.related(RunState, session_id))
 
 
 def _closed(event: SessionClosed, world: World) -> list[Event]:

@@ -19,6 +19,7 @@ from moduprompt.protocol import (
     TaskId,
     Text,
     UserId,
+    WorktreeId,
 )
 
 ARGV_MAX = 256  # words of a command line; an agent with more wants a file
@@ -213,6 +214,38 @@ class CloseSession(Command, frozen=True, kw_only=True):
     reason: Reason | None = None
 
 
+class AttachWorktree(Command, frozen=True, kw_only=True):
+    """Let it work in a worktree that is there, from its next run on."""
+
+    wire: ClassVar[str] = "session.attach_worktree"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+
+    session_id: Id[SessionId]
+    worktree_id: Id[WorktreeId]
+
+
+class DetachWorktree(Command, frozen=True, kw_only=True):
+    """Let it work in its worktree no more; that one stays as it is."""
+
+    wire: ClassVar[str] = "session.detach_worktree"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+
+    session_id: Id[SessionId]
+
+
+class ReportHomeErased(Command, frozen=True, kw_only=True):
+    """What its programs kept for it is gone. Kernel only."""
+
+    wire: ClassVar[str] = "session.report_home_erased"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+    internal: ClassVar[bool] = True
+
+    session_id: Id[SessionId]
+
+
 class ReportPrompt(Command, frozen=True, kw_only=True):
     """What became of a prompt in the terminal. Kernel only.
 
@@ -273,7 +306,10 @@ SessionCommand: TypeAlias = (
     | SetBudget
     | SetPatience
     | FireUnpark
+    | AttachWorktree
+    | DetachWorktree
     | CloseSession
+    | ReportHomeErased
     | ReportPrompt
     | ReportPromptHeld
     | ReportTurn

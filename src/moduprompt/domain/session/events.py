@@ -247,6 +247,12 @@ class SessionClosed(SessionEvent, frozen=True, kw_only=True):
     reason: Reason | None = None
 
 
+class SessionHomeErased(SessionEvent, frozen=True, kw_only=True):
+    """What its programs kept for it, configuration and conversations, is gone."""
+
+    wire: ClassVar[str] = "session.home_erased"
+
+
 SessionFact: TypeAlias = (
     SessionSpawned
     | SessionForked
@@ -267,4 +273,5 @@ SessionFact: TypeAlias = (
     | SessionUnparked
     | SessionPatienceSet
     | SessionClosed
+    | SessionHomeErased
 )

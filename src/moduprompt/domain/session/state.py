@@ -33,6 +33,7 @@ from moduprompt.domain.session.events import (
     SessionClosed,
     SessionFact,
     SessionForked,
+    SessionHomeErased,
     SessionParked,
     SessionPatienceSet,
     SessionRenamed,
@@ -119,6 +120,7 @@ class SessionState(State, frozen=True, kw_only=True):
     parks: int = 0
     patience: Patience = "bounded"
     status: SessionStatus = "open"
+    is_home_erased: bool = False
 
     def is_above(self, other: "SessionState") -> bool:
         """Whether the other one descends from this one."""
@@ -159,6 +161,8 @@ def evolve(own: SessionState | None, event: SessionFact) -> SessionState:
             return replace(own, parked=None)
         case SessionPatienceSet():
             return replace(own, patience=event.patience)
+        case SessionHomeErased():
+            return replace(own, is_home_erased=True)
         case SessionClosed():
             return replace(own, status="closed")
         case _:

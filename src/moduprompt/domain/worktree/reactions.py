@@ -122,10 +122,11 @@ def _give_up(event: WorktreeFailed, world: World) -> list[Event]:
 
 
 def _detach(event: WorktreeDeleted, world: World) -> list[Event]:
-    session = _session_of(_own(event.worktree_id, world), world)
-    if session is None or session.worktree_id != event.worktree_id:
-        return []
-    return [SessionWorktreeDetached(session_id=session.session_id, worktree_id=event.worktree_id)]
+    return [
+        SessionWorktreeDetached(session_id=session.session_id, worktree_id=event.worktree_id)
+        for session in world.every(SessionState)
+        if session.worktree_id == event.worktree_id
+    ]
 
 
 def _own(worktree_id: WorktreeId, world: World) -> WorktreeState:

@@ -1,0 +1,86 @@
+"""Where a session works: it can be given a worktree that is there, and let go of the one it has.
+
+A worktree has many readers and one writer. So any open session of its project may be put there, and its next run
+takes the writer's lease or is refused by it. Nobody is moved while a run of theirs lives: its program would go on
+where it was.
+"""
+
+from moduprompt.domain.decider import Decision, Event, World
+from moduprompt.domain.run.state import RunState
+from moduprompt.domain.session.commands import AttachWorktree, DetachWorktree
+from moduprompt.domain.session.events import SessionWorktreeAttached, SessionWorktreeDetached
+from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.worktree.events import WriterReleased
+from moduprompt.domain.worktree.state import WorktreeState
+from moduprompt.protocol import Rejection, invalid, missing
+
+
+def attach_worktree(command: AttachWorktree, own: SessionState, world: World) -> Decision:
+    """It works there from its next run on."""
+    tree = world.find(WorktreeState, command.worktree_id)
+    if tree is None:
+        return missing("worktree", command.worktree_id)
+    if own.worktree_id == tree.worktree_id:
+        return []
+    refused = _unfit_session(own, world) or _unfit_tree(tree, own)
+    if refused is not None:
+        return refused
+    return [SessionWorktreeAttached(session_id=own.session_id, worktree_id=tree.worktree_id)]
+
+
+def detach_worktree(_: DetachWorktree, own: SessionState, world: World) -> Decision:
+    """It works nowhere; the worktree stays as it is, and whoever holds it next may write."""
+    if own.worktree_id is None:
+        return []
+    refused = _living(own, world)
+    if refused is not None:
+        return refused
+    tree = world.find(WorktreeState, own.worktree_id)
+    facts: list[Event] = []
+    if tree is not None and tree.writer == own.session_id:
+        facts.append(WriterReleased(worktree_id=tree.worktree_id, fence=tree.fence))
+    return [*facts, SessionWorktreeDetached(session_id=own.session_id, worktree_id=own.worktree_id)]
+
+
+def _unfit_session(own: SessionState, world: World) -> Rejection | None:
+    if own.status == "closed":
+        return invalid("session_closed", f"session {own.session_id} is closed and works nowhere")
+    if own.worktree_id is not None:
+        return invalid(
+            "worktree_attached",
+            f"session {own.session_id} works in worktree {own.worktree_id}",
+            hint=f"mpctl session detach-worktree {own.session_id}",
+            worktree_id=own.worktree_id,
+        )
+    if any(t.session_id == own.session_id and t.status == "requested" for t in world.every(WorktreeState)):
+        return invalid(
+            "worktree_coming",
+            f"the worktree of session {own.session_id} is being made",
+            hint="wait until it is there, and detach it",
+        )
+    return _living(own, world)
+
+
+def _living(own: SessionState, world: World) -> Rejection | None:
+    live = next((run for run in world.related(RunState, own.session_id) if run.is_live()), None)
+    if live is None:
+        return None
+    return invalid(
+        "run_live",
+        f"session {own.session_id} has a live run {live.run_id}",
+        hint=f"mpctl run stop {live.run_id}",
+        run_id=live.run_id,
+    )
+
+
+def _unfit_tree(tree: WorktreeState, own: SessionState) -> Rejection | None:
+    if tree.status != "ready":
+        return invalid(
+            "worktree_not_ready",
+            f"worktree {tree.worktree_id} is {tree.status}",
+            hint=f"mpctl worktree show {tree.worktree_id}",
+            status=tree.status,
+        )
+    if tree.project_id != own.project_id:
+        return invalid("other_project", f"worktree {tree.worktree_id} belongs to project {tree.project_id}")
+    return None
