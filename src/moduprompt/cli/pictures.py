@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Final
 
@@ -15,8 +16,8 @@ import msgspec
 
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import misused
-from moduprompt.cli.live.picture import Size, draw
-from moduprompt.cli.live.shows import open_show
+from moduprompt.cli.live.picture import Size, draw, draw_sessions
+from moduprompt.cli.live.shows import Show, open_show
 from moduprompt.cli.live.spans import Line, to_ascii, to_coloured, to_plain
 from moduprompt.cli.live.story import Scene
 from moduprompt.cli.live.tree import draw_tree
@@ -28,6 +29,7 @@ from moduprompt.protocol import Micros, WorkspaceId, to_timestamp
 from moduprompt.views.board import Board
 
 PIPE_COLUMNS: Final = 100  # of a picture that goes into a file or another program
+IN_TREE: Final = frozenset({"session", "run", "worktree"})  # what a line of the tree is made of
 NO_SESSIONS: Final = "no session yet: mpctl session spawn NAME --project PROJECT"
 
 
@@ -59,12 +61,21 @@ def seen_at(board: Board, *, now: Micros) -> Board:
 
 async def watch_board(call: Call, of: WorkspaceId) -> None:
     """The picture, for as long as anybody looks; in a pipe a line a change, as JSON an event a line."""
+    await _watch(call, of, lambda: open_show(sys.stdout, os.environ))
+
+
+async def watch_tree(call: Call, of: WorkspaceId) -> None:
+    """The tree of sessions, for as long as anybody looks; in a pipe a line for each thing that moved in it."""
+    await _watch(call, of, lambda: open_show(sys.stdout, os.environ, drawing=draw_sessions, kinds=IN_TREE))
+
+
+async def _watch(call: Call, of: WorkspaceId, opened: Callable[[], Show]) -> None:
     if call.words.maybe("as_of") is not None:
         raise misused("the past does not move: --watch and --as-of can't both be meant", hint="leave one out")
     client = await call.client()
     async with aclosing(client.events(of)) as events:
         if not call.is_json:
-            await watch(events, open_show(sys.stdout, os.environ))
+            await watch(events, opened())
             return
         async for envelope in events:
             call.show(msgspec.json.encode(envelope), "")

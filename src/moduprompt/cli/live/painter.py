@@ -9,7 +9,7 @@ Each repaint is one write within a synchronized update (mode 2026), so it does n
 import os
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self, TextIO
+from typing import Final, Self, TextIO, TypeAlias
 
 import msgspec
 
@@ -25,6 +25,10 @@ _FRESH_LINE: Final = "\x1b[2K"  # before the text: after a full line it would ta
 _FALLBACK: Final = Size(columns=80, rows=24)  # a terminal that does not say its size is a VT100
 
 
+Drawing: TypeAlias = Callable[[Scene, Size], tuple[Line, ...]]
+"""What is painted of a scene, in a size."""
+
+
 class Ink(msgspec.Struct, frozen=True, kw_only=True):
     """What a terminal can show."""
 
@@ -35,9 +39,12 @@ class Ink(msgspec.Struct, frozen=True, kw_only=True):
 class Painter:
     """Paints scenes on one terminal. Use it as a context manager; leaving is safe at any time."""
 
-    def __init__(self, stream: TextIO, ink: Ink, *, size: Callable[[], Size] | None = None) -> None:
+    def __init__(
+        self, stream: TextIO, ink: Ink, *, size: Callable[[], Size] | None = None, drawing: Drawing = draw
+    ) -> None:
         self._stream = stream
         self._ink = ink
+        self._draw = drawing
         self._size = size if size is not None else self._terminal_size
 
     def __enter__(self) -> Self:
@@ -54,12 +61,12 @@ class Painter:
 
     def paint(self, scene: Scene) -> None:
         """This scene, now, in the size the terminal has now."""
-        lines = draw(scene, self._size())
+        lines = self._draw(scene, self._size())
         self._write(_BEGIN + "\r\n".join(_FRESH_LINE + self._shown(line) for line in lines) + _END)
 
     def keep(self, scene: Scene) -> None:
         """This scene on the normal screen, as high as it is."""
-        lines = draw(scene, Size(columns=self._size().columns))
+        lines = self._draw(scene, Size(columns=self._size().columns))
         self._write("".join(f"{self._shown(line)}\n" for line in lines))
 
     def _shown(self, line: Line) -> str:

@@ -24,6 +24,7 @@ TICKER_ROWS_MIN: Final = 4  # a blank, its rule and the two last events
 PARTS: Final = 3  # tasks and what waits take at most a third of the rows each
 TYPE_COLUMNS: Final = 110  # from here on the ticker has room for the types of events
 EMPTY: Final[Line] = ()
+NO_SESSION: Final = "no session yet"
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +53,15 @@ def draw(scene: Scene, size: Size) -> tuple[Line, ...]:
     above = [header, *tree, *tasks, *waiting]
     left = size.rows - len(above)
     return _cut_all([*above, *_ticker(scene, rows=left, width=width)][: size.rows], size)
+
+
+def draw_sessions(scene: Scene, size: Size) -> tuple[Line, ...]:
+    """The tree of sessions alone."""
+    width = max(COLUMNS_MIN, size.columns)
+    tree = draw_tree(scene.board, width=width) or [(Span(NO_SESSION, "faint"),)]
+    room = size.rows
+    lines = _thinned(tree, rows=room - 1) if room is not None and len(tree) >= room else tree
+    return _cut_all([_header(scene.board, width), *lines][:room], size)
 
 
 def _cut_all(lines: list[Line], size: Size) -> tuple[Line, ...]:

@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Final, Protocol, Self, TextIO
 
 from moduprompt.cli.live.lines import to_line
-from moduprompt.cli.live.painter import Ink, Painter
+from moduprompt.cli.live.painter import Drawing, Ink, Painter
+from moduprompt.cli.live.picture import draw
 from moduprompt.cli.live.spans import to_ascii
 from moduprompt.cli.live.story import Story
 from moduprompt.protocol import EventEnvelope
@@ -61,10 +62,11 @@ class TerminalShow:
 
 
 class LineShow:
-    """Prints a line a change, at once."""
+    """Prints a line a change, at once; of some kinds of subjects only where these are named."""
 
-    def __init__(self, stream: TextIO, *, has_unicode: bool) -> None:
+    def __init__(self, stream: TextIO, *, has_unicode: bool, kinds: frozenset[str] | None = None) -> None:
         self.story = Story()
+        self._kinds = kinds
         self._stream = stream
         self._has_unicode = has_unicode
 
@@ -79,7 +81,7 @@ class LineShow:
     def tell(self, envelope: EventEnvelope) -> None:
         """One more event."""
         change = self.story.tell(envelope)
-        if change is not None:
+        if change is not None and (self._kinds is None or envelope.subject.kind in self._kinds):
             line = to_line(change)
             self._stream.write((line if self._has_unicode else to_ascii(line)) + "\n")
 
@@ -88,13 +90,19 @@ class LineShow:
         self._stream.flush()
 
 
-def open_show(stream: TextIO, environ: Mapping[str, str]) -> Show:
-    """The show that fits the stream."""
+def open_show(
+    stream: TextIO,
+    environ: Mapping[str, str],
+    *,
+    drawing: Drawing = draw,
+    kinds: frozenset[str] | None = None,
+) -> Show:
+    """The show that fits the stream: `drawing` is what a terminal gets, `kinds` whose lines a pipe gets."""
     has_unicode = _has_signs(stream.encoding)
     if not stream.isatty() or environ.get("TERM", "dumb") in ("", "dumb"):
-        return LineShow(stream, has_unicode=has_unicode)
+        return LineShow(stream, has_unicode=has_unicode, kinds=kinds)
     ink = Ink(has_colours=not environ.get("NO_COLOR"), has_unicode=has_unicode)
-    return TerminalShow(Painter(stream, ink))
+    return TerminalShow(Painter(stream, ink, drawing=drawing))
 
 
 def _has_signs(encoding: str | None) -> bool:

@@ -10,7 +10,7 @@ from moduprompt.cli.faults import failed, misused
 from moduprompt.cli.limits import to_limits
 from moduprompt.cli.live.text import plain
 from moduprompt.cli.lookup import find_item, find_own, workspace_of
-from moduprompt.cli.pictures import show_tree, watch_board
+from moduprompt.cli.pictures import show_tree, watch_tree
 from moduprompt.cli.prompting import ABOUT_PROMPTS, MINE, PROMPT, runs_of, waits_for, waits_to_start
 from moduprompt.cli.sums import row_told
 from moduprompt.cli.tables import Column, to_paragraph, to_table
@@ -188,7 +188,7 @@ async def _explain(call: Call) -> None:
 
 async def _tree(call: Call) -> None:
     of = await workspace_of(call)
-    await (watch_board(call, of) if call.words.is_set("watch") else show_tree(call, of))
+    await (watch_tree(call, of) if call.words.is_set("watch") else show_tree(call, of))
 
 
 async def _rename(call: Call) -> None:

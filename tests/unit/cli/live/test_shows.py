@@ -10,7 +10,7 @@ from typing import TextIO
 import pytest
 
 from moduprompt.cli.live.painter import Ink, Painter
-from moduprompt.cli.live.picture import Size, draw
+from moduprompt.cli.live.picture import Size, draw, draw_sessions
 from moduprompt.cli.live.shows import LineShow, TerminalShow, open_show
 from moduprompt.cli.live.spans import to_coloured
 from moduprompt.cli.live.story import Story
@@ -197,3 +197,39 @@ async def test_a_fault_of_the_terminal_ends_the_watching() -> None:
 
 def broken(text: str) -> int:
     raise OSError("gone")
+
+
+def test_a_tree_alone_is_redrawn_and_stays_when_it_is_left() -> None:
+    stream = Terminal()
+    with TerminalShow(Painter(stream, COLOURED, size=lambda: SIZE, drawing=draw_sessions)) as show:
+        for envelope in EVENTS:
+            show.tell(envelope)
+            show.refresh()
+
+    story = Story()
+    for envelope in EVENTS:
+        story.tell(envelope)
+    left = stream.text().partition(LEFT)[2]
+    assert left == "".join(
+        f"{to_coloured(line)}\n" for line in draw_sessions(story.scene(), Size(columns=SIZE.columns))
+    )
+    assert "exited 0" in left
+    assert "─ events" not in left, "the ticker belongs to the board"
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 8])
+def test_a_tree_is_never_higher_than_its_terminal(rows: int) -> None:
+    story = Story()
+    for envelope in EVENTS:
+        story.tell(envelope)
+        assert len(draw_sessions(story.scene(), Size(columns=60, rows=rows))) <= rows
+
+
+def test_in_a_pipe_a_tree_is_told_in_lines_of_what_it_is_made_of() -> None:
+    stream = io.StringIO()
+    with LineShow(stream, has_unicode=True, kinds=frozenset({"session"})) as show:
+        for envelope in EVENTS:
+            show.tell(envelope)
+
+    told = stream.getvalue().splitlines()
+    assert len(told) == sum(envelope.subject.kind == "session" for envelope in EVENTS)
