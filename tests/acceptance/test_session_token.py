@@ -34,6 +34,7 @@ OPEN: Final = {
 READS: Final = {
     "/v1/agents": 403,
     "/v1/artifacts/{ref}/about": 403,
+    "/v1/board": 403,
     "/v1/log/export": 403,
     "/v1/recovery": 403,
     "/v1/views": 403,

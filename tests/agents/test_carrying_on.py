@@ -17,7 +17,7 @@ from tests.support.programs import KNOWN, PROGRAMS, need
 
 RUN_S_MAX = 150
 
-each_program = pytest.mark.parametrize("name", ["claude"])
+each_program = pytest.mark.parametrize("name", ["claude", "codex"])
 
 
 @pytest.fixture

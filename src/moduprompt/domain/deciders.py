@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+from moduprompt.domain import leaving, placing
 from moduprompt.domain.approval import commands as approval_commands
 from moduprompt.domain.approval import decide as approval_decide
 from moduprompt.domain.approval import events as approval_events
@@ -41,9 +42,7 @@ from moduprompt.domain.run import reactions as run_reactions
 from moduprompt.domain.run import state as run_state
 from moduprompt.domain.run import view as run_view
 from moduprompt.domain.session import commands as session_commands
-from moduprompt.domain.session import decide as session_decide
 from moduprompt.domain.session import events as session_events
-from moduprompt.domain.session import intents as session_intents
 from moduprompt.domain.session import state as session_state
 from moduprompt.domain.session import timers as session_timers
 from moduprompt.domain.session import view as session_view
@@ -99,14 +98,14 @@ DECIDERS: tuple[Decider, ...] = (
     Decider(
         noun="session",
         state=session_state.SessionState,
-        commands=get_args(session_commands.SessionCommand),
+        commands=(*get_args(session_commands.SessionCommand), *get_args(session_commands.PlaceCommand)),
         events=get_args(session_events.SessionFact),
-        decide=session_decide.decide,
+        decide=placing.decide,
         evolve=session_state.evolve,
         timers=session_timers.timers,
-        intents=session_intents.intents,
-        woken_by=session_intents.woken_by,
-        woken_on=get_args(session_intents.Waking),
+        intents=leaving.intents,
+        woken_by=leaving.woken_by,
+        woken_on=get_args(leaving.Waking),
     ),
     Decider(
         noun="worktree",

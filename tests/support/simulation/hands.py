@@ -8,10 +8,10 @@ from typing import Final, TypeAlias
 
 from moduprompt.domain.decider import Command, Intent
 from moduprompt.domain.failures import FailureClass
+from moduprompt.domain.leaving import EraseHome
 from moduprompt.domain.run.commands import ReportExited, ReportLost, ReportStarted, ReportStatus
 from moduprompt.domain.run.intents import EndRun, KeepRun, ResizeTerminal, TypePrompt
 from moduprompt.domain.session.commands import ReportHomeErased, ReportPrompt
-from moduprompt.domain.session.intents import EraseHome
 from moduprompt.domain.worktree.commands import (
     Operation,
     ReportCommitted,

@@ -306,11 +306,12 @@ SessionCommand: TypeAlias = (
     | SetBudget
     | SetPatience
     | FireUnpark
-    | AttachWorktree
-    | DetachWorktree
     | CloseSession
     | ReportHomeErased
     | ReportPrompt
     | ReportPromptHeld
     | ReportTurn
 )
+
+PlaceCommand: TypeAlias = AttachWorktree | DetachWorktree
+"""Orders about a session that are decided by what is in its place (`domain/placing.py`)."""

@@ -8,10 +8,8 @@ from moduprompt.domain.project.decide import takes_no_work
 from moduprompt.domain.project.state import ProjectState
 from moduprompt.domain.session.budgets import first_budget, set_budget, spent_out, unfit_budget
 from moduprompt.domain.session.commands import (
-    AttachWorktree,
     CancelPrompt,
     CloseSession,
-    DetachWorktree,
     FireUnpark,
     ForkSession,
     Place,
@@ -37,7 +35,6 @@ from moduprompt.domain.session.events import (
     SessionUnparked,
 )
 from moduprompt.domain.session.limits import within
-from moduprompt.domain.session.placing import attach_worktree, detach_worktree
 from moduprompt.domain.session.prompting import (
     accept_prompt,
     cancel_prompt,
@@ -47,7 +44,6 @@ from moduprompt.domain.session.prompting import (
     resend_prompt,
 )
 from moduprompt.domain.session.state import SessionState
-from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.policy.rights import DEFAULT_RIGHTS, narrowed
 from moduprompt.protocol import Rejection, SessionId, invalid, missing
 
@@ -82,10 +78,6 @@ def decide(command: SessionCommand, own: SessionState | None, world: World, cont
             return [SessionUnparked(session_id=own.session_id, run_id=command.run_id, why="due")]
         case SetBudget():
             return set_budget(command, own)
-        case AttachWorktree():
-            return attach_worktree(command, own, world)
-        case DetachWorktree():
-            return detach_worktree(command, own, world)
         case ReportHomeErased():
             if own.status != "closed" or own.is_home_erased:
                 return []
@@ -131,7 +123,7 @@ def _spawn(command: SpawnSession, world: World, context: Context) -> Decision:
     session_id = context.mint(SessionId)
     path = (*(parent.path if parent else ()), session_id)
     wants_tree = command.place == "new_worktree"
-    inherited = _stands_on(parent, world) if parent and parent.worktree_id else None
+    inherited = parent.branch if parent and parent.worktree_id else None
     main = project.main_repository()
     return [
         SessionSpawned(
@@ -209,7 +201,7 @@ def _fork(command: ForkSession, own: SessionState, *, world: World, context: Con
             path=path,
             place=place,
             branch=(command.branch or branch_name(command.name, session_id)) if wants_tree else None,
-            base=_stands_on(own, world) if wants_tree else None,
+            base=own.branch if wants_tree else None,
             parent_session_id=own.parent_session_id,
             prompt=context.text_ref,
             limits=own.limits,
@@ -218,12 +210,6 @@ def _fork(command: ForkSession, own: SessionState, *, world: World, context: Con
             dirty=command.dirty,
         )
     ]
-
-
-def _stands_on(own: SessionState, world: World) -> str | None:
-    """The branch of the worktree that it works in: it may have been given another than its own."""
-    tree = world.find(WorktreeState, own.worktree_id) if own.worktree_id else None
-    return tree.branch if tree else own.branch
 
 
 def _unfit_home(own: SessionState, place: Place, world: World) -> Rejection | None:

@@ -76,11 +76,12 @@ class SessionForked(SessionBegun, frozen=True, kw_only=True):
 
 
 class SessionWorktreeAttached(SessionEvent, frozen=True, kw_only=True):
-    """It works in this worktree."""
+    """It works in this worktree; `branch` where that is not its own."""
 
     wire: ClassVar[str] = "session.worktree_attached"
 
     worktree_id: Id[WorktreeId]
+    branch: str | None = None
 
 
 class SessionWorktreeDetached(SessionEvent, frozen=True, kw_only=True):

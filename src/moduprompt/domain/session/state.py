@@ -134,7 +134,7 @@ def evolve(own: SessionState | None, event: SessionFact) -> SessionState:
     assert own is not None, "BUG: a session's first event is session.spawned or session.forked"
     match event:
         case SessionWorktreeAttached():
-            return replace(own, worktree_id=event.worktree_id)
+            return replace(own, worktree_id=event.worktree_id, branch=event.branch or own.branch)
         case SessionWorktreeDetached():
             return replace(own, worktree_id=None)
         case PromptAccepted():

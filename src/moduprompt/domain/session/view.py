@@ -126,7 +126,7 @@ def _begun(event: SessionSpawned | SessionForked, stamp: Stamp) -> SessionItem:
 
 def _changes(row: SessionItem, event: Event) -> dict[str, object]:
     if isinstance(event, SessionWorktreeAttached):
-        return {"worktree_id": event.worktree_id}
+        return {"worktree_id": event.worktree_id, "branch": event.branch or row.branch}
     if isinstance(event, SessionWorktreeDetached):
         return {"worktree_id": None}
     if isinstance(event, PromptAccepted):
@@ -170,5 +170,5 @@ def _moved(item: PromptItem, event: PromptFact) -> PromptItem:
 
 
 VIEW = View(
-    name="sessions", version=4, collections=(("sessions", SessionItem),), fold=fold, takes=(SessionEvent,)
+    name="sessions", version=5, collections=(("sessions", SessionItem),), fold=fold, takes=(SessionEvent,)
 )

@@ -5,8 +5,8 @@ import logging
 from pathlib import Path
 
 from moduprompt.domain.decider import Intent
+from moduprompt.domain.leaving import EraseHome
 from moduprompt.domain.session.commands import ReportHomeErased
-from moduprompt.domain.session.intents import EraseHome
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner.homes import Homes
 

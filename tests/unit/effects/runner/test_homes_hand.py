@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from moduprompt.domain.leaving import EraseHome
 from moduprompt.domain.session.commands import ReportHomeErased
-from moduprompt.domain.session.intents import EraseHome
 from moduprompt.effects.runner.homes import Homes
 from moduprompt.effects.runner.homes_hand import HomesHand
 from moduprompt.protocol import SessionId

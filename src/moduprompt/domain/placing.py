@@ -5,14 +5,27 @@ takes the writer's lease or is refused by it. Nobody is moved while a run of the
 where it was.
 """
 
-from moduprompt.domain.decider import Decision, Event, World
+from moduprompt.domain.decider import Context, Decision, Event, World
 from moduprompt.domain.run.state import RunState
-from moduprompt.domain.session.commands import AttachWorktree, DetachWorktree
+from moduprompt.domain.session.commands import AttachWorktree, DetachWorktree, PlaceCommand, SessionCommand
+from moduprompt.domain.session.decide import decide as decide_session
 from moduprompt.domain.session.events import SessionWorktreeAttached, SessionWorktreeDetached
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.worktree.events import WriterReleased
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import Rejection, invalid, missing
+
+
+def decide(
+    command: SessionCommand | PlaceCommand, own: SessionState | None, world: World, context: Context
+) -> Decision:
+    """Facts, or why not: of every order about a session."""
+    if not isinstance(command, AttachWorktree | DetachWorktree):
+        return decide_session(command, own, world, context)
+    assert own is not None, "BUG: the kernel refuses orders to what does not exist"
+    if isinstance(command, AttachWorktree):
+        return attach_worktree(command, own, world)
+    return detach_worktree(own, world)
 
 
 def attach_worktree(command: AttachWorktree, own: SessionState, world: World) -> Decision:
@@ -25,10 +38,11 @@ def attach_worktree(command: AttachWorktree, own: SessionState, world: World) ->
     refused = _unfit_session(own, world) or _unfit_tree(tree, own)
     if refused is not None:
         return refused
-    return [SessionWorktreeAttached(session_id=own.session_id, worktree_id=tree.worktree_id)]
+    branch = tree.branch if tree.branch != own.branch else None
+    return [SessionWorktreeAttached(session_id=own.session_id, worktree_id=tree.worktree_id, branch=branch)]
 
 
-def detach_worktree(_: DetachWorktree, own: SessionState, world: World) -> Decision:
+def detach_worktree(own: SessionState, world: World) -> Decision:
     """It works nowhere; the worktree stays as it is, and whoever holds it next may write."""
     if own.worktree_id is None:
         return []

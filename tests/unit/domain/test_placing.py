@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from moduprompt.domain.leaving import EraseHome
 from moduprompt.domain.run.commands import StartRun
 from moduprompt.domain.run.events import RunRequested
 from moduprompt.domain.session.commands import (
@@ -17,7 +18,6 @@ from moduprompt.domain.session.events import (
     SessionWorktreeAttached,
     SessionWorktreeDetached,
 )
-from moduprompt.domain.session.intents import EraseHome
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.worktree.commands import CreateWorktree, DeleteWorktree, ReportDeleted
 from moduprompt.domain.worktree.state import WorktreeState
@@ -75,7 +75,7 @@ def test_a_session_goes_from_one_worktree_to_another_and_runs_there() -> None:
         SessionWorktreeDetached(session_id=session_id, worktree_id=its_tree(scene, session_id))
     )
     attach(scene, session_id, tree_id).then(
-        SessionWorktreeAttached(session_id=session_id, worktree_id=tree_id)
+        SessionWorktreeAttached(session_id=session_id, worktree_id=tree_id, branch="free")
     )
     started = scene.when(StartRun(workspace_id=WORKSPACE, session_id=session_id))
 
