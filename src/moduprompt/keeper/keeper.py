@@ -154,10 +154,19 @@ class Keeper:
         except OSError:
             return
         os.set_blocking(fd, False)
-        if len(self._connections) >= CONNECTIONS_MAX:
+        if len(self._connections) >= CONNECTIONS_MAX and not self._hang_up_on_a_stranger():
             os.close(fd)
             return
         self._connections[fd] = Connection(fd, self._run)
+
+    def _hang_up_on_a_stranger(self) -> bool:
+        """Make room by ending the oldest connection that never said hello: strangers must not keep the daemon out."""
+        stranger = next((each for each in self._connections.values() if not each.is_known), None)
+        if stranger is None:
+            return False
+        del self._connections[stranger.fd]
+        stranger.close()
+        return True
 
     def _take_signals(self) -> None:
         if signal.SIGTERM in os.read(self._wake, WAKE_BYTES):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # see moduprompt.keeper
 RUNNING, STOPPING, EXITED, START_FAILED = "running", "stopping", "exited", "start_failed"
 
 READS_BEFORE_TYPING_MAX = 4  # who prints more than that at once is still printing
+LAST_READS_MAX = 64  # at the end: more than a terminal or a pipe can hold; who writes on is none of the run's
 READ_BYTES_MAX = 64 * 1024  # one frame of the recording; also what one turn of the loop may take
 DISK_RETRY_S = 1.0  # how long a disk that refused is left alone; the program's output waits meanwhile
 SYNC_EVERY_S = 30.0  # so much of a recording a power cut may take; an idle run syncs nothing
@@ -335,10 +336,10 @@ class Run:
             return
         self._read_again_at = None
         self._keep_unrecorded()
-        while self.read_output():
-            pass
-        while self._read_errors():
-            pass
+        for read in (self.read_output, self._read_errors):
+            for _ in range(LAST_READS_MAX):
+                if not read():
+                    break
         self._output_dropped += sum(len(data) for _, data in self._unrecorded)
         self._unrecorded.clear()
         if self._output_dropped:

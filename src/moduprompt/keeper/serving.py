@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # see moduprompt.keeper
     from moduprompt.keeper.run import Run
 
 READ_BYTES = 64 * 1024
+PUSHES_MAX = 16  # writes in one turn of the loop: a quick watcher of a long past does not hold up the program
 ANSWERS_BYTES_MAX = 1024 * 1024  # a peer that asks and does not listen is hung up on
 REQUEST_MAX = 2**53
 
@@ -67,6 +68,11 @@ class Connection:
         return bool(self._outgoing) or self._is_behind or self._owes_end
 
     @property
+    def is_known(self) -> bool:
+        """Whether it has said the run's nonce."""
+        return self._is_known
+
+    @property
     def wants_to_hear(self) -> bool:
         """Whether requests are taken now."""
         return not self._is_closing
@@ -88,11 +94,14 @@ class Connection:
         except FrameError as error:
             self._send(wire.ERROR, {"code": error.code, "message": str(error)})
             self._is_closing = True
+            self._cursor = None  # what it watched is over for it, however far behind it was
 
     def push(self) -> None:
-        """Send what waits, as far as the socket takes it."""
+        """Send what waits, as far as the socket takes it; the rest in the next turn."""
         self._push_entries()
-        while self.is_open and self.wants_to_send:
+        for _ in range(PUSHES_MAX):
+            if not (self.is_open and self.wants_to_send):
+                break
             if not self._outgoing:
                 self._refill()
             try:
@@ -103,7 +112,7 @@ class Connection:
                 self.close()
                 return
             del self._outgoing[:count]
-        if self._is_closing:
+        if self._is_closing and not self.wants_to_send:
             self.close()
 
     def close(self) -> None:

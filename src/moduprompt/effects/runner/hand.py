@@ -116,7 +116,9 @@ class RunHand:
         clock: Clock,
         witness: Witness,
         admission: Admission,
+        forgets: tuple[Callable[[str], None], ...] = (),
     ) -> None:
+        """`forgets`: who holds something of a run until it is over, and lets go of it when called."""
         self._backend = backend
         self._reporter = reporter
         self._artifacts = artifacts
@@ -129,6 +131,7 @@ class RunHand:
         self._looks = Looks(
             reporter, clock=clock, run_dir=backend.run_dir, tells_itself=self.listener.has_heard
         )
+        self._forgets = (*forgets, self.listener.forget)
         self._met: set[RunId] = set()  # whose first look has been told of
 
     def look_again(self, run_id: str) -> None:
@@ -157,7 +160,8 @@ class RunHand:
         is_over = await self._kept(intent, door=door)
         if is_over:
             await self._doors.close(intent.run_id)
-            self.listener.forget(intent.run_id)
+            for forget in self._forgets:
+                forget(intent.run_id)
             self._met.discard(intent.run_id)
             self._admission.has_ended(intent.run_id)
         return is_over

@@ -144,6 +144,18 @@ async def test_more_peers_than_a_keeper_serves_are_hung_up_on(kept: Kept) -> Non
     assert (await kept.link.status()).state == "running"
 
 
+async def test_peers_that_say_nothing_do_not_keep_the_daemon_out(kept: Kept) -> None:
+    silent = [await kept.connect() for _ in range(CONNECTIONS_MAX + 3)]
+    frames = wire.FrameReader()
+    reader, writer = await kept.connect()
+    writer.write(kept.hello)
+    answer = list(frames.feed(await asyncio.wait_for(reader.read(65536), HANG_S)))
+    for each in (writer, *(writer for _, writer in silent)):
+        each.close()
+
+    assert [kind for kind, _ in answer] == [wire.WELCOME]
+
+
 async def test_a_peer_that_asks_and_never_listens_is_hung_up_on(kept: Kept) -> None:
     _, writer = await kept.connect()
     writer.write(kept.hello)
