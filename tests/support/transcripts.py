@@ -1,6 +1,6 @@
 """What agent programs really printed, and what our readers make of it.
 
-`tests/golden/agents/<adapter>/<case>.jsonl` are whole outputs of the pinned versions, driven offline against a
+`tests/golden/agents/<adapter>/<case>.jsonl`, of those that print text `.txt`, are whole outputs of the pinned versions, driven offline against a
 scripted model server; only folders were renamed and long lists cut.
 """
 
@@ -34,7 +34,7 @@ SAID: Final = msgspec.json.Decoder(Said)
 
 def transcripts(name: str) -> dict[str, bytes]:
     """Every output of one program, by what it shows."""
-    return {path.stem: path.read_bytes() for path in sorted((FOLDER / name).glob("*.jsonl"))}
+    return {path.stem: path.read_bytes() for path in sorted((FOLDER / name).glob("*.*"))}
 
 
 def adapter_of(name: str) -> AgentAdapter:

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from typing import Final
 
 import msgspec
-from blake3 import blake3
 from msgspec.structs import replace
 
 from moduprompt.domain.run.said import PATHS_MAX, TOUCHED_MAX, Said, ToolCalled, ToolEnded
-from moduprompt.effects.agents.lines import Fields
+from moduprompt.effects.agents.lines import Fields, digest_of
 
 CALLS_MAX: Final = 1_000  # of one turn and not ended; what comes beyond is told at its end only
 # Differ from try to try of the same call, so that they would hide that it is the same.
@@ -82,7 +81,7 @@ def digest(call: Fields) -> str:
     """Of what a call does: its arguments, or what the agent shows of it where it doesn't tell them."""
     arguments = call.inner("rawInput").all_but(FLEETING)
     shown = arguments or {name: call.raw(name) for name in ("title", "content", "locations")}
-    return blake3(msgspec.json.encode(shown, order="deterministic")).hexdigest()
+    return digest_of(shown)
 
 
 def _paths(call: Fields) -> tuple[str, ...]:

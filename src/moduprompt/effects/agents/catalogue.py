@@ -1,6 +1,7 @@
 """The agent programs that there are: the one list."""
 
 from moduprompt.effects.agents.acp import AcpAdapter
+from moduprompt.effects.agents.aider import AiderAdapter
 from moduprompt.effects.agents.claude import ClaudeAdapter
 from moduprompt.effects.agents.codex import CodexAdapter
 from moduprompt.effects.agents.command import CommandAdapter
@@ -19,6 +20,7 @@ ADAPTERS: tuple[AgentAdapter, ...] = (
     OpencodeAdapter(),
     PiAdapter(),
     AcpAdapter(),
+    AiderAdapter(),
 )
 
 

@@ -76,7 +76,7 @@ class Fields:
 
     def digest(self, name: str) -> str:
         """Of a value, whatever it is; the same for the same value, however its fields are ordered."""
-        return blake3(msgspec.json.encode(self._fields.get(name), order="deterministic")).hexdigest()
+        return digest_of(self._fields.get(name))
 
     def paths(self, name: str) -> tuple[str, ...]:
         """Files that an object of arguments names."""
@@ -113,6 +113,11 @@ def read_object(line: bytes) -> Fields | None:
     except (ValueError, RecursionError):
         return None
     return Fields(value) if _is_object(value) else None
+
+
+def digest_of(value: object) -> str:
+    """The same for the same value, however its fields are ordered."""
+    return blake3(msgspec.json.encode(value, order="deterministic")).hexdigest()
 
 
 def write_line(message: Mapping[str, object]) -> bytes:
