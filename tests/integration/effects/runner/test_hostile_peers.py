@@ -1,8 +1,10 @@
 """A keeper among peers that break the protocol: each is told why and hung up on, and the run goes on."""
 
 import asyncio
+import contextlib
 import os
 import random
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -34,6 +36,19 @@ class Kept:
             return await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/keeper.sock")
         finally:
             os.close(folder)
+
+    def connect_silently(self) -> socket.socket:
+        """A bare socket whose other end may be closed at any time."""
+        folder = os.open(self._run_dir, os.O_PATH)
+        try:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.connect(
+                f"/proc/self/fd/{folder}/keeper.sock"
+            )  # waits until there is room in the queue
+            connection.settimeout(HANG_S)
+        finally:
+            os.close(folder)
+        return connection
 
     async def says_to(self, sent: bytes) -> list[tuple[int, bytes]]:
         """Every frame the keeper answers to these bytes until it hangs up."""
@@ -145,13 +160,12 @@ async def test_more_peers_than_a_keeper_serves_are_hung_up_on(kept: Kept) -> Non
 
 
 async def test_peers_that_say_nothing_do_not_keep_the_daemon_out(kept: Kept) -> None:
-    silent = [await kept.connect() for _ in range(CONNECTIONS_MAX + 3)]
-    frames = wire.FrameReader()
-    reader, writer = await kept.connect()
-    writer.write(kept.hello)
-    answer = list(frames.feed(await asyncio.wait_for(reader.read(65536), HANG_S)))
-    for each in (writer, *(writer for _, writer in silent)):
-        each.close()
+    with contextlib.ExitStack() as strangers:
+        for _ in range(CONNECTIONS_MAX + 3):
+            strangers.enter_context(kept.connect_silently())
+        known = strangers.enter_context(kept.connect_silently())
+        known.sendall(kept.hello)
+        answer = list(wire.FrameReader().feed(known.recv(65536)))
 
     assert [kind for kind, _ in answer] == [wire.WELCOME]
 
