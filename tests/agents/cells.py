@@ -124,9 +124,7 @@ CELLS: Final = (
         may="ask",
         ends=failed("permission_denied", rule="stopped_at_a_refusal"),
         but={
-            "claude": Ends(
-                "exited", "unclear", None, "refused_and_not_looked", task="failed as invalid_output"
-            ),
+            "claude": failed("permission_denied", rule="refused_and_nothing_done"),
             # They refuse by words to their model, which says that it is done: see docs/agents.md.
             "codex": FINE,
             "gemini": FINE,

@@ -17,6 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from moduprompt.domain.decider import Command
+from moduprompt.effects.git.port import GitRefusal, StatusFacts
 from moduprompt.effects.runner import port
 from moduprompt.kernel.ports import Opened
 from moduprompt.protocol import (
@@ -269,6 +270,18 @@ class Tokens:
 
     def run_token(self, workspace_id: WorkspaceId, run_id: RunId) -> str:
         return f"token of {run_id}"
+
+
+class Trees:
+    """One worktree, which stands as the test says."""
+
+    def __init__(self, *stands: StatusFacts) -> None:
+        self.stands = list(stands)  # one look after the other; the last one stays
+
+    async def status(self, path: str) -> StatusFacts | GitRefusal:
+        if not self.stands:
+            return GitRefusal(reason="not_a_repository", message=f"{path} is no repository", path=path)
+        return self.stands.pop(0) if len(self.stands) > 1 else self.stands[0]
 
 
 class QuickClock:

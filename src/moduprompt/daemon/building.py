@@ -168,6 +168,7 @@ def build_hands(parts: Parts, *, doors: RunDoors) -> tuple[Hand, ...]:
         witness=parts.memory,
         admission=parts.admission,
         forgets=(parts.composers.forget,),
+        trees=parts.git,
     )
     parts.composers.tell(runs.key_typed)
     typing = Typist(backend, kernel, artifacts=artifacts, typed=runs.look_again, composers=parts.composers)

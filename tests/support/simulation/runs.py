@@ -48,7 +48,7 @@ from moduprompt.protocol import (
     decode_event,
 )
 from tests.support.fake_machine import FakeMachine
-from tests.support.fake_runner import Doors, Tokens
+from tests.support.fake_runner import Doors, Tokens, Trees
 from tests.support.kernel_stories import Asked
 from tests.support.simulation.checks import check_image
 from tests.support.simulation.disk import ordered_failures
@@ -176,6 +176,7 @@ class _Keeping:
             clock=world.clock,
             witness=StartMemory(version="1", clock=world.clock),
             admission=Admission(FakeMachine(), clock=world.clock, hindered={}),
+            trees=Trees(),
         )
         typist = Typist(
             self._backend,

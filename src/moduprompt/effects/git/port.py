@@ -138,7 +138,10 @@ class RemoveFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of paths. An untracked folder counts as one."""
+    """Counts of paths. An untracked folder counts as one.
+
+    `uncommitted` is a digest of what is not committed, by names, sizes and times: another one when it has changed.
+    """
 
     path: str
     head: str | None  # None before the first commit
@@ -147,6 +150,7 @@ class StatusFacts(msgspec.Struct, frozen=True, kw_only=True):
     unstaged: int
     untracked: int
     conflicted: int
+    uncommitted: str = ""
 
     @property
     def is_clean(self) -> bool:

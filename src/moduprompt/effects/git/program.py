@@ -3,6 +3,7 @@
 Here is only what they share: the locks, and the one place where a failure becomes a value.
 """
 
+import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import TypeVar
 
@@ -26,7 +27,7 @@ from moduprompt.effects.git.port import (
     WorktreeSpec,
 )
 from moduprompt.effects.git.process import LOCK_WAIT_S, TIME_LIMIT_S, GitProcess, Refused
-from moduprompt.effects.git.reading import read_status, repository_facts
+from moduprompt.effects.git.reading import digest_of, read_status, repository_facts
 from moduprompt.effects.git.removing import remove_worktree
 
 Facts = TypeVar("Facts")
@@ -106,6 +107,7 @@ class GitProgram:
             unstaged=len(report.unstaged),
             untracked=len(report.untracked),
             conflicted=len(report.conflicted),
+            uncommitted=await asyncio.to_thread(digest_of, report, at=place.top),
         )
 
 

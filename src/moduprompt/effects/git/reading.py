@@ -1,5 +1,10 @@
 """Looks at a repository without changing it or taking a lock."""
 
+import os
+from pathlib import Path
+
+from blake3 import blake3
+
 from moduprompt.effects.git.parse import (
     Garbled,
     StatusReport,
@@ -63,6 +68,26 @@ async def read_status(git: GitProcess, *, at: str, every_file: bool = False) -> 
         return parse_status(found.stdout)
     except Garbled as fault:
         raise refuse("git_failed", f"git status can't be read: {fault}", path=at) from fault
+
+
+def digest_of(report: StatusReport, *, at: str) -> str:
+    """What is not committed, in one word: names, and for what lies on the disk its size and time. Empty where all is."""
+    if report.is_clean:
+        return ""
+    digest = blake3()
+    for group in (report.staged, report.unstaged, report.untracked, report.conflicted):
+        for name in group:
+            digest.update(name + b"\0" + _shape(Path(at) / os.fsdecode(name)) + b"\0")
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _shape(path: Path) -> bytes:
+    try:
+        found = path.lstat()
+    except OSError:
+        return b"gone"
+    return b"%d %d" % (found.st_size, found.st_mtime_ns)
 
 
 async def list_worktrees(git: GitProcess, *, at: str) -> tuple[WorktreeEntry, ...]:

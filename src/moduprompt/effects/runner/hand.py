@@ -34,6 +34,7 @@ from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.admission import Admission
 from moduprompt.effects.runner.conversations import Chosen, Ground, choose
+from moduprompt.effects.runner.footing import Footings, Trees
 from moduprompt.effects.runner.homes import Homes
 from moduprompt.effects.runner.limiting import limits_for
 from moduprompt.effects.runner.listening import Listener
@@ -116,6 +117,7 @@ class RunHand:
         clock: Clock,
         witness: Witness,
         admission: Admission,
+        trees: Trees,
         forgets: tuple[Callable[[str], None], ...] = (),
     ) -> None:
         """`forgets`: who holds something of a run until it is over, and lets go of it when called."""
@@ -127,6 +129,7 @@ class RunHand:
         self._surroundings = surroundings
         self._witness = witness
         self._admission = admission
+        self._footings = Footings(trees, run_dir=backend.run_dir)
         self.listener = Listener(backend, reporter, artifacts=artifacts, clock=clock)
         self._looks = Looks(
             reporter, clock=clock, run_dir=backend.run_dir, tells_itself=self.listener.has_heard
@@ -251,6 +254,7 @@ class RunHand:
             return _unfit(intent, command.message)
         if adapter.reader() is not None:
             await asyncio.to_thread(_place_files, home, command.files)
+            await self._footings.note(intent)
         return port.LaunchSpec(
             run_id=intent.run_id,
             argv=command.argv,
@@ -428,7 +432,9 @@ class RunHand:
         except RecordingError as fault:
             log.warning("run.not_judged", extra={"run_id": intent.run_id, "fault": str(fault)})
             return Verdict(outcome="unclear", rule="recording_unreadable", evidence=str(fault))
-        return None if adapter is None or said is None else judge(adapter, said, exited, work=None)
+        if adapter is None or said is None:
+            return None
+        return judge(adapter, said, exited, work=await self._footings.left(intent))
 
     async def _keep_recording(self, intent: KeepRun) -> ArtifactRef | None:
         path = self._backend.run_dir(intent.run_id) / RECORDING_NAME

@@ -61,9 +61,11 @@ from tests.support.fake_runner import (
     QuickClock,
     Reports,
     Tokens,
+    Trees,
     gone,
 )
 from tests.support.transcripts import heard, reader_of, transcripts
+from tests.unit.effects.runner.test_footing import stands
 
 PROMPT = "00000000-0000-7000-8000-0000000000d1"
 KEEP = KeepRun(
@@ -97,6 +99,7 @@ class Scene:
         self.backend = Backend(folder / "runs", found)
         self.reports = reports or Reports()
         self.doors = Doors()
+        self.trees = Trees()
         self.clock = QuickClock()
         self.machine = FakeMachine()
         self.admission = Admission(self.machine, clock=self.clock, hindered={})
@@ -112,6 +115,7 @@ class Scene:
             clock=self.clock,
             witness=self.memory,
             admission=self.admission,
+            trees=self.trees,
         )
 
 
@@ -568,3 +572,14 @@ def _record(scene: Scene, output: bytes) -> None:
     written = Recording(str(folder / RECORDING_NAME), started_us=1)
     written.append(OUTPUT, 0, output)
     written.close()
+
+
+async def test_a_run_is_judged_with_what_it_left_in_its_worktree(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, gone())
+    scene.trees.stands = [stands("c0"), stands("c1")]
+    _record(scene, transcripts("claude")["good"])
+
+    assert await scene.hand.carry_out(replace(KEEP, adapter="claude", argv=()))
+
+    (end,) = (each for each in scene.reports.commands if isinstance(each, ReportExited))
+    assert end.evidence == "its turn was done, with commits"
