@@ -117,7 +117,13 @@ CELLS: Final = (
         steps=({"bash": "true", "malformed": True, "times": 1}, {"text": "fine"}),
         ends=FINE,
     ),
-    Cell(name="a tool that fails", steps=({"bash": "exit 3"}, {"text": "It failed."}), ends=FINE),
+    Cell(
+        name="a tool that fails",
+        steps=({"bash": "exit 3"}, {"text": "It failed."}),
+        ends=FINE,
+        # Of a tool that failed and one that was refused it tells the same.
+        but={"codex": Ends("exited", "unclear", None, "every_tool_failed", task="failed as invalid_output")},
+    ),
     Cell(
         name="it may not write unasked",
         steps=(WRITE, {"text": "Done."}),
