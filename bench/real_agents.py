@@ -182,18 +182,19 @@ class _Bare:
         environment = {name: os.environ[name] for name in ("PATH", "HOME")} | {**command.env}
         assert command.stdin_file is not None, "BUG: codex reads its prompt from a file"
         began = time.perf_counter()
-        with open(command.stdin_file, "rb") as prompt:
+        with open(command.stdin_file, "rb") as prompt, open(home / "output", "wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *command.argv,
                 cwd=cwd,
                 env=environment,
                 stdin=prompt,
-                stdout=subprocess.PIPE,
+                stdout=output,
                 stderr=subprocess.DEVNULL,
+                start_new_session=True,
             )
-            output, _ = await process.communicate()
+            await process.wait()
         took = time.perf_counter() - began
-        assert b"turn.completed" in output, f"BUG: {output[-500:]!r}"
+        assert b"turn.completed" in (home / "output").read_bytes(), "BUG: it did not do its turn"
         return took
 
     def _command(self, home: Path) -> AgentCommand:
