@@ -13,7 +13,7 @@ from typing import Final
 from moduprompt.domain.decider import Context, Event, World
 from moduprompt.domain.draws import mixed
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.events import RunExited, RunStopRequested, RunTurnEnded
+from moduprompt.domain.run.events import RunExited, RunStatusObserved, RunStopRequested
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.budgets import spent_out
 from moduprompt.domain.session.events import SessionParked
@@ -59,15 +59,16 @@ def park(event: RunExited, world: World, context: Context) -> list[Event]:
     ]
 
 
-def stop_for_good(event: RunTurnEnded, world: World) -> list[Event]:
-    """A turn that the limit has ended for good: its program can do nothing but wait, and is ended."""
+def stop_for_good(event: RunStatusObserved, world: World) -> list[Event]:
+    """A turn that the limit has ended for good, of a program that would wait for another: it is ended."""
     run = world.find(RunState, event.run_id)
-    if event.failure is None or event.failure not in PARKING:
+    if event.status != "waiting_input" or run is None or run.is_in_turn or run.stop_requested:
         return []
-    if run is None or not run.is_live() or run.stop_requested:
+    failure = run.turn_failure
+    if failure is None or failure not in PARKING or not run.is_live():
         return []
-    reason = f"its turn was ended by the service: {event.failure.value}; it is parked"
-    return [RunStopRequested(run_id=run.run_id, reason=reason, failure=event.failure)]
+    reason = f"its turn was ended by the service: {failure.value}; it is parked"
+    return [RunStopRequested(run_id=run.run_id, reason=reason, failure=failure)]
 
 
 def _parks(run: RunState, session: SessionState) -> int:

@@ -13,7 +13,6 @@ from moduprompt.domain.run.events import (
     RunStopRequested,
     RunToolEnded,
     RunTroubleObserved,
-    RunTurnEnded,
     RunUsageReported,
 )
 from moduprompt.domain.run.intents import TAKES_TEXT
@@ -55,7 +54,6 @@ Heard: TypeAlias = (
     | SessionBudgetExceeded
     | SessionUnparked
     | RunUsageReported
-    | RunTurnEnded
     | RunToolEnded
     | RunTroubleObserved
     | RunStatusObserved
@@ -85,11 +83,9 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
         case SessionBudgetSet() | SessionCharged() | SessionBudgetExceeded() | RunUsageReported():
             return _counted(event, world)
         case RunStatusObserved():
-            return _moved_on(event, world)
+            return [*_moved_on(event, world), *stop_for_good(event, world)]
         case RunToolEnded() | RunTroubleObserved():
             return notice(event, world)
-        case RunTurnEnded():
-            return stop_for_good(event, world)
         case SessionUnparked():
             return _unparked(event, world, context)
         case RunExited():

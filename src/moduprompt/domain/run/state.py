@@ -93,6 +93,7 @@ class RunState(State, frozen=True, kw_only=True):
     is_in_turn: bool = False
     usage: Usage = Usage()
     trouble: Trouble | None = None
+    turn_failure: FailureClass | None = None
     withdrawn: tuple[str, ...] = ()  # questions that it took back: as many as one report may hold
     progress: Progress = Progress()
 
@@ -146,10 +147,10 @@ def _told(own: RunState, event: ToldFact) -> RunState:
         case RunConversationNamed():
             return replace(own, conversation_id=event.conversation_id)
         case RunTurnBegan():
-            return replace(own, turns=event.turn, is_in_turn=True, trouble=None)
+            return replace(own, turns=event.turn, is_in_turn=True, trouble=None, turn_failure=None)
         case RunTurnEnded():
             if event.how != "done":
-                return replace(own, is_in_turn=False)
+                return replace(own, is_in_turn=False, turn_failure=event.failure)
             return replace(own, is_in_turn=False, trouble=None, progress=turned(own.progress))
         case RunUsageReported():
             return replace(own, usage=summed(own.usage, event))

@@ -6,7 +6,14 @@ import pytest
 
 from moduprompt.domain.decider import Event
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.commands import ReportExited, ReportLost, ReportSaid, StartRun
+from moduprompt.domain.run.commands import (
+    ObservedStatus,
+    ReportExited,
+    ReportLost,
+    ReportSaid,
+    Sighting,
+    StartRun,
+)
 from moduprompt.domain.run.decide import live_run
 from moduprompt.domain.run.events import RunExited, RunStopRequested
 from moduprompt.domain.run.parking import FIRST_S, LONGEST_S, PARKS_MAX, SPREAD
@@ -41,11 +48,13 @@ class Story:
     def run(self) -> RunId:
         return its_run(self.scene, self.session_id)
 
-    def says(self, *said: Said) -> Outcome:
+    def says(self, *said: Said, seen: ObservedStatus | None = None) -> Outcome:
+        sighting = None if seen is None else Sighting(status=seen, rule="said", rule_version=1, evidence="")
         run_id = self.run()
         upto = self.scene.state(RunState, run_id).said_upto + 1
         return self.scene.when(
-            ReportSaid(workspace_id=WORKSPACE, run_id=run_id, upto=upto, said=said), actor=KERNEL
+            ReportSaid(workspace_id=WORKSPACE, run_id=run_id, upto=upto, said=said, seen=sighting),
+            actor=KERNEL,
         )
 
     def ends(self, failure: FailureClass = LIMITED) -> Outcome:
@@ -183,11 +192,18 @@ def test_a_session_that_is_closed_waits_for_nothing_and_its_attempt_has_failed()
 def test_a_turn_that_the_limit_ended_for_good_stops_a_program_that_would_only_wait() -> None:
     story = Story()
     run_id = story.run()
-    outcome = story.says(TurnBegan(), limited(60), TurnEnded(how="failed", failure=LIMITED))
+    story.says(TurnBegan(), limited(60))
+    outcome = story.says(TurnEnded(how="failed", failure=LIMITED), seen="waiting_input")
     assert outcome.one(RunStopRequested).failure is LIMITED
     ended = story.scene.when(ReportExited(workspace_id=WORKSPACE, run_id=run_id, how="stopped"), actor=KERNEL)
     assert ended.one(RunExited).failure is LIMITED
     assert ended.one(SessionParked).run_id == run_id
+
+
+def test_a_program_that_takes_one_prompt_ends_by_itself() -> None:
+    story = Story()
+    outcome = story.says(TurnBegan(), TurnEnded(how="failed", failure=LIMITED), seen="idle")
+    assert "run.stop_requested" not in wires(outcome.events)
 
 
 def test_a_program_that_tries_again_by_itself_is_left_alone() -> None:
