@@ -197,6 +197,32 @@ async def test_an_input_with_a_guard_is_typed_only_into_what_its_sender_has_seen
     assert output.count(b"got <one>") == 1
 
 
+async def test_an_input_is_typed_only_while_the_terminal_has_the_mode_that_was_seen(
+    backend: port.Backend,
+) -> None:
+    async with running(backend, a_run(*shell(READS_LINES))) as link:
+        await output_until(link, b"ready")
+        changed = await link.send_input(b"one\n", author=AUTHOR, input_id="i-1", if_canonical=False)
+        same = await link.send_input(b"two\n", author=AUTHOR, input_id="i-2", if_canonical=True)
+        output = await output_until(link, b"got <two>")
+
+    assert isinstance(changed, port.RequestRefused)
+    assert changed.code == "moved_on"
+    assert isinstance(same, port.InputResult)
+    assert b"one" not in output
+
+
+async def test_what_is_printed_since_the_last_key_is_told(backend: port.Backend) -> None:
+    async with running(backend, a_run(*shell("stty -echo; echo ready; read line; read more"))) as link:
+        await output_until(link, b"ready")
+        before = await link.status()
+        await link.send_input(b"one\n", author=AUTHOR, input_id="i-1")
+        after = await link.status()
+
+    assert (before.since_typed_ms, after.printed_since_typed) == (None, 0)
+    assert after.since_typed_ms is not None
+
+
 async def test_a_line_that_is_typed_and_not_read_is_told(backend: port.Backend) -> None:
     async with running(backend, a_run(*shell("echo ready; sleep 600"))) as link:
         await output_until(link, b"ready")

@@ -140,6 +140,7 @@ class Link:
         author: port.Author,
         input_id: str | None,
         if_output_bytes: int | None = None,
+        if_canonical: bool | None = None,
     ) -> port.InputResult | port.RequestRefused:
         self.keeper.note("input")
         if self.keeper.input_answer is not None:
@@ -147,8 +148,8 @@ class Link:
         if self.keeper.moves_on and if_output_bytes is not None:
             self.keeper.moves_on -= 1
             return port.RequestRefused(code="moved_on", message="it has printed more by now")
-        self.keeper.typed.setdefault(input_id, data)
-        return port.InputResult(input_id=input_id, outcome="applied", bytes=len(data))
+        first = self.keeper.typed.setdefault(input_id, data)
+        return port.InputResult(input_id=input_id, outcome="applied", bytes=len(first))
 
     async def resize(self, *, rows: int, cols: int) -> port.Done | port.RequestRefused:
         self.keeper.note(f"resize {rows}x{cols}")

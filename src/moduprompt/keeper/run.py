@@ -75,6 +75,8 @@ class Run:
         self._leftovers: dict[int, str] = {}
         self._last_output = self._began
         self._last_input = self._began
+        self._typed_at: float | None = None  # the last key, and how much had been printed then
+        self._printed_when_typed = 0
         self._unrecorded: list[tuple[int, bytes]] = []  # taken from the program, refused by the disk
         self._kept_bytes = 0  # of output and standard error together
         self._output_dropped = 0
@@ -169,11 +171,19 @@ class Run:
         self._closes_input = True
         self.type_waiting()
 
-    def accept_input(self, wanted: Input, tell: "Tell", *, if_output_bytes: int | None = None) -> None:
+    def accept_input(
+        self,
+        wanted: Input,
+        tell: "Tell",
+        *,
+        if_output_bytes: int | None = None,
+        if_canonical: bool | None = None,
+    ) -> None:
         """Type this once. `tell` is called when its outcome is known, perhaps at once. Raises Refused.
 
         With `if_output_bytes` it is typed only while the program has printed exactly so much: whoever asks
-        has seen all of that, so nothing is typed into a question that was not there when it was looked.
+        has seen all of that, so nothing is typed into a question that was not there when it was looked. With
+        `if_canonical` it is typed only while the terminal collects lines, or does not: a mode changes without a word.
         """
         known = self._inputs.known(wanted.input_id)
         if known is None:
@@ -184,6 +194,8 @@ class Run:
                 raise Refused("unacknowledged", "too many reports wait for the daemon's acknowledgement")
             if if_output_bytes is not None:
                 self._must_have_printed(if_output_bytes)
+            if if_canonical is not None and self.terminal.modes()[0] is not if_canonical:
+                raise Refused("moved_on", "the terminal's mode has changed")
             self._inputs.push(wanted)
             if wanted.input_id is None and wanted.author == "user":
                 self._draft.typed(wanted.data, wanted.author_id)
@@ -285,8 +297,13 @@ class Run:
             "input_waiting_bytes": self._inputs.waiting_bytes,
             "unread_bytes": self.terminal.unread_bytes() if group else None,
             "draft_by": self._draft.author or None,
+            "since_typed_ms": self._since_typed_ms(),
+            "printed_since_typed": self.recording.output_bytes - self._printed_when_typed,
             "disk_refuses": bool(self._unrecorded) or not self.journal.is_durable,
         }
+
+    def _since_typed_ms(self) -> int | None:
+        return None if self._typed_at is None else int((time.monotonic() - self._typed_at) * 1000)
 
     def _foreground(self) -> int:
         if not self._is_terminal_open or self._wait_status is not None:
@@ -478,6 +495,8 @@ class Run:
         self.type_waiting()
 
     def _record_input(self, item: Input, piece: bytes) -> None:
+        if item.author != "kernel":  # what the terminal answers by itself is no key
+            self._typed_at, self._printed_when_typed = time.monotonic(), self.recording.output_bytes
         self._record(recording.INPUT, recording.pack_input(item.author, item.author_id, piece))
 
     def _record(self, kind: int, payload: bytes) -> bool:

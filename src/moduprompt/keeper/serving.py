@@ -187,7 +187,7 @@ class Connection:
             "output_bytes": run.recording.output_bytes,
             "journal_last": run.journal.durable,
             "journal_acknowledged": run.journal.acknowledged,
-            "can": ["if_output_bytes"],
+            "can": ["if_output_bytes", "if_canonical"],
         }
         self._send(wire.WELCOME, welcome)
 
@@ -209,6 +209,7 @@ class Connection:
         author.finish()
         data = message.data("data", wire.INPUT_BYTES_MAX)
         guard = message.integer("if_output_bytes", 0, REQUEST_MAX) if message.has("if_output_bytes") else None
+        mode = message.boolean("if_canonical") if message.has("if_canonical") else None
         message.finish()
         if kind is None:
             raise FrameError("bad_field", f"author.kind must be one of {', '.join(recording.AUTHORS)}")
@@ -218,7 +219,7 @@ class Connection:
             self._send(wire.INPUT_RESULT, {"request": request, **result, "output_bytes": item.printed})
 
         wanted = Input(data, author=kind, author_id=author_id, input_id=input_id)
-        self._run.accept_input(wanted, tell, if_output_bytes=guard)
+        self._run.accept_input(wanted, tell, if_output_bytes=guard, if_canonical=mode)
 
     def _resize(self, request: int, message: Message) -> None:
         rows = message.integer("rows", 1, spec.ROWS_MAX)

@@ -162,6 +162,7 @@ class SimLink:
         author: port.Author,
         input_id: str | None,
         if_output_bytes: int | None = None,
+        if_canonical: bool | None = None,
     ) -> port.InputResult | port.RequestRefused:
         """Typed once; the answer may get lost."""
         await self._step()

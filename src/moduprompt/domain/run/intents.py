@@ -72,6 +72,7 @@ class TypePrompt(RunIntent, frozen=True, kw_only=True):
 
     session_id: SessionId
     adapter: str
+    argv: tuple[str, ...] = ()
     prompt_id: PromptId
     text: TextRef
     is_placed: bool
@@ -156,6 +157,7 @@ def _type(own: RunState, world: World) -> tuple[Intent, ...]:
             run_id=own.run_id,
             session_id=own.session_id,
             adapter=own.agent.adapter,
+            argv=own.agent.argv,
             prompt_id=first.prompt_id,
             text=first.text,
             is_placed=first.is_placed,

@@ -2,9 +2,9 @@
 
     line mode            the lines, each ended by Enter; the last Enter goes with them
     raw, paste on        ESC[200~ text ESC[201~, and Enter by itself once that is read
-    raw, paste off       one line, and Enter by itself; several lines would be several prompts
+    raw, paste off       one line without tabs, and Enter by itself; several lines would be several prompts
 
-Control characters are left out: an escape or a Ctrl-C inside a text would be an order to the terminal.
+Line ends of every kind are one. Control characters are left out: an escape or a Ctrl-C inside a text would be an order to the terminal.
 """
 
 import re
@@ -17,6 +17,7 @@ from moduprompt.keeper.wire import INPUT_BYTES_MAX
 LINE_BYTES_MAX: Final = 4_094  # a terminal in line mode holds 4,096 bytes; what is longer it cuts
 ENTER: Final = b"\r"
 PASTE_BEGINS, PASTE_ENDS = b"\x1b[200~", b"\x1b[201~"
+LINE_ENDS: Final = re.compile(r"\r\n?")
 CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # neither ASCII's nor C1's
 
 
@@ -47,15 +48,18 @@ def form_for(*, is_canonical: bool, takes_paste: bool) -> Form:
 
 def to_keys(text: bytes, form: Form) -> Keys | Unfit:
     """What is typed for this text."""
-    kept = CONTROL.sub("", text.decode("utf-8", "replace")).strip("\n").replace("\n", "\r").encode()
+    lines = LINE_ENDS.sub("\n", text.decode("utf-8", "replace"))
+    kept = CONTROL.sub("", lines).strip("\n").replace("\n", "\r").encode()
+    if not kept or (form != "lines" and not kept.strip()):
+        return Unfit(why="not typed: nothing but blanks and control characters is in it")
     if form == "lines":
         return _in_lines(kept)
     if form == "paste":
-        return Keys(form=form, parts=_cut(PASTE_BEGINS + kept + PASTE_ENDS) if kept else (), last=ENTER)
-    if ENTER in kept:
+        return Keys(form=form, parts=_cut(PASTE_BEGINS + kept + PASTE_ENDS), last=ENTER)
+    if ENTER in kept or b"\t" in kept:
         return Unfit(
-            why="not typed: its program takes no pasted text, so each line's end would send what stands there;"
-            " say it in one line, or put it into a file"
+            why="not typed: its program takes no pasted text, so a line's end would send what stands there, and a tab"
+            " complete it; say it in one line without tabs, or put it into a file"
         )
     return Keys(form=form, parts=_cut(kept), last=ENTER)
 

@@ -23,7 +23,7 @@ CHUNKS_WAITING_MAX = 8  # half a megabyte for a slow watcher; the rest stays in 
 ENTRIES_WAITING_MAX = 2048  # above what a keeper holds unacknowledged, so it never fills
 HELLO_S_MAX = 5.0  # a keeper answers in under a millisecond; a stopped one never does
 READ_BYTES = 64 * 1024
-GUARD = "if_output_bytes"  # what a keeper must be able to before it is asked so: an older one would hang up
+GUARD, MODE_GUARD = "if_output_bytes", "if_canonical"  # asked of who can: an older keeper would hang up
 
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +152,7 @@ class KeeperLink:
         author: port.Author,
         input_id: str | None,
         if_output_bytes: int | None = None,
+        if_canonical: bool | None = None,
     ) -> port.InputResult | port.RequestRefused:
         """See `RunLink.send_input`."""
         fields: dict[str, object] = {
@@ -160,7 +161,9 @@ class KeeperLink:
             "data": b64encode(data).decode(),
         }
         if if_output_bytes is not None and GUARD in self.welcome.can:
-            fields["if_output_bytes"] = if_output_bytes
+            fields[GUARD] = if_output_bytes
+        if if_canonical is not None and MODE_GUARD in self.welcome.can:
+            fields[MODE_GUARD] = if_canonical
         kind, body = await self._request(wire.INPUT, fields)
         if kind == wire.ERROR:
             return _refusal(body)

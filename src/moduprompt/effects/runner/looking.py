@@ -19,11 +19,10 @@ from typing import Final
 
 from moduprompt.domain.run.commands import ReportStatus
 from moduprompt.domain.run.intents import KeepRun
-from moduprompt.effects.agents.catalogue import adapter_named
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.status.facts import Seen
-from moduprompt.effects.runner.status.onlooker import Onlooker
+from moduprompt.effects.runner.status.onlooker import Onlooker, rules_of
 from moduprompt.keeper.recording import RECORDING_NAME
 from moduprompt.kernel.ports import Clock
 from moduprompt.protocol import REASON_MAX, Refused, RunId
@@ -77,7 +76,7 @@ class Looks:
         last: Seen | None = None
         pause = LOOK_S
         run_dir = self._run_dir(intent.run_id)
-        onlooker = Onlooker(link, run_dir=run_dir, program=_rules_of(intent))
+        onlooker = Onlooker(link, run_dir=run_dir, program=rules_of(adapter=intent.adapter, argv=intent.argv))
         with contextlib.closing(onlooker), contextlib.suppress(port.LinkClosedError):
             while not self._tells_itself(intent.run_id):
                 recorded = _recorded_bytes(run_dir)  # before the look: what comes after it is news
@@ -142,11 +141,3 @@ def _recorded_bytes(run_dir: Path) -> int | None:
         return (run_dir / RECORDING_NAME).stat().st_size
     except OSError:
         return None
-
-
-def _rules_of(intent: KeepRun) -> str | None:
-    """Whose rules fit its screen: any program may stand behind the words of a command. None: it has no screen."""
-    adapter = adapter_named(intent.adapter)
-    if adapter is not None and adapter.level not in ("terminal", "hooks"):
-        return None
-    return Path(intent.argv[0]).name if intent.adapter == "command" and intent.argv else intent.adapter

@@ -197,8 +197,8 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
 class StatusReply(msgspec.Struct, frozen=True, kw_only=True):
     """Evidence of one moment. `waiting_on_tty`: a foreground process is blocked reading the terminal.
 
-    `unread_bytes`: typed and not read by the program; `draft_by`: whose half-typed line stands there. Older
-    keepers say neither.
+    `unread_bytes`: typed and not read by the program; `draft_by`: whose half-typed line stands there;
+    `since_typed_ms` and `printed_since_typed`: since the last key, None before the first. Older keepers say none of them.
     """
 
     state: RunState
@@ -213,6 +213,8 @@ class StatusReply(msgspec.Struct, frozen=True, kw_only=True):
     disk_refuses: bool
     unread_bytes: int | None = None
     draft_by: str | None = None
+    since_typed_ms: int | None = None
+    printed_since_typed: int | None = None
 
 
 class Author(msgspec.Struct, frozen=True, kw_only=True):
@@ -311,13 +313,20 @@ class RunLink(Protocol):
         ...
 
     async def send_input(
-        self, data: bytes, *, author: Author, input_id: str | None, if_output_bytes: int | None = None
+        self,
+        data: bytes,
+        *,
+        author: Author,
+        input_id: str | None,
+        if_output_bytes: int | None = None,
+        if_canonical: bool | None = None,
     ) -> InputResult | RequestRefused:
         """Type this; the answer comes when the terminal has taken all of it. The same id is never typed twice.
 
         Without an id it is typed at most once and not reported: for a person's key presses. With
         `if_output_bytes` it is refused (`moved_on`) unless the run has printed exactly so much: then nothing
-        is typed into what the asker has not seen. A keeper that can't is asked without (`Welcome.can`).
+        is typed into what the asker has not seen. `if_canonical`: also unless its terminal collects lines, or does
+        not, as the asker saw. A keeper that can't is asked without (`Welcome.can`).
         """
         ...
 

@@ -4,8 +4,9 @@
       └─ it takes text ── placed (durable) ── parts ── look ── Enter ──→ submitted
 
 `placed` is durable before the first key. Nothing is typed into what was not looked at: the first part and
-the Enter behind a paste go in only while the program has printed exactly what was seen (`if_output_bytes`),
-so a question that opens in between gets no key. Each part has an id of its own (`<prompt>/<n>`, Enter the
+the Enter behind a paste go in only while the program has printed exactly what was seen and the terminal has the same
+mode (`if_output_bytes`, `if_canonical`), so a question that opens in between gets no key. Enter sends only what is seen
+to stand there: a text that a question has swallowed, or that somebody took away, is `uncertain`. Each part has an id of its own (`<prompt>/<n>`, Enter the
 prompt's), which the keeper takes only once, also from another daemon after a crash: sending them again is
 how one goes on, or learns what became of it. Where nobody can say, it is `uncertain` and never typed again
 by itself. While it goes in, a person's keys wait; where a person's line stands, it waits.
@@ -17,6 +18,7 @@ from contextlib import closing
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from moduprompt.domain.decider import Intent
 from moduprompt.domain.run.intents import TAKES_TEXT, TypePrompt
@@ -34,19 +36,25 @@ from moduprompt.effects.runner.reports import (
     prompt_of,
     prompt_report,
 )
+from moduprompt.effects.runner.status.engine import is_stale
 from moduprompt.effects.runner.status.facts import BRACKETED_PASTE, Look
-from moduprompt.effects.runner.status.onlooker import Onlooker
+from moduprompt.effects.runner.status.onlooker import Onlooker, rules_of
+from moduprompt.effects.runner.status.own_text import is_short, stands_there, without
 from moduprompt.kernel.clock import SystemClock
 from moduprompt.kernel.ports import ArtifactStore, Clock
 from moduprompt.protocol import REASON_MAX, UserId, is_id
 
+SHOWN_MS_MAX: Final = 3_000  # a text that is not seen so long after the last key does not stand there
+OWN_FORM_MS: Final = 1_000  # programs draw a paste within some tenths of a second, in words that can be found
+MODE_CHANGED: Final = "its program changed the terminal's mode in the middle of it"
+NOT_SEEN: Final = (
+    "it was typed, and something came in between: it does not stand there any more, and may have been sent"
+)
 LOOKS_MAX: Final = (
     25  # before the hand is sent again later: a program that redraws moves on between two looks
 )
 PAUSE_S: Final = 0.02  # between them: about as often as a busy screen is drawn
-SETTLED_MS: Final = (
-    40  # a program that has read a paste draws it; an Enter close behind may be taken for its end
-)
+SETTLED_MS: Final = 150  # after a paste and what is drawn for it: for 40 ms gemini takes an Enter for one of the paste's line ends
 
 log = logging.getLogger(__name__)
 
@@ -60,12 +68,18 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
-    """One prompt before one terminal."""
+    """One prompt before one terminal. `begun`: ids of what may have been typed of it already."""
 
     intent: TypePrompt
     link: port.RunLink
     onlooker: Onlooker
     text: bytes
+    begun: frozenset[str] = frozenset()
+
+    @property
+    def begun_as(self) -> Form | None:
+        """How the text was cut that was begun."""
+        return next((form for form in map(form_of, self.begun) if form is not None), None)
 
 
 class Typist:
@@ -101,9 +115,10 @@ class Typist:
             return False
         if isinstance(found, port.Gone):
             return await self._learn(intent, found.entries, found.evidence)
-        run_dir = self._backend.run_dir(intent.run_id)
-        onlooker = Onlooker(found, run_dir=run_dir, program=intent.adapter)
-        desk = Desk(intent=intent, link=found, onlooker=onlooker, text=text)
+        program = rules_of(adapter=intent.adapter, argv=intent.argv)
+        onlooker = Onlooker(found, run_dir=self._backend.run_dir(intent.run_id), program=program)
+        begun = self._begun(intent) if intent.is_placed else frozenset[str]()
+        desk = Desk(intent=intent, link=found, onlooker=onlooker, text=text, begun=begun)
         async with found:
             with closing(onlooker):
                 try:
@@ -130,30 +145,28 @@ class Typist:
 
     async def _go_on(self, desk: Desk) -> bool:
         """From where it stands: not begun, begun, or sent by a daemon that could not say so any more."""
-        begun = self._begun(desk.intent) if desk.intent.is_placed else frozenset[str]()
-        if desk.intent.prompt_id in begun:
-            return bool(await self._finish(desk, b"", if_output_bytes=None))
-        begun_as: Form | None = None
-        for each in begun:
-            begun_as = begun_as or form_of(each)
+        if desk.intent.prompt_id in desk.begun:
+            return await self._learn_of_enter(desk)
         for _ in range(LOOKS_MAX):
-            done = await self._try(desk, begun_as)
+            done = await self._try(desk)
             if done is not None:
                 return done
             await self._clock.sleep(PAUSE_S)
         return False
 
-    async def _try(self, desk: Desk, begun_as: Form | None) -> bool | None:
+    async def _learn_of_enter(self, desk: Desk) -> bool:
+        """Its keeper knows what became of the last key, and gets no key under its id."""
+        typed = await self._send(desk, b"", desk.intent.prompt_id)
+        if isinstance(typed, port.InputResult) and typed.outcome == "applied" and not typed.bytes:
+            return await self._give_up(desk.intent, "it was about to be sent, and no key of that was typed")
+        return bool(await self._sent(desk, typed))
+
+    async def _try(self, desk: Desk) -> bool | None:
         """One look, and the keys where it allows them; None where the program moved on in between."""
         look = await desk.onlooker.glance()
-        form = _form(look)
+        form, begun_as = _form(look), desk.begun_as
         if begun_as is not None and (begun_as == "lines") != (form == "lines"):
-            return await self._give_up(
-                desk.intent, "its program changed the terminal's mode in the middle of it"
-            )
-        keys = to_keys(desk.text, begun_as or form)
-        if isinstance(keys, Unfit):
-            return await self._give_up(desk.intent, keys.why)
+            return await self._give_up(desk.intent, MODE_CHANGED)
         if begun_as is None:
             held = self._held(desk, look)
             if held is not None:
@@ -161,6 +174,9 @@ class Typist:
                 return False
             if not self._takes_text(desk, look):
                 return False
+        keys = to_keys(desk.text, begun_as or form)
+        if isinstance(keys, Unfit):  # judged by the mode in which it takes text, not by that of its start
+            return await self._give_up(desk.intent, keys.why)
         async with self._composers.turn(desk.intent.run_id):
             return await self._type(desk, keys, look)
 
@@ -180,6 +196,8 @@ class Typist:
         return None
 
     def _takes_text(self, desk: Desk, look: Look) -> bool:
+        if look.reply.unread_bytes or look.reply.input_waiting_bytes:
+            return False  # what the program makes of that is not seen yet
         seen = desk.onlooker.meaning(look)
         return seen is not None and seen.status in TAKES_TEXT
 
@@ -190,42 +208,52 @@ class Typist:
             return None
         if not intent.is_placed and not await self._say(intent, "placed"):
             return True  # taken back, just before its first key
-        guard: int | None = look.reply.output_bytes
+        seen: Look | None = look
         for number, part in enumerate(keys.parts):
-            input_id = part_id(intent.prompt_id, keys.form, number)
-            typed = await self._send(desk, part, input_id, if_output_bytes=guard)
+            typed = await self._send(desk, part, part_id(intent.prompt_id, keys.form, number), seen=seen)
             if isinstance(typed, port.RequestRefused):
                 return await self._refused(intent, typed)
             if typed.outcome == "failed":
                 return await self._give_up(intent, cut_short(typed.bytes))
-            guard = None
-        if not keys.parts or keys.form == "lines":
-            return await self._finish(desk, keys.last, if_output_bytes=guard)
-        return await self._press_enter(desk, keys.last)
+            seen = None
+        if keys.form == "lines":
+            return await self._sent(desk, await self._send(desk, keys.last, intent.prompt_id, seen=seen))
+        return await self._press_enter(desk, keys.last, before=look)
 
-    async def _press_enter(self, desk: Desk, enter: bytes) -> bool:
-        """Behind a text that the program has read, and never into a question that opened meanwhile."""
+    async def _press_enter(self, desk: Desk, enter: bytes, *, before: Look) -> bool:
+        """Behind a text that the program has read and shows, and never into a question that opened meanwhile."""
         for _ in range(LOOKS_MAX):
             await self._clock.sleep(PAUSE_S)
             look = await desk.onlooker.glance()
             reply = look.reply
             if reply.state != "running":
                 break
-            if reply.unread_bytes or reply.input_waiting_bytes or reply.quiet_ms < SETTLED_MS:
+            if reply.canonical:
+                return await self._give_up(desk.intent, MODE_CHANGED)
+            if (
+                reply.unread_bytes
+                or reply.input_waiting_bytes
+                or reply.quiet_ms < SETTLED_MS
+                or is_stale(reply)
+            ):
                 continue
-            held = self._held(desk, look)
+            held = self._held(desk, _without_own(desk.text, look))
             if held is not None:
                 await self._hold(desk.intent, held)
                 return False
-            sent = await self._finish(desk, enter, if_output_bytes=reply.output_bytes)
+            if not _stands_there(desk, look, before):
+                if desk.begun_as is not None and (reply.since_typed_ms or 0) > SHOWN_MS_MAX:
+                    return await self._give_up(desk.intent, NOT_SEEN)
+                continue
+            typed = await self._send(desk, enter, desk.intent.prompt_id, seen=look)
+            sent = await self._sent(desk, typed)
             if sent is not None:
                 return sent
         return False
 
-    async def _finish(self, desk: Desk, last: bytes, *, if_output_bytes: int | None) -> bool | None:
-        """What sends it; None where the program has moved on since the look."""
+    async def _sent(self, desk: Desk, typed: port.InputResult | port.RequestRefused) -> bool | None:
+        """What became of the last key; None where the program has moved on since the look."""
         intent = desk.intent
-        typed = await self._send(desk, last, intent.prompt_id, if_output_bytes=if_output_bytes)
         if isinstance(typed, port.RequestRefused):
             return await self._refused(intent, typed)
         if typed.outcome == "failed":
@@ -235,11 +263,15 @@ class Typist:
         return True
 
     async def _send(
-        self, desk: Desk, keys: bytes, input_id: str, *, if_output_bytes: int | None
+        self, desk: Desk, keys: bytes, input_id: str, *, seen: Look | None = None
     ) -> port.InputResult | port.RequestRefused:
-        author = port.Author(kind="user", id=desk.intent.prompt_id)
+        """Type it, where it was looked at only while what was seen is true."""
         return await desk.link.send_input(
-            keys, author=author, input_id=input_id, if_output_bytes=if_output_bytes
+            keys,
+            author=port.Author(kind="user", id=desk.intent.prompt_id),
+            input_id=input_id,
+            if_output_bytes=None if seen is None else seen.reply.output_bytes,
+            if_canonical=None if seen is None else seen.reply.canonical,
         )
 
     async def _refused(self, intent: TypePrompt, refused: port.RequestRefused) -> bool | None:
@@ -284,3 +316,27 @@ class Typist:
 def _form(look: Look) -> Form:
     takes_paste = look.sight is not None and BRACKETED_PASTE in look.sight.modes
     return form_for(is_canonical=look.reply.canonical, takes_paste=takes_paste)
+
+
+def _is_moving(reply: port.StatusReply) -> bool:
+    """Whether it prints, or has only just been given something."""
+    return (
+        min(reply.quiet_ms, SETTLED_MS if reply.since_typed_ms is None else reply.since_typed_ms) < SETTLED_MS
+    )
+
+
+def _without_own(text: bytes, look: Look) -> Look:
+    """What we have typed may read like a question."""
+    return look if look.sight is None else replace(look, sight=without(text, look.sight))
+
+
+def _stands_there(desk: Desk, look: Look, before: Look) -> bool:
+    """Whether the text is in the program's input line. Keepers of before say too little to wait for that."""
+    if look.sight is None or look.reply.printed_since_typed is None:
+        return look.reply.printed_since_typed is None
+    if stands_there(desk.text, look.sight):
+        return True
+    if desk.begun_as is not None or before.sight is None or before.sight.lines == look.sight.lines:
+        return False
+    # It shows something for it, in a form of its own. Nothing else has come in between.
+    return is_short(desk.text) or (look.reply.since_typed_ms or 0) > OWN_FORM_MS

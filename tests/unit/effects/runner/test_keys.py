@@ -18,7 +18,8 @@ from moduprompt.keeper.wire import INPUT_BYTES_MAX
         ("\x03\x04\x1a\x1b[2Jclear\x7f\x00", b"[2Jclear\r"),
         ("C1 \x9b31m \x85", b"C1 31m \r"),
         ("größe 日本 🙂", "größe 日本 🙂\r".encode()),
-        ("", b"\r"),
+        ("old\rmac\r\nlines", b"old\rmac\rlines\r"),
+        (" ", b" \r"),
     ],
 )
 def test_only_text_lines_and_tabs_are_typed(text: str, keys: bytes) -> None:
@@ -28,7 +29,6 @@ def test_only_text_lines_and_tabs_are_typed(text: str, keys: bytes) -> None:
 def test_a_paste_is_marked_and_sent_by_an_enter_of_its_own() -> None:
     keys = to_keys(b"two\nlines", "paste")
     assert keys == Keys(form="paste", parts=(b"\x1b[200~two\rlines\x1b[201~",), last=b"\r")
-    assert to_keys(b"", "paste") == Keys(form="paste", last=b"\r")
 
 
 def test_a_text_can_not_end_its_own_paste() -> None:
@@ -37,9 +37,19 @@ def test_a_text_can_not_end_its_own_paste() -> None:
     assert keys.parts[0].count(b"\x1b[201~") == 1
 
 
-def test_without_paste_several_lines_are_not_typed() -> None:
+@pytest.mark.parametrize("text", [b"two\nlines", b"two\rlines", b"a\ttab"])
+def test_without_paste_lines_and_tabs_would_be_orders_and_are_not_typed(text: bytes) -> None:
     assert to_keys(b"one", "keys") == Keys(form="keys", parts=(b"one",), last=b"\r")
-    assert isinstance(to_keys(b"two\nlines", "keys"), Unfit)
+    assert isinstance(to_keys(text, "keys"), Unfit)
+    assert isinstance(to_keys(text, "paste"), Keys)
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [(b"", "lines"), (b"\x1b\x03", "lines"), (b"\n", "paste"), (b" \n\t", "paste"), (b" ", "keys")],
+)
+def test_a_text_in_which_nothing_is_said_is_not_typed(text: bytes, form: Form) -> None:
+    assert isinstance(to_keys(text, form), Unfit)
 
 
 def test_a_line_that_line_mode_would_cut_is_not_typed() -> None:

@@ -1,9 +1,11 @@
 """Says what a run is doing, from one look: the keeper's facts first, then the screen by its rules.
 
 In line mode the system itself says whether the program waits: a foreground process blocked in a read of its
-terminal waits for a line, whatever program it is. In raw mode every program reads all the time, and only its
+terminal waits for a line, whatever program it is; for an answer where a question is the last that it printed, or
+where it has switched the echo off. In raw mode every program reads all the time, and only its
 screen can tell: the first rule that fits says what it is, and where none fits that is `unknown`, never a
-guess. A rule never concludes from silence: a program that is merely quiet is not idle. What stood on the
+guess. A rule never concludes from silence: a program that is merely quiet is not idle. A screen that has not
+changed since a key was typed is from before the key, and tells nothing for a while. What stood on the
 screen is not repeated: an observation becomes an event, and what a terminal printed can be erased.
 """
 
@@ -13,10 +15,14 @@ from typing import Final
 
 from moduprompt.effects.runner.port import StatusReply
 from moduprompt.effects.runner.status.facts import BRACKETED_PASTE, CURSOR_SHOWN, Look, Seen, Sight
-from moduprompt.effects.runner.status.rules import Condition, Rule, Rules
+from moduprompt.effects.runner.status.rules import Condition, Rule, Rules, rules_for
 
 QUIET_MS: Final = 150  # a program that still prints its question is not yet waiting for the answer
+ANSWER_MS_MAX: Final = (
+    2_000  # a program that shows nothing for so long after a key shows nothing for it at all
+)
 UNMATCHED: Final = "no_rule"
+LINE: Final = "line"  # the rules of all programs that wait for a line
 RETRY: Final = "retry_s"  # the group of a pattern that holds the seconds until the next try
 RETRY_S_MAX: Final = 7 * 24 * 3600  # a longer window is a misreading
 
@@ -26,17 +32,31 @@ def observe(look: Look, rules: Rules | None = None) -> Seen | None:
     if look.reply.state != "running":
         return None
     if look.reply.canonical:
-        return _in_line_mode(look.reply)
+        return _in_line_mode(look)
     if rules is None or look.sight is None:
         return _alive(look.reply)
-    return _on_screen(look, look.sight, rules)
+    return None if is_stale(look.reply) else _on_screen(look, look.sight, rules)
 
 
-def _in_line_mode(reply: StatusReply) -> Seen | None:
+def is_stale(reply: StatusReply) -> bool:
+    """Whether a raw screen is from before the last key. Keepers of before don't say."""
+    if reply.canonical or reply.since_typed_ms is None or reply.printed_since_typed:
+        return False
+    return bool(reply.unread_bytes) or reply.since_typed_ms < ANSWER_MS_MAX
+
+
+def _in_line_mode(look: Look) -> Seen | None:
+    reply = look.reply
     if not reply.waiting_on_tty:
         return _alive(reply)
     if reply.quiet_ms < QUIET_MS or reply.input_waiting_bytes:
         return None
+    if not reply.echo:
+        evidence = f"{reply.evidence}, with the echo off"
+        return Seen(status="blocked_on_permission", rule="tty_secret", rule_version=1, evidence=evidence)
+    asked = None if look.sight is None else _first_fit(look, look.sight, rules_for(LINE))
+    if asked is not None:
+        return asked
     return Seen(status="waiting_input", rule="tty_read", rule_version=1, evidence=reply.evidence)
 
 
@@ -45,6 +65,16 @@ def _alive(reply: StatusReply) -> Seen:
 
 
 def _on_screen(look: Look, sight: Sight, rules: Rules) -> Seen:
+    evidence = f"none of {len(rules.rules)} rules fits the screen"
+    return _first_fit(look, sight, rules) or Seen(
+        status="unknown",
+        rule=f"{rules.program}/{UNMATCHED}",
+        rule_version=rules.version,
+        evidence=evidence,
+    )
+
+
+def _first_fit(look: Look, sight: Sight, rules: Rules) -> Seen | None:
     for rule in rules.rules:
         found = _fits(rule, look, sight)
         if found is not None:
@@ -55,13 +85,7 @@ def _on_screen(look: Look, sight: Sight, rules: Rules) -> Seen:
                 evidence=rule.why,
                 retry_after_s=_retry_after_s(found),
             )
-    evidence = f"none of {len(rules.rules)} rules fits the screen"
-    return Seen(
-        status="unknown",
-        rule=f"{rules.program}/{UNMATCHED}",
-        rule_version=rules.version,
-        evidence=evidence,
-    )
+    return None
 
 
 def _fits(rule: Rule, look: Look, sight: Sight) -> re.Match[str] | None:

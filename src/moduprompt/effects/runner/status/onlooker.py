@@ -1,13 +1,15 @@
 """Looks at runs: asks the keeper, draws the screen where that can tell more, and applies the rules.
 
-A screen is drawn only while its terminal is in raw mode: in line mode the system itself says whether the
-program waits. What cannot be drawn is no reason to see nothing: then the keeper's facts stand alone.
+A screen is drawn only while its terminal is in raw mode, or while a line is waited for: that a program waits
+in line mode says the system itself, and its last line may be a question. What cannot be drawn is no reason to see nothing: then the keeper's facts stand alone.
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from moduprompt.effects.agents.catalogue import adapter_named
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.status.drawing import Drawing
 from moduprompt.effects.runner.status.engine import observe
@@ -16,6 +18,14 @@ from moduprompt.effects.runner.status.rules import rules_for
 from moduprompt.keeper.recording import RECORDING_NAME, RecordingError
 
 log: Final = logging.getLogger(__name__)
+
+
+def rules_of(*, adapter: str, argv: Sequence[str]) -> str | None:
+    """Whose rules fit its screen: any program may stand behind the words of a command. None: it has no screen."""
+    known = adapter_named(adapter)
+    if known is not None and known.level not in ("terminal", "hooks"):
+        return None
+    return Path(argv[0]).name if adapter == "command" and argv else adapter
 
 
 class Onlooker:
@@ -42,9 +52,10 @@ class Onlooker:
         return self.meaning(await self.glance())
 
     async def glance(self) -> Look:
-        """What is there now, its screen where it is in raw mode. Raises LinkClosedError."""
+        """What is there now, and its screen where that can tell more. Raises LinkClosedError."""
         reply = await self._link.status()
-        if self._rules is None or reply.canonical or reply.state != "running":
+        has_told = reply.state != "running" or (reply.canonical and not reply.waiting_on_tty)
+        if self._rules is None or has_told:
             return Look(reply=reply)
         drawing = self._drawn()
         return Look(reply=reply, sight=None if drawing is None else await drawing.follow())

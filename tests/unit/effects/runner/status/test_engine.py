@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from moduprompt.effects.runner.port import StatusReply
-from moduprompt.effects.runner.status.engine import QUIET_MS, observe
+from moduprompt.effects.runner.status.engine import ANSWER_MS_MAX, QUIET_MS, observe
 from moduprompt.effects.runner.status.facts import Look, Seen, Sight
 from moduprompt.effects.runner.status.rules import read_rules, rules_for
 from tests.support.fake_runner import WAITING, WORKING
@@ -135,3 +135,46 @@ def test_a_screen_that_is_not_drawn_leaves_the_keepers_facts() -> None:
 
     assert seen is not None
     assert (seen.status, seen.rule) == ("working", "process_alive")
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (("Overwrite it? [y/N] ",), "blocked_on_permission"),
+        (("Proceed (yes/no)?",), "blocked_on_permission"),
+        (("continue connecting (yes/no/[fingerprint])? ",), "blocked_on_permission"),
+        (("(Y)es/(N)o [Yes]:", ""), "waiting_input"),
+        (("Add it to the chat? (Y)es/(N)o:",), "blocked_on_permission"),
+        (("Overwrite it? [y/N] y", "> "), "waiting_input"),
+        (("it said [y/n] once", "> "), "waiting_input"),
+        (("> ",), "waiting_input"),
+    ],
+)
+def test_a_question_that_stands_last_in_line_mode_wants_an_answer_and_no_prompt(
+    lines: tuple[str, ...], status: str
+) -> None:
+    seen = observe(Look(reply=WAITING, sight=sight(*lines, cursor=len(lines) - 1)), RULES)
+
+    assert seen is not None
+    assert seen.status == status
+
+
+def test_who_waits_for_a_line_with_the_echo_off_asks_for_a_secret() -> None:
+    seen = observe(Look(reply=replace(WAITING, echo=False)))
+
+    assert seen is not None
+    assert (seen.status, seen.rule) == ("blocked_on_permission", "tty_secret")
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_told"),
+    [
+        (RAW, True),  # a keeper of before
+        (replace(RAW, since_typed_ms=1, printed_since_typed=1), True),
+        (replace(RAW, since_typed_ms=1, printed_since_typed=0), False),
+        (replace(RAW, since_typed_ms=ANSWER_MS_MAX, printed_since_typed=0), True),
+        (replace(RAW, since_typed_ms=ANSWER_MS_MAX, printed_since_typed=0, unread_bytes=1), False),
+    ],
+)
+def test_a_screen_from_before_the_last_key_tells_nothing(reply: StatusReply, *, is_told: bool) -> None:
+    assert (observe(Look(reply=reply, sight=sight("May I go?")), RULES) is not None) is is_told
