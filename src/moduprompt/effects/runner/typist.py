@@ -44,7 +44,7 @@ from moduprompt.kernel.clock import SystemClock
 from moduprompt.kernel.ports import ArtifactStore, Clock
 from moduprompt.protocol import REASON_MAX, UserId, is_id
 
-SHOWN_MS_MAX: Final = 3_000  # a text that is not seen so long after the last key does not stand there
+SHOWN_MS_MAX: Final = 10_000  # a text that is not seen so long after the last key does not stand there
 OWN_FORM_MS: Final = 1_000  # programs draw a paste within some tenths of a second, in words that can be found
 MODE_CHANGED: Final = "its program changed the terminal's mode in the middle of it"
 NOT_SEEN: Final = (
@@ -54,7 +54,11 @@ LOOKS_MAX: Final = (
     25  # before the hand is sent again later: a program that redraws moves on between two looks
 )
 PAUSE_S: Final = 0.02  # between them: about as often as a busy screen is drawn
-SETTLED_MS: Final = 150  # after a paste and what is drawn for it: for 40 ms gemini takes an Enter for one of the paste's line ends
+SETTLED_MS: Final = 150  # after a paste: for 40 ms gemini takes an Enter for one of the paste's line ends
+SLOWLY: Final = 3  # times as long as it took to show the first of it: a busy machine makes all of that late
+SETTLED_MS_MAX: Final = 3_000  # whatever it does by then is not about the paste
+QUIET_MS: Final = 40  # between two drawings of one paste
+RESTLESS_MS: Final = 1_000  # after this it is one that draws all the time, and does not wait for silence
 
 log = logging.getLogger(__name__)
 
@@ -222,6 +226,7 @@ class Typist:
 
     async def _press_enter(self, desk: Desk, enter: bytes, *, before: Look) -> bool:
         """Behind a text that the program has read and shows, and never into a question that opened meanwhile."""
+        shown_ms: int | None = None
         for _ in range(LOOKS_MAX):
             await self._clock.sleep(PAUSE_S)
             look = await desk.onlooker.glance()
@@ -230,13 +235,9 @@ class Typist:
                 break
             if reply.canonical:
                 return await self._give_up(desk.intent, MODE_CHANGED)
-            if (
-                reply.unread_bytes
-                or reply.input_waiting_bytes
-                or reply.quiet_ms < SETTLED_MS
-                or is_stale(reply)
-            ):
+            if reply.unread_bytes or reply.input_waiting_bytes or is_stale(reply):
                 continue
+            shown_ms = reply.since_typed_ms if shown_ms is None else shown_ms
             held = self._held(desk, _without_own(desk.text, look))
             if held is not None:
                 await self._hold(desk.intent, held)
@@ -244,6 +245,8 @@ class Typist:
             if not _stands_there(desk, look, before):
                 if desk.begun_as is not None and (reply.since_typed_ms or 0) > SHOWN_MS_MAX:
                     return await self._give_up(desk.intent, NOT_SEEN)
+                continue
+            if not _is_settled(reply, shown_ms=shown_ms or 0):
                 continue
             typed = await self._send(desk, enter, desk.intent.prompt_id, seen=look)
             sent = await self._sent(desk, typed)
@@ -318,11 +321,13 @@ def _form(look: Look) -> Form:
     return form_for(is_canonical=look.reply.canonical, takes_paste=takes_paste)
 
 
-def _is_moving(reply: port.StatusReply) -> bool:
-    """Whether it prints, or has only just been given something."""
-    return (
-        min(reply.quiet_ms, SETTLED_MS if reply.since_typed_ms is None else reply.since_typed_ms) < SETTLED_MS
-    )
+def _is_settled(reply: port.StatusReply, *, shown_ms: int) -> bool:
+    """Whether what it does about the last keys is over, as far as can be told. Keepers of before don't say when that was."""
+    if reply.since_typed_ms is None:
+        return reply.quiet_ms >= SETTLED_MS
+    is_quiet = reply.quiet_ms >= QUIET_MS or reply.since_typed_ms >= RESTLESS_MS
+    wanted_ms = min(max(SETTLED_MS, SLOWLY * shown_ms), SETTLED_MS_MAX)
+    return is_quiet and reply.since_typed_ms >= wanted_ms
 
 
 def _without_own(text: bytes, look: Look) -> Look:
