@@ -10,9 +10,10 @@ PYTEST_ARGS ?= -n auto
 RUN_ARGS ?=
 SEED ?=
 ROUNDS ?= 10
+N ?= 10000
 NAMES ?=
 
-.PHONY: help run test smoke setup lint types contracts pytest agents matrix golden bench sim status-report clean
+.PHONY: help run test smoke setup lint types contracts pytest agents matrix golden bench sim zoo status-report clean
 
 help: ## list the verbs
 	@echo "ModuPrompt. make VERB, where VERB is one of:"
@@ -65,6 +66,9 @@ bench: ## measure, and write bench/RESULTS.md (NAMES='commands replay', or NAMES
 
 sim: setup ## simulate crashes and power cuts with fresh seeds (ROUNDS=10), or one again (SEED=n)
 	@$(BIN)/python -m tests.support.simulation $(if $(SEED),$(SEED),--rounds $(ROUNDS))
+
+zoo: setup ## prompts into a zoo of fake terminal programs (N=10000, SEED=n); what they got is compared with what was told
+	@$(BIN)/python -m tests.support.zoo.show $(N) $(if $(SEED),$(SEED),1)
 
 status-report: setup ## replay the recorded screens: how often the status rules are right
 	@$(BIN)/python -m tests.support.status.report

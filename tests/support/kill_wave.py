@@ -118,8 +118,11 @@ class Nurse:
 async def later(seconds: float) -> None:
     """A moment that was drawn: not a wait for anything."""
     come = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().call_later(seconds, come.set_result, None)
-    await come
+    timer = asyncio.get_running_loop().call_later(seconds, come.set_result, None)
+    try:
+        await come
+    finally:
+        timer.cancel()
 
 
 class Waves:

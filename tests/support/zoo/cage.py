@@ -13,6 +13,7 @@ from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.reports import Kept, to_report
 from moduprompt.effects.runner.status.onlooker import Onlooker
 from moduprompt.effects.runner.typist import Typist
+from tests.support.kill_wave import later
 from tests.support.runs import dialled
 from tests.support.zoo.post import Post, Prompt
 
@@ -28,18 +29,21 @@ class Cage:
         self.link = link
         self.post = post
         self.composers = Composers()
-        self.typist = self.new_typist()
+        self.typist = self._new_typist()
 
-    def new_typist(self) -> Typist:
-        """Another daemon's, which knows nothing but the log and the keeper."""
-        self.typist = Typist(
+    def new_daemon(self) -> None:
+        """Another one, which knows nothing but the log and the keeper."""
+        self.composers = Composers()
+        self.typist = self._new_typist()
+
+    def _new_typist(self) -> Typist:
+        return Typist(
             self.backend,
             self.post,
             artifacts=self.post,
             typed=lambda _: None,
             composers=self.composers,
         )
-        return self.typist
 
     async def deliver(self, text: bytes, *, within_s: float = PATIENCE_S) -> Prompt:
         """One prompt, until it is known what became of it."""
@@ -69,7 +73,7 @@ class Cage:
             if done and not prompt.outcome:
                 return  # it waits for the next run
             if not done:
-                await asyncio.sleep(AGAIN_S)
+                await later(AGAIN_S)
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """Prompts into the real programs, each in its terminal: none lost, none doubled, none merged, in order.
 
-    PYTHONPATH=. python -m tests.support.zoo.real claude 100
+    PYTHONPATH=. python -m tests.support.zoo.real claude 100 [SEED]
 
 The truth is what the scripted model was told. One program, one conversation of so many prompts.
 """

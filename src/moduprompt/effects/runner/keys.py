@@ -46,10 +46,15 @@ def form_for(*, is_canonical: bool, takes_paste: bool) -> Form:
     return "paste" if takes_paste else "keys"
 
 
+def cleaned(text: bytes) -> str:
+    """What of a text is typed: its lines, with nothing in them that would be an order."""
+    lines = LINE_ENDS.sub("\n", text.decode("utf-8", "replace"))
+    return CONTROL.sub("", lines).strip("\n")
+
+
 def to_keys(text: bytes, form: Form) -> Keys | Unfit:
     """What is typed for this text."""
-    lines = LINE_ENDS.sub("\n", text.decode("utf-8", "replace"))
-    kept = CONTROL.sub("", lines).strip("\n").replace("\n", "\r").encode()
+    kept = cleaned(text).replace("\n", "\r").encode()
     if not kept or (form != "lines" and not kept.strip()):
         return Unfit(why="not typed: nothing but blanks and control characters is in it")
     if form == "lines":

@@ -27,7 +27,7 @@ from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.journal import read_journal
-from moduprompt.effects.runner.keys import Form, Keys, Unfit, form_for, to_keys
+from moduprompt.effects.runner.keys import Form, Keys, Unfit, cleaned, form_for, to_keys
 from moduprompt.effects.runner.reports import (
     PromptOutcome,
     cut_short,
@@ -39,7 +39,7 @@ from moduprompt.effects.runner.reports import (
 from moduprompt.effects.runner.status.engine import is_stale
 from moduprompt.effects.runner.status.facts import BRACKETED_PASTE, Look
 from moduprompt.effects.runner.status.onlooker import Onlooker, rules_of
-from moduprompt.effects.runner.status.own_text import is_short, stands_there, without
+from moduprompt.effects.runner.status.own_text import is_short, lines_below, stands_there, without
 from moduprompt.kernel.clock import SystemClock
 from moduprompt.kernel.ports import ArtifactStore, Clock
 from moduprompt.protocol import REASON_MAX, UserId, is_id
@@ -53,6 +53,8 @@ NOT_SEEN: Final = (
 LOOKS_MAX: Final = (
     25  # before the hand is sent again later: a program that redraws moves on between two looks
 )
+AGAIN_MS: Final = 1_500  # by then a program has shown something for an Enter that it took
+ENTER_LOOKS_MAX: Final = 150  # three seconds: of what is taken up again later less is known
 PAUSE_S: Final = 0.02  # between them: about as often as a busy screen is drawn
 SETTLED_MS: Final = 150  # after a paste: for 40 ms gemini takes an Enter for one of the paste's line ends
 SLOWLY: Final = 3  # times as long as it took to show the first of it: a busy machine makes all of that late
@@ -170,7 +172,8 @@ class Typist:
         look = await desk.onlooker.glance()
         form, begun_as = _form(look), desk.begun_as
         if begun_as is not None and (begun_as == "lines") != (form == "lines"):
-            return await self._give_up(desk.intent, MODE_CHANGED)
+            # What was pasted stands in the program's input line until it comes back to it; lines are gone.
+            return await self._give_up(desk.intent, MODE_CHANGED) if begun_as == "lines" else False
         if begun_as is None:
             held = self._held(desk, look)
             if held is not None:
@@ -191,13 +194,19 @@ class Typist:
         return frozenset(each for each in ids if prompt_of(each) == intent.prompt_id)
 
     def _held(self, desk: Desk, look: Look) -> Held | None:
-        author = self._composers.draft_by(desk.intent.run_id) or look.reply.draft_by
+        author = self._draft_by(desk, look)
         if author is not None:
             return Held(by="draft", evidence="a half-typed line stands there", user_id=author)
         seen = desk.onlooker.meaning(look)
         if seen is not None and seen.status == "blocked_on_permission":
             return Held(by="dialog", evidence=f"a question is open: {seen.evidence}")
         return None
+
+    def _draft_by(self, desk: Desk, look: Look) -> str | None:
+        """Whose line stands there. The keys alone don't say which of them answered a question; the screen does."""
+        author = self._composers.draft_by(desk.intent.run_id) or look.reply.draft_by
+        is_answer = author is not None and look.sight is not None and author not in look.sight.drafts
+        return None if is_answer else author
 
     def _takes_text(self, desk: Desk, look: Look) -> bool:
         if look.reply.unread_bytes or look.reply.input_waiting_bytes:
@@ -208,8 +217,10 @@ class Typist:
     async def _type(self, desk: Desk, keys: Keys, look: Look) -> bool | None:
         """Parts and Enter; None where the program has moved on since the look, and nothing was typed."""
         intent = desk.intent
-        if self._composers.draft_by(intent.run_id) is not None:
-            return None
+        if self._composers.draft_by(intent.run_id) is not None:  # perhaps since the look
+            drafted = self._draft_by(desk, await desk.onlooker.glance())
+            if drafted is not None:
+                return None
         if not intent.is_placed and not await self._say(intent, "placed"):
             return True  # taken back, just before its first key
         seen: Look | None = look
@@ -227,18 +238,18 @@ class Typist:
     async def _press_enter(self, desk: Desk, enter: bytes, *, before: Look) -> bool:
         """Behind a text that the program has read and shows, and never into a question that opened meanwhile."""
         shown_ms: int | None = None
-        for _ in range(LOOKS_MAX):
+        for _ in range(ENTER_LOOKS_MAX):
             await self._clock.sleep(PAUSE_S)
             look = await desk.onlooker.glance()
             reply = look.reply
             if reply.state != "running":
                 break
             if reply.canonical:
-                return await self._give_up(desk.intent, MODE_CHANGED)
+                return False  # Enter would answer whatever reads lines now
             if reply.unread_bytes or reply.input_waiting_bytes or is_stale(reply):
                 continue
             shown_ms = reply.since_typed_ms if shown_ms is None else shown_ms
-            held = self._held(desk, _without_own(desk.text, look))
+            held = self._held(desk, _without_own(cleaned(desk.text), look))
             if held is not None:
                 await self._hold(desk.intent, held)
                 return False
@@ -250,9 +261,30 @@ class Typist:
                 continue
             typed = await self._send(desk, enter, desk.intent.prompt_id, seen=look)
             sent = await self._sent(desk, typed)
+            if isinstance(typed, port.InputResult):
+                await self._see_it_go(desk, enter, sent=look)
             if sent is not None:
                 return sent
         return False
+
+    async def _see_it_go(self, desk: Desk, enter: bytes, *, sent: Look) -> None:
+        """An Enter that a busy program took for a line's end is typed once more: into the same text in the same place."""
+        text = cleaned(desk.text)
+        below = None if sent.sight is None else lines_below(text, sent.sight)
+        for _ in range(ENTER_LOOKS_MAX):
+            await self._clock.sleep(PAUSE_S)
+            look = await desk.onlooker.glance()
+            reply, sight = look.reply, look.sight
+            if reply.unread_bytes or is_stale(reply):
+                continue
+            seen = desk.onlooker.meaning(look)
+            is_ready = seen is not None and seen.status in TAKES_TEXT
+            if sight is None or below is None or not is_ready or lines_below(text, sight) != below:
+                return
+            if (reply.since_typed_ms or AGAIN_MS) >= AGAIN_MS:
+                typed = await self._send(desk, enter, f"{desk.intent.prompt_id}/again", seen=look)
+                if isinstance(typed, port.InputResult) or typed.code != "moved_on":
+                    return
 
     async def _sent(self, desk: Desk, typed: port.InputResult | port.RequestRefused) -> bool | None:
         """What became of the last key; None where the program has moved on since the look."""
@@ -330,7 +362,7 @@ def _is_settled(reply: port.StatusReply, *, shown_ms: int) -> bool:
     return is_quiet and reply.since_typed_ms >= wanted_ms
 
 
-def _without_own(text: bytes, look: Look) -> Look:
+def _without_own(text: str, look: Look) -> Look:
     """What we have typed may read like a question."""
     return look if look.sight is None else replace(look, sight=without(text, look.sight))
 
@@ -339,9 +371,9 @@ def _stands_there(desk: Desk, look: Look, before: Look) -> bool:
     """Whether the text is in the program's input line. Keepers of before say too little to wait for that."""
     if look.sight is None or look.reply.printed_since_typed is None:
         return look.reply.printed_since_typed is None
-    if stands_there(desk.text, look.sight):
+    if stands_there(cleaned(desk.text), look.sight):
         return True
     if desk.begun_as is not None or before.sight is None or before.sight.lines == look.sight.lines:
         return False
     # It shows something for it, in a form of its own. Nothing else has come in between.
-    return is_short(desk.text) or (look.reply.since_typed_ms or 0) > OWN_FORM_MS
+    return is_short(cleaned(desk.text)) or (look.reply.since_typed_ms or 0) > OWN_FORM_MS

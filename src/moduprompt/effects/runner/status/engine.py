@@ -22,6 +22,18 @@ ANSWER_MS_MAX: Final = (
     2_000  # a program that shows nothing for so long after a key shows nothing for it at all
 )
 UNMATCHED: Final = "no_rule"
+CALM: Final = StatusReply(
+    state="running",
+    fg_pgid=None,
+    canonical=False,
+    echo=False,
+    waiting_on_tty=False,
+    evidence="",
+    quiet_ms=3_600_000,  # as quiet as any rule may want
+    output_bytes=0,
+    input_waiting_bytes=0,
+    disk_refuses=False,
+)
 LINE: Final = "line"  # the rules of all programs that wait for a line
 RETRY: Final = "retry_s"  # the group of a pattern that holds the seconds until the next try
 RETRY_S_MAX: Final = 7 * 24 * 3600  # a longer window is a misreading
@@ -36,6 +48,12 @@ def observe(look: Look, rules: Rules | None = None) -> Seen | None:
     if rules is None or look.sight is None:
         return _alive(look.reply)
     return None if is_stale(look.reply) else _on_screen(look, look.sight, rules)
+
+
+def shows_question(sight: Sight, rules: Rules) -> bool:
+    """Whether a raw screen of the past shows one; what the keeper knew at the time is taken for calm."""
+    seen = _first_fit(Look(reply=CALM), sight, rules)
+    return seen is not None and seen.status == "blocked_on_permission"
 
 
 def is_stale(reply: StatusReply) -> bool:

@@ -21,6 +21,9 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
     is_alternate: bool = False
     modes: frozenset[int] = frozenset()
+    drafts: frozenset[str] = (
+        frozenset()
+    )  # whose keys stand there unsent; a key that answers a question stands nowhere
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,8 +12,8 @@ from typing import Final
 from moduprompt.effects.agents.catalogue import adapter_named
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.status.drawing import Drawing
-from moduprompt.effects.runner.status.engine import observe
-from moduprompt.effects.runner.status.facts import Look, Seen
+from moduprompt.effects.runner.status.engine import observe, shows_question
+from moduprompt.effects.runner.status.facts import Look, Seen, Sight
 from moduprompt.effects.runner.status.rules import rules_for
 from moduprompt.keeper.recording import RECORDING_NAME, RecordingError
 
@@ -64,10 +64,13 @@ class Onlooker:
         """What the rules of its program say to that."""
         return observe(look, self._rules)
 
+    def _asks(self, sight: Sight) -> bool:
+        return self._rules is not None and shows_question(sight, self._rules)
+
     def _drawn(self) -> Drawing | None:
         if self._drawing is None and not self._is_blind:
             try:
-                self._drawing = Drawing(self._recording)
+                self._drawing = Drawing(self._recording, asks=self._asks)
             except (OSError, RecordingError) as fault:
                 self._is_blind = True
                 log.warning("screen.not_drawn", extra={"recording": str(self._recording), "why": str(fault)})

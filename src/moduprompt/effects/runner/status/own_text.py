@@ -23,25 +23,40 @@ _MARK: Final = re.compile(
 )  # [Pasted text #1 +30 lines], [paste #1 +31 lines]
 
 
-def is_short(text: bytes) -> bool:
+def is_short(text: str) -> bool:
     """Whether it may stand anywhere by accident."""
-    return len(_bare(text.decode("utf-8", "replace"))) < TOLD_CHARS_MIN
+    return len(_bare(text)) < TOLD_CHARS_MIN
 
 
-def stands_there(text: bytes, sight: Sight) -> bool:
-    """Whether its beginning or its end is seen, or the mark of a paste. Of a very short text nobody can tell."""
+def stands_there(text: str, sight: Sight) -> bool:
+    """Whether its beginning or its end is seen, or the mark of a paste; of a very short text a line of its own."""
     if any(_MARK.search(line) for line in sight.lines):
         return True
-    wanted = _bare(text.decode("utf-8", "replace"))
+    wanted, lines = _bare(text), tuple(map(_bare, sight.lines))
     if is_short(text):
-        return False
-    seen = "".join(map(_bare, sight.lines))
+        return wanted in lines  # a line of its own
+    seen = "".join(lines)
     return wanted[-END_CHARS:] in seen or wanted[:END_CHARS] in seen
 
 
-def without(text: bytes, sight: Sight) -> Sight:
+def lines_below(text: str, sight: Sight) -> int | None:
+    """How many lines that aren't blank stand below its end; None where that is not seen."""
+    wanted = _bare(text)
+    below = 0
+    for line in reversed(sight.lines):
+        bare = _bare(line)
+        is_end = len(bare) >= min(LINE_CHARS_MIN, len(wanted)) and (
+            wanted.endswith(bare) or wanted[-END_CHARS:] in bare
+        )
+        if is_end or _MARK.search(line):
+            return below
+        below += bool(line.strip())
+    return None
+
+
+def without(text: str, sight: Sight) -> Sight:
     """The screen with nothing in those lines that are of this text."""
-    wanted = _bare(text.decode("utf-8", "replace"))
+    wanted = _bare(text)
     bare = tuple(map(_bare, sight.lines))
     ours = [len(line) >= LINE_CHARS_MIN and line in wanted for line in bare]
     for at in (*range(1, len(bare)), *reversed(range(len(bare) - 1))):

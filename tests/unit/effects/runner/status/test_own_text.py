@@ -3,7 +3,7 @@
 import pytest
 
 from moduprompt.effects.runner.status.facts import Sight
-from moduprompt.effects.runner.status.own_text import is_short, stands_there, without
+from moduprompt.effects.runner.status.own_text import is_short, lines_below, stands_there, without
 
 TEXT = "Please look at the tests.\n1. Yes\n2. No\nOverwrite? [y/n]"
 
@@ -24,25 +24,36 @@ def sight(*lines: str) -> Sight:
     ],
 )
 def test_a_text_is_found_by_its_beginning_its_end_or_the_mark_of_its_paste(lines: tuple[str, ...]) -> None:
-    assert stands_there(TEXT.encode(), sight(*lines))
+    assert stands_there(TEXT, sight(*lines))
 
 
 @pytest.mark.parametrize("lines", [(), ("❯ ",), ("❯ Please look",), ("? for shortcuts", "1. Yes", "2. No")])
 def test_a_text_that_is_not_there_is_not_found(lines: tuple[str, ...]) -> None:
-    assert not stands_there(TEXT.encode(), sight(*lines))
+    assert not stands_there(TEXT, sight(*lines))
 
 
-def test_of_a_very_short_text_nobody_can_tell() -> None:
-    assert is_short(b"go on")
-    assert not is_short(TEXT.encode())
-    assert not stands_there(b"go on", sight("❯ go on"))
+def test_a_very_short_text_is_found_in_a_line_of_its_own() -> None:
+    assert is_short("go on")
+    assert not is_short(TEXT)
+    assert stands_there("go on", sight("❯ go on"))
+    assert not stands_there("go on", sight("May I go on?"))
 
 
 def test_the_lines_of_a_text_are_taken_off_the_screen() -> None:
-    seen = without(TEXT.encode(), sight("hello", "❯ Please look at the tests.", "1. Yes", "Overwrite? [y/n]"))
+    seen = without(TEXT, sight("hello", "❯ Please look at the tests.", "1. Yes", "Overwrite? [y/n]"))
     assert seen.lines == ("hello", "", "", "")
 
 
 def test_a_choice_that_is_worded_like_a_line_of_the_text_stays() -> None:
     seen = sight("Run this?", "❯ 1. Yes", "  2. No", "Esc to cancel")
-    assert without(TEXT.encode(), seen) == seen
+    assert without(TEXT, seen) == seen
+
+
+def test_where_a_text_stands_is_told_by_what_is_below_it() -> None:
+    before = sight("hello", "> two", "  lines of it", "-- footer")
+    ignored = sight("hello", "> two", "  lines of it", "  ", "-- footer")
+    sent = sight("> two", "  lines of it", "* answer", "> ", "-- footer")
+
+    assert lines_below("two\nlines of it", before) == lines_below("two\nlines of it", ignored) == 1
+    assert lines_below("two\nlines of it", sent) == 3
+    assert lines_below("two\nlines of it", sight("> ", "-- footer")) is None
