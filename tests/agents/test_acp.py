@@ -24,7 +24,6 @@ from tests.support.model_server import RunningModel, scripted
 from tests.support.programs import ACP_AGENTS, PROGRAMS, Place, acp_variables, beside, need
 
 WRITES: Final = scripted({"write": {"path": "hello.txt", "content": "hi\n"}}, {"text": "Done."})
-LEAVES: Final = ("gemini", "claude-agent-acp")  # at the end of its input; codex-acp stays until it is ended
 each_agent = pytest.mark.parametrize("agent", ACP_AGENTS)
 
 
@@ -60,9 +59,8 @@ def test_a_turn_writes_what_was_allowed_and_another_follows_in_the_same_process(
     with talking(agent, model=model, place=place) as talk:
         first = talk.turn(WRITES)
         second = talk.turn(scripted({"bash": "echo 2 > two.txt"}, {"text": "Two."}))
-        if agent in LEAVES:
-            assert talk.leave() == 0
-            eventually(lambda: not left(talk.run_id))
+        assert talk.leave() == 0
+        eventually(lambda: not left(talk.run_id))
 
     assert first == second == TurnEnded(how="done")
     assert (place.text("hello.txt"), place.text("two.txt")) == ("hi\n", "2\n")

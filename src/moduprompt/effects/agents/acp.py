@@ -11,7 +11,7 @@ What was measured (gemini 0.61.0, codex-acp 0.16.0, claude-agent-acp 0.49.0), an
   nothing. A call that was asked about and never heard of again was refused.
 - An error is gemini's HTTP status as its code; codex and claude say `-32603` and the status in words.
 - Tokens are told by claude and gemini, each in its own place, the cost by claude; codex tells neither.
-- At the end of its input gemini ends, and claude; codex-acp stays, and has to be stopped.
+- At the end of its input gemini ends, and claude; codex-acp stays, and is ended by three words of shell around it.
 """
 
 from collections.abc import Mapping

@@ -18,15 +18,26 @@ from moduprompt.effects.agents.port import AgentFile, AgentRequest
 # It asks before whatever it doesn't know to be harmless, and its tools can't write without.
 CODEX_ASKS: Final = 'approval_policy = "untrusted"\nsandbox_mode = "read-only"\n'
 
+# Around an agent that stays when its input is over: its group is told to end then, and when the agent ends first, so does the
+# rest. Whoever is told so by us has not failed. The traps keep the shells; they are not inherited by what they start.
+ENDS_WITH_ITS_INPUT: Final = (
+    "trap : TERM; { cat; kill -TERM 0; } | "
+    '{ trap : TERM; "$@"; code=$?; kill -TERM 0; [ $code = 143 ] && code=0; exit $code; }'
+)
+
 
 class KnownAgent(msgspec.Struct, frozen=True, kw_only=True):
-    """`words`: those that make it speak the protocol. `home_in`: its own variable for its folder."""
+    """`words`: those that make it speak the protocol. `home_in`: its own variable for its folder.
+
+    `stays`: the end of its input is none of its concern.
+    """
 
     program: str
     words: tuple[str, ...] = ()
     home_in: str
     env: Mapping[str, str] = {}
     variables: tuple[str, ...]
+    stays: bool = False
 
 
 KNOWN: Final = (
@@ -37,7 +48,7 @@ KNOWN: Final = (
         env={"GEMINI_CLI_NO_RELAUNCH": "true"},
         variables=GeminiAdapter.variables,
     ),
-    KnownAgent(program="codex-acp", home_in="CODEX_HOME", variables=CodexAdapter.variables),
+    KnownAgent(program="codex-acp", home_in="CODEX_HOME", variables=CodexAdapter.variables, stays=True),
     KnownAgent(
         program="claude-agent-acp",
         home_in="CLAUDE_CONFIG_DIR",
@@ -60,7 +71,8 @@ def known_agent(words: tuple[str, ...]) -> KnownAgent | None:
 def command_line(known: KnownAgent, words: tuple[str, ...]) -> tuple[str, ...]:
     """The session's words, with those that make the agent speak the protocol."""
     program, *rest = words
-    return (program, *(word for word in known.words if word not in rest), *rest)
+    line = (program, *(word for word in known.words if word not in rest), *rest)
+    return ("sh", "-c", ENDS_WITH_ITS_INPUT, "sh", *line) if known.stays else line
 
 
 def surroundings(known: KnownAgent, request: AgentRequest) -> Mapping[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Final
 
 import pytest
@@ -17,10 +18,11 @@ from moduprompt.domain.run.said import (
     TurnEnded,
     UsageReported,
 )
-from moduprompt.effects.agents.acp_agents import KNOWN
+from moduprompt.effects.agents.acp_agents import ENDS_WITH_ITS_INPUT, KNOWN
 from moduprompt.effects.agents.acp_messages import greeting
 from moduprompt.effects.agents.port import AgentCommand, AgentRefused, AgentRequest, End, Work
 from moduprompt.effects.agents.summary import Summary
+from tests.support.deadline import HANG_S
 from tests.support.transcripts import adapter_of, heard, reader_of, transcripts, verdict_on
 from tests.unit.effects.agents.started import started
 
@@ -53,7 +55,10 @@ def test_an_agent_that_nobody_knows_gets_its_words_and_nothing_else() -> None:
         (("--turns", "many", "gemini"), ("gemini", "--acp", "--skip-trust")),
         (("--turns=one", "gemini", "--turns"), ("gemini", "--acp", "--skip-trust", "--turns")),
         (("/opt/gemini", "--acp"), ("/opt/gemini", "--skip-trust", "--acp")),
-        (("codex-acp", "-c", "model=m"), ("codex-acp", "-c", "model=m")),
+        (
+            ("codex-acp", "-c", "model=m"),
+            ("sh", "-c", ENDS_WITH_ITS_INPUT, "sh", "codex-acp", "-c", "model=m"),
+        ),
     ],
 )
 def test_a_known_agent_is_named_by_its_program_alone(words: tuple[str, ...], argv: tuple[str, ...]) -> None:
@@ -85,6 +90,18 @@ def test_a_known_agent_has_a_folder_of_its_own_and_its_own_key_only(
 
     assert command.env[folder] == "/home"
     assert command.env.keys() & CREDENTIALS.keys() == {key}
+
+
+@pytest.mark.parametrize(("agent", "is_closed", "code"), [("sleep 300", True, 0), ("exit 7", False, 7)])
+def test_an_agent_that_stays_ends_with_its_input_and_the_rest_with_the_agent(
+    agent: str, is_closed: bool, code: int
+) -> None:
+    words = ("sh", "-c", ENDS_WITH_ITS_INPUT, "sh", "sh", "-c", agent)
+    with subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdin is not None
+        if is_closed:
+            process.stdin.close()
+        assert process.wait(HANG_S) == code
 
 
 def test_codex_asks_before_it_does_anything_and_is_told_where_its_model_is() -> None:
