@@ -28,18 +28,19 @@ class Ends(NamedTuple):
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens, and how that ends. `but`: of programs where it ends otherwise."""
+    """What happens, and how that ends. `but`: of programs where it ends otherwise; `or_else`: where that is chance."""
 
     name: str
     steps: tuple[Step, ...] | None  # None: it is not told anything
     ends: Ends
     but: Mapping[str, Ends] = {}
+    or_else: Mapping[str, Ends] = {}
     may: Literal["all", "ask"] = "all"
     deed: Literal["stop"] | tuple[Signals, Target] | None = None  # done to it as soon as it has begun
 
-    def ends_of(self, program: str) -> Ends:
-        """How it ends for this program."""
-        return self.but.get(program, self.ends)
+    def ends_of(self, program: str, *, seen: Ends) -> Ends:
+        """How it ends for this program; what was seen, where that is as good."""
+        return seen if seen == self.or_else.get(program) else self.but.get(program, self.ends)
 
 
 def failed(failure: str, *, rule: str = "turn_failed", files: tuple[str, ...] = ()) -> Ends:
@@ -54,6 +55,7 @@ UNTOLD: Final = failed("invalid_output", rule="turn_not_ended")
 STOPPED: Final = Ends("stopped", "failed", None, "stopped", task="running", files=("begun",))
 KILLED: Final = Ends("signalled", "failed", None, "signalled", task="failed as signalled", files=("begun",))
 AS_KILLED: Final = failed("signalled", rule="turn_not_ended", files=("begun",))
+ALL_FAILED: Final = Ends("exited", "unclear", None, "every_tool_failed", task="failed as invalid_output")
 EITHER: Final = "either"
 # The same attempt goes on later. Whether the program left by itself before it was stopped is chance, and both are true.
 PARKED: Final = Ends(EITHER, "failed", "rate_limited", EITHER, task="parked")
@@ -122,7 +124,7 @@ CELLS: Final = (
         steps=({"bash": "exit 3"}, {"text": "It failed."}),
         ends=FINE,
         # Of a tool that failed and one that was refused it tells the same.
-        but={"codex": Ends("exited", "unclear", None, "every_tool_failed", task="failed as invalid_output")},
+        but={"codex": ALL_FAILED},
     ),
     Cell(
         name="it may not write unasked",
@@ -136,6 +138,7 @@ CELLS: Final = (
             "gemini": FINE,
             "pi": WROTE,  # it has no permissions
         },
+        or_else={"codex": ALL_FAILED},  # now and then it tells us, too, that its patch was not applied
     ),
     Cell(name="it is told nothing, and its input is closed", steps=None, ends=UNTOLD),
     Cell(name="stopped while it waits for its model", steps=(BEGIN, SILENT), deed="stop", ends=STOPPED),
