@@ -28,6 +28,7 @@ import msgspec
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner import typist as typist_module
 from moduprompt.effects.runner.local import LocalBackend
+from moduprompt.effects.runner.status import drawing as drawing_module
 from moduprompt.effects.runner.status import onlooker as onlooker_module
 from moduprompt.effects.runner.status.rules import read_rules
 from tests.support.kill_wave import later
@@ -43,6 +44,7 @@ PROMPTS_OF_A_RUN: Final = 25
 PERSON: Final = port.Author(kind="user", id="00000000-0000-7000-8000-0000000000ad")
 LOOK_S: Final = 0.03
 SHOWN_MS_MAX: Final = 2_500  # the daemon is more patient; nobody here is busy with anything else
+DRAWN_BYTES_MAX: Final = 16 * 1024 * 1024  # all that an animal prints
 RUN_S_MAX: Final = 600.0
 PROMPT_S_MAX: Final = float(os.environ.get("ZOO_PATIENCE_S") or 120)
 FAMILIES: Final[Mapping[str, Mapping[str, object]]] = {
@@ -328,6 +330,8 @@ async def show(
         tempfile.TemporaryDirectory(prefix="zoo-", ignore_cleanup_errors=True) as folder,
         mock.patch.object(onlooker_module, "rules_for", return_value=rules),
         mock.patch.object(typist_module, "SHOWN_MS_MAX", SHOWN_MS_MAX),
+        # Of keys in what a look passes over nobody knows that they were answers: see what follows in 0060.
+        mock.patch.object(drawing_module, "DRAWN_BYTES_MAX", DRAWN_BYTES_MAX),
     ):
         async with asyncio.TaskGroup() as group:
             for act in acts:
