@@ -29,6 +29,7 @@ from moduprompt.effects.observer import LocalObserver
 from moduprompt.effects.recovery.books import KernelBooks
 from moduprompt.effects.recovery.comparing import Grounds, compare
 from moduprompt.effects.recovery.memory import StartMemory
+from moduprompt.effects.runner.accounts import Accountant
 from moduprompt.effects.runner.admission import LIVE_MAX, Admission, ThisMachine
 from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.hand import PROMPT_NAME, RECORDING_NAME, RunHand, Surroundings
@@ -169,6 +170,7 @@ def build_hands(parts: Parts, *, doors: RunDoors) -> tuple[Hand, ...]:
         admission=parts.admission,
         forgets=(parts.composers.forget,),
         trees=parts.git,
+        accountant=Accountant(kernel, artifacts=artifacts, places=parts.git),
     )
     parts.composers.tell(runs.key_typed)
     typing = Typist(backend, kernel, artifacts=artifacts, typed=runs.look_again, composers=parts.composers)

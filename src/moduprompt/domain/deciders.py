@@ -177,7 +177,7 @@ DECIDERS: tuple[Decider, ...] = (
     Decider(
         noun="capsule",
         state=capsule_state.CapsuleState,
-        commands=(capsule_commands.WriteCapsule,),
+        commands=get_args(capsule_commands.CapsuleCommand),
         events=(capsule_events.CapsuleUpdated,),
         decide=capsule_decide.decide,
         evolve=capsule_state.evolve,

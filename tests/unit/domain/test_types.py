@@ -149,7 +149,10 @@ def test_every_order_and_fact_belongs_to_the_aggregate_of_its_kind() -> None:
 
 @every_order
 def test_an_order_names_its_subject_or_makes_one(kind: type[Command]) -> None:
-    makes = kind.wire.endswith((".create", ".spawn", ".start", ".write")) and kind.wire != "task.start"
+    makes = (
+        kind.wire.endswith((".create", ".spawn", ".start", ".write", ".report_made"))
+        and kind.wire != "task.start"
+    )
     assert (kind.key is None) == makes
     assert kind.key is None or kind.key in kind.__struct_fields__
     assert kind.text_field is None or kind.text_field in kind.__struct_fields__

@@ -4,7 +4,7 @@ from typing import ClassVar, Final, Literal, TypeAlias
 
 from moduprompt.domain.decider import Command
 from moduprompt.policy.rights import Right
-from moduprompt.protocol import Id, SessionId, Text
+from moduprompt.protocol import Count, Id, Ref, RunId, SessionId, Text
 
 CapsuleKind: TypeAlias = Literal["status", "plan", "decision", "manifest", "risk"]
 
@@ -32,3 +32,19 @@ class WriteCapsule(Command, frozen=True, kw_only=True):
     session_id: Id[SessionId]
     capsule_kind: CapsuleKind
     account: Text
+
+
+class ReportMade(Command, frozen=True, kw_only=True):
+    """What is known of a session whose run has ended, for its status where nobody wrote one. Kernel only."""
+
+    wire: ClassVar[str] = "capsule.report_made"
+    kind: ClassVar[str] = "capsule"
+    internal: ClassVar[bool] = True
+
+    session_id: Id[SessionId]
+    run_id: Id[RunId]
+    account: Ref
+    chars: Count
+
+
+CapsuleCommand: TypeAlias = WriteCapsule | ReportMade

@@ -1,15 +1,51 @@
 """Which orders about a capsule are taken. There is one of each kind in a session; it is enforced how long."""
 
-from moduprompt.domain.capsule.commands import CHARS_MAX, CapsuleKind, WriteCapsule
+from moduprompt.domain.capsule.commands import (
+    CHARS_MAX,
+    CapsuleCommand,
+    CapsuleKind,
+    ReportMade,
+    WriteCapsule,
+)
 from moduprompt.domain.capsule.events import CapsuleUpdated
 from moduprompt.domain.capsule.state import CapsuleState
 from moduprompt.domain.decider import Context, Decision, World
 from moduprompt.domain.session.state import SessionState
-from moduprompt.protocol import CapsuleId, SessionId, invalid, missing
+from moduprompt.protocol import ArtifactRef, CapsuleId, SessionId, TextRef, invalid, missing
 
 
-def decide(command: WriteCapsule, _own: CapsuleState | None, world: World, context: Context) -> Decision:
-    """Facts, or why not. The same text again is a wish fulfilled."""
+def decide(command: CapsuleCommand, _own: CapsuleState | None, world: World, context: Context) -> Decision:
+    """Facts, or why not. Neither has a key: a capsule is found by its session and kind."""
+    return (
+        _write(command, world, context)
+        if isinstance(command, WriteCapsule)
+        else _make(command, world, context)
+    )
+
+
+def _make(command: ReportMade, world: World, context: Context) -> Decision:
+    """What somebody wrote stands, and a session that is closed is spoken of no more."""
+    session = world.find(SessionState, command.session_id)
+    before = capsule_of(command.session_id, "status", world)
+    is_written = before is not None and before.made_for is None
+    if session is None or session.status == "closed" or is_written:
+        return []
+    text = TextRef(ref=ArtifactRef(command.account), chars=command.chars)
+    if before is not None and before.text == text:
+        return []
+    return [
+        CapsuleUpdated(
+            capsule_id=context.mint(CapsuleId) if before is None else before.capsule_id,
+            session_id=command.session_id,
+            capsule_kind="status",
+            text=text,
+            made_for=command.run_id,
+        )
+    ]
+
+
+def _write(command: WriteCapsule, world: World, context: Context) -> Decision:
+    """The same text again is a wish fulfilled; one that the kernel made becomes the session's own."""
     if world.find(SessionState, command.session_id) is None:
         return missing("session", command.session_id)
     kind, text = command.capsule_kind, context.stored_text()
@@ -22,7 +58,7 @@ def decide(command: WriteCapsule, _own: CapsuleState | None, world: World, conte
             chars_max=CHARS_MAX[kind],
         )
     before = capsule_of(command.session_id, kind, world)
-    if before is not None and before.text == text:
+    if before is not None and before.text == text and before.made_for is None:
         return []
     return [
         CapsuleUpdated(

@@ -4,11 +4,11 @@ from typing import ClassVar
 
 from moduprompt.domain.capsule.commands import CapsuleKind
 from moduprompt.domain.decider import Event
-from moduprompt.protocol import CapsuleId, Id, SessionId, TextRef
+from moduprompt.protocol import CapsuleId, Id, RunId, SessionId, TextRef
 
 
 class CapsuleUpdated(Event, frozen=True, kw_only=True):
-    """The session's account of this kind, from now on."""
+    """The session's account of this kind, from now on. `made_for`: the kernel made it, of this run."""
 
     wire: ClassVar[str] = "capsule.updated"
     kind: ClassVar[str] = "capsule"
@@ -18,3 +18,4 @@ class CapsuleUpdated(Event, frozen=True, kw_only=True):
     session_id: Id[SessionId]
     capsule_kind: CapsuleKind
     text: TextRef
+    made_for: Id[RunId] | None = None

@@ -8,11 +8,11 @@ from typing import ClassVar
 from moduprompt.domain.capsule.commands import CapsuleKind
 from moduprompt.domain.capsule.events import CapsuleUpdated
 from moduprompt.domain.decider import State
-from moduprompt.protocol import CapsuleId, SessionId, TextRef
+from moduprompt.protocol import CapsuleId, RunId, SessionId, TextRef
 
 
 class CapsuleState(State, frozen=True, kw_only=True):
-    """What decisions need of a capsule: whose it is, and its last text."""
+    """What decisions need of a capsule: whose it is, its last text, and whether the kernel made that."""
 
     index_by: ClassVar[str | None] = "session_id"
 
@@ -20,6 +20,7 @@ class CapsuleState(State, frozen=True, kw_only=True):
     session_id: SessionId
     capsule_kind: CapsuleKind
     text: TextRef
+    made_for: RunId | None = None
 
 
 def evolve(_own: CapsuleState | None, event: CapsuleUpdated) -> CapsuleState:
@@ -29,4 +30,5 @@ def evolve(_own: CapsuleState | None, event: CapsuleUpdated) -> CapsuleState:
         session_id=event.session_id,
         capsule_kind=event.capsule_kind,
         text=event.text,
+        made_for=event.made_for,
     )

@@ -32,6 +32,7 @@ from moduprompt.effects.agents.surroundings import run_environment
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
+from moduprompt.effects.runner.accounts import Accountant
 from moduprompt.effects.runner.admission import Admission
 from moduprompt.effects.runner.conversations import Chosen, Ground, choose
 from moduprompt.effects.runner.footing import Footings, Trees
@@ -119,6 +120,7 @@ class RunHand:
         admission: Admission,
         trees: Trees,
         forgets: tuple[Callable[[str], None], ...] = (),
+        accountant: Accountant | None = None,
     ) -> None:
         """`forgets`: who holds something of a run until it is over, and lets go of it when called."""
         self._backend = backend
@@ -130,6 +132,7 @@ class RunHand:
         self._witness = witness
         self._admission = admission
         self._footings = Footings(trees, run_dir=backend.run_dir)
+        self._accountant = accountant
         self.listener = Listener(backend, reporter, artifacts=artifacts, clock=clock)
         self._looks = Looks(
             reporter, clock=clock, run_dir=backend.run_dir, tells_itself=self.listener.has_heard
@@ -417,6 +420,8 @@ class RunHand:
         reported = to_report(intent, entry, kept=kept)
         if reported is not None:
             await report(self._reporter, reported.command, key=reported.key)
+        if isinstance(said, port.Exited) and self._accountant is not None:
+            await self._accountant.tell(intent, said, kept.verdict)
         # Before the start was known, a status was decided as nothing: it is not taken for told.
         if isinstance(said, port.InputApplied | port.Started):
             self._looks.look_again(intent.run_id)
