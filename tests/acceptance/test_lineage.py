@@ -27,9 +27,6 @@ def runs(place: Place) -> list[str]:
 def test_a_session_goes_to_another_worktree_and_closed_leaves_nothing(place: Place, project: str) -> None:
     place.made("session", "spawn", "painter", "-p", "paint", "--", "true")
     eventually(lambda: runs(place) == ["exited"])
-    eventually(lambda: place.ok("capsule", "list", "--json").json["items"])
-    told = place.ok("capsule", "show", "status", "--session", "painter").out
-    assert "exited with 0" in told, "the agent wrote none, so one was made"
     place.ok("worktree", "create", "-p", "paint", "--branch", "free")
     eventually(
         lambda: {each["status"] for each in place.ok("worktree", "list", "--json").json["items"]} == {"ready"}

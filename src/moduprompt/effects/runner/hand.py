@@ -420,7 +420,8 @@ class RunHand:
         reported = to_report(intent, entry, kept=kept)
         if reported is not None:
             await report(self._reporter, reported.command, key=reported.key)
-        if isinstance(said, port.Exited) and self._accountant is not None:
+        # Of a program that tells nothing there is no account to give but its exit, which stands in the event.
+        if isinstance(said, port.Exited) and kept.verdict is not None and self._accountant is not None:
             await self._accountant.tell(intent, said, kept.verdict)
         # Before the start was known, a status was decided as nothing: it is not taken for told.
         if isinstance(said, port.InputApplied | port.Started):
