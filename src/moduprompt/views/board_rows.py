@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from moduprompt.domain.item import Item
+from moduprompt.domain.session.state import Budget, Parked
 from moduprompt.domain.task.state import TaskState
 from moduprompt.domain.worktree.state import WorktreeState
 
@@ -97,6 +98,8 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True, tag="session", omi
     prompts: tuple[PendingPrompt, ...] = ()
     asks: tuple[AskedFacts, ...] = ()
     uncertain: int = 0
+    budget: Budget | None = None
+    parked: Parked | None = None
     is_closed: bool = False
 
 

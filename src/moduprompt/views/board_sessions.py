@@ -17,6 +17,7 @@ from moduprompt.domain.run.events import (
     RunStatusObserved,
     RunStopRequested,
 )
+from moduprompt.domain.session.budgets import share_of
 from moduprompt.domain.session.events import (
     PromptAccepted,
     PromptCancelled,
@@ -24,14 +25,20 @@ from moduprompt.domain.session.events import (
     PromptPlaced,
     PromptSubmitted,
     PromptUncertain,
+    SessionBudgetExceeded,
+    SessionBudgetSet,
+    SessionCharged,
     SessionClosed,
     SessionEvent,
     SessionForked,
+    SessionParked,
     SessionRenamed,
     SessionSpawned,
+    SessionUnparked,
     SessionWorktreeAttached,
     SessionWorktreeDetached,
 )
+from moduprompt.domain.session.state import Parked, budgeted
 from moduprompt.views.board_changes import changed, draw_edge, erase_edge, make_part, new_node, node_of
 from moduprompt.views.board_rows import (
     AskedFacts,
@@ -137,6 +144,13 @@ def _told(facts: SessionFacts, event: SessionEvent, stamp: Stamp) -> SessionFact
         case PromptUncertain():
             left = _without(facts.prompts, event.prompt_id)
             return replace(facts, prompts=left, uncertain=facts.uncertain + 1)
+        case SessionBudgetSet() | SessionCharged() | SessionBudgetExceeded():
+            return replace(facts, budget=budgeted(facts.budget, event))
+        case SessionParked():
+            parked = Parked(run_id=event.run_id, failure=event.failure, due_at=event.due_at)
+            return replace(facts, parked=parked)
+        case SessionUnparked():
+            return replace(facts, parked=None)
         case SessionClosed():
             return replace(facts, is_closed=True)
         case _:
@@ -197,6 +211,8 @@ def _settled(
 
 def _status(facts: SessionFacts) -> str:
     run = facts.run
+    if facts.parked is not None and not facts.is_closed:
+        return "parked"
     if run is None:
         return "closed" if facts.is_closed else "opening"
     if run.status == "lost":
@@ -223,6 +239,8 @@ def _detail(facts: SessionFacts) -> tuple[str, ...]:
     run = facts.run
     if run is not None:
         lines.append(f"run {run.ordinal}: {_account(run)}")
+    if facts.budget is not None:
+        lines.append(f"budget {share_of(facts.budget)} %")
     if facts.uncertain:
         lines.append("nobody can say whether its last prompt was typed")
     return tuple(lines)
@@ -250,6 +268,17 @@ _HOLDERS: dict[str, str] = {
 
 def _waits(session_id: str, title: str, facts: SessionFacts) -> tuple[Wait, ...]:
     run = facts.run
+    if facts.parked is not None and run is not None and not facts.is_closed:
+        return (
+            Wait(
+                what=f"{title} is parked: {facts.parked.failure.value}",
+                on="clock",
+                whom="the clock",
+                since=run.since,
+                until=facts.parked.due_at,
+                command=f"mpctl run start {short(session_id)}",
+            ),
+        )
     if run is None or run.status in ENDED or facts.is_closed:
         return ()
     if run.status == "requested":

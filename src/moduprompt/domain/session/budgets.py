@@ -18,6 +18,7 @@ from moduprompt.domain.session.events import SessionBudgetExceeded, SessionBudge
 from moduprompt.domain.session.state import Budget, SessionState, budgeted
 from moduprompt.protocol import Rejection, SessionId, invalid
 
+HUNDRED: Final = 100  # percent
 TELL_COST: Final = frozenset({"claude", "opencode", "pi"})
 """Adapters whose programs say what they cost; measured. Of the others tokens can be bounded."""
 TELL_TOKENS: Final = TELL_COST | {"codex", "gemini"}
@@ -73,6 +74,12 @@ def bound_reached(session_id: SessionId, budget: Budget) -> SessionBudgetExceede
             spent=budget.spent_cost_micros,
         )
     return None
+
+
+def share_of(budget: Budget) -> int:
+    """How much of the bound that is nearest is used, in percent."""
+    bounds = ((budget.spent_tokens, budget.tokens), (budget.spent_cost_micros, budget.cost_micros))
+    return max((HUNDRED * spent // limit for spent, limit in bounds if limit), default=0)
 
 
 def in_words(passed: SessionBudgetExceeded) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from moduprompt.domain.decider import Event
+from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import (
     ObservedStatus,
@@ -27,6 +28,8 @@ from moduprompt.domain.task.retries import RetryRule
 from moduprompt.domain.task.state import TaskState
 from moduprompt.domain.task.view import TaskItem
 from moduprompt.protocol import SECOND, RunId, SessionId, to_micros
+from moduprompt.views.board import VIEW as BOARD
+from moduprompt.views.board_rows import BoardNode
 from tests.support.domain import KERNEL, NOW, WORKSPACE, Outcome, Scene
 from tests.support.stories import a_project, a_running_task, a_session, its_run, started
 
@@ -37,7 +40,7 @@ class Story:
     """A task whose program is at work in its session."""
 
     def __init__(self) -> None:
-        self.scene = Scene()
+        self.scene = Scene(views=(*VIEWS, BOARD))
         project_id = a_project(self.scene)
         self.session_id: SessionId = a_session(self.scene, project_id)
         started(self.scene, its_run(self.scene, self.session_id))
@@ -77,6 +80,9 @@ class Story:
         timers = [timer for timer in self.scene.timers() if isinstance(timer.command, FireUnpark)]
         assert len(timers) == 1
         return self.scene.when(timers[0].command, actor=KERNEL)
+
+    def board_node(self) -> BoardNode:
+        return self.scene.row(BoardNode, self.session_id)
 
     def task(self) -> TaskState:
         return self.scene.state(TaskState, self.task_id)
@@ -252,3 +258,13 @@ def test_the_due_time_is_drawn_once_and_stands() -> None:
     assert story.scene.now == NOW
     due_at = story.ends().one(SessionParked).due_at
     assert [timer.due_at for timer in story.scene.timers()] == [to_micros(due_at)]
+
+
+def test_the_board_shows_until_when_it_is_parked() -> None:
+    story = Story()
+    due_at = story.ends().one(SessionParked).due_at
+    node = story.board_node()
+    assert node.status == "parked"
+    assert [wait.until for wait in node.waits] == [due_at]
+    story.fires()
+    assert story.board_node().status == "starting"
