@@ -31,10 +31,12 @@ from moduprompt.effects.recovery.comparing import Grounds, compare
 from moduprompt.effects.recovery.memory import StartMemory
 from moduprompt.effects.runner.accounts import Accountant
 from moduprompt.effects.runner.admission import LIVE_MAX, Admission, ThisMachine
+from moduprompt.effects.runner.answering import Answerer
 from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.hand import PROMPT_NAME, RECORDING_NAME, RunHand, Surroundings
 from moduprompt.effects.runner.homes_hand import HomesHand
 from moduprompt.effects.runner.local import LocalBackend
+from moduprompt.effects.runner.prompting import Teller
 from moduprompt.effects.runner.terminals import LocalTerminals
 from moduprompt.effects.runner.turns import TurnWatcher
 from moduprompt.effects.runner.typist import Typist
@@ -173,11 +175,20 @@ def build_hands(parts: Parts, *, doors: RunDoors) -> tuple[Hand, ...]:
         accountant=Accountant(kernel, artifacts=artifacts, places=parts.git),
     )
     parts.composers.tell(runs.key_typed)
-    typing = Typist(backend, kernel, artifacts=artifacts, typed=runs.look_again, composers=parts.composers)
+    teller = Teller(kernel, listener=runs.listener, speaker=runs.speaker)
+    typing = Typist(
+        backend,
+        kernel,
+        artifacts=artifacts,
+        typed=runs.look_again,
+        composers=parts.composers,
+        teller=teller,
+    )
+    answering = Answerer(kernel, listener=runs.listener, speaker=runs.speaker)
     eraser = EraseHand(artifacts, run_dir=backend.run_dir, recording=RECORDING_NAME, prompt=PROMPT_NAME)
     git_hand = GitHand(parts.git, kernel, worktrees_dir=config.worktrees_dir)
     homes = HomesHand(kernel, runs_dir=config.runs_dir)
-    return runs, typing, TurnWatcher(backend, kernel), git_hand, eraser, homes
+    return runs, typing, answering, TurnWatcher(backend, kernel), git_hand, eraser, homes
 
 
 def _programs(config: Config, environ: Mapping[str, str]) -> LocalPrograms:

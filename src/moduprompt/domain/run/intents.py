@@ -76,6 +76,7 @@ class TypePrompt(RunIntent, frozen=True, kw_only=True):
     prompt_id: PromptId
     text: TextRef
     is_placed: bool
+    is_steering: bool = False
 
 
 def woken_by(event: SessionFact, world: World) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ from moduprompt.effects.runner.listening import Listener
 from moduprompt.effects.runner.looking import Looks
 from moduprompt.effects.runner.packing import packed_beside
 from moduprompt.effects.runner.reports import Kept, to_report
+from moduprompt.effects.runner.speaking import Speaker
 from moduprompt.effects.runner.telling import Account, told_afresh, told_going_on
 from moduprompt.effects.runner.verdicts import judge
 from moduprompt.keeper.keeper import SOCKET_NAME
@@ -133,7 +134,16 @@ class RunHand:
         self._admission = admission
         self._footings = Footings(trees, run_dir=backend.run_dir)
         self._accountant = accountant
-        self.listener = Listener(backend, reporter, artifacts=artifacts, clock=clock)
+        self.speaker = Speaker(backend)
+        self.listener = Listener(
+            backend,
+            reporter,
+            artifacts=artifacts,
+            clock=clock,
+            speaker=self.speaker,
+            request=self._request_again,
+        )
+        self._requests: dict[str, AgentRequest] = {}  # by which this daemon has started what lives
         self._looks = Looks(
             reporter, clock=clock, run_dir=backend.run_dir, tells_itself=self.listener.has_heard
         )
@@ -168,6 +178,7 @@ class RunHand:
             await self._doors.close(intent.run_id)
             for forget in self._forgets:
                 forget(intent.run_id)
+            self._requests.pop(intent.run_id, None)
             self._met.discard(intent.run_id)
             self._admission.has_ended(intent.run_id)
         return is_over
@@ -252,7 +263,9 @@ class RunHand:
         cwd = intent.cwd or str(homes.make_scratch(intent.session_id))
         home = homes.home(intent.session_id)
         chosen = await self._choose(intent, adapter, homes=homes, here=Ground(home=home, cwd=cwd))
-        command = adapter.command(await self._request(intent, adapter, cwd=cwd, home=home, chosen=chosen))
+        request = await self._request(intent, adapter, cwd=cwd, home=home, chosen=chosen)
+        self._requests[intent.run_id] = request
+        command = adapter.command(request)
         if isinstance(command, AgentRefused):
             return _unfit(intent, command.message)
         if adapter.reader() is not None:
@@ -310,6 +323,24 @@ class RunHand:
             cwd=cwd,
             home=str(home),
             variables={name: known[name] for name in adapter.variables if name in known},
+        )
+
+    def _request_again(self, intent: KeepRun) -> AgentRequest:
+        """By which a run was started, also by a daemon before: its prompt lies in the run's file."""
+        request = self._requests.get(intent.run_id)
+        if request is not None:
+            return request
+        homes = Homes(self._backend.run_dir(intent.run_id).parent)
+        path = self._backend.run_dir(intent.run_id) / PROMPT_NAME
+        earlier = intent.earlier
+        return AgentRequest(
+            words=intent.argv,
+            prompt=path.read_text("utf-8", "replace") if path.is_file() else None,
+            prompt_file=str(path) if path.is_file() else None,
+            run_id=intent.run_id,
+            conversation_id=earlier.conversation_id if earlier and earlier.chosen == "carried_on" else None,
+            cwd=intent.cwd or str(homes.scratch(intent.session_id)),
+            home=str(homes.home(intent.session_id)),
         )
 
     def _environment(self, intent: KeepRun, command: AgentCommand, *, door: str) -> dict[str, str]:

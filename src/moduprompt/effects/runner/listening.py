@@ -17,7 +17,7 @@ Guarantees:
 
 import asyncio
 import logging
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -34,8 +34,9 @@ from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.ear import Ear, Noted, recorded
-from moduprompt.effects.runner.homes import Homes
+from moduprompt.effects.runner.speaking import Speaker
 from moduprompt.effects.runner.status.hearing import hear
+from moduprompt.effects.runner.talking import Talk
 from moduprompt.keeper.recording import RECORDING_NAME
 from moduprompt.kernel.ports import Clock
 from moduprompt.protocol import REASON_MAX, Refused
@@ -54,11 +55,11 @@ log = logging.getLogger(__name__)
 class Live:
     """A run that is listened to: what understands it, as far as it has heard, and how far the log knows it.
 
-    `channel` is who can also speak to it: the same that hears it; None for a program that only prints.
+    `talk` is with whoever can also be spoken to, by the same that hears it; None for a program that only prints.
     """
 
-    def __init__(self, reader: Reader, *, channel: Channel | None, told: int) -> None:
-        self.channel = channel
+    def __init__(self, reader: Reader, *, talk: Talk | None, told: int) -> None:
+        self.talk = talk
         self.ear = Ear(reader)
         self.told = told
         self.is_input_over = False
@@ -69,8 +70,18 @@ class Listener:
     """Who listens to the runs of one daemon."""
 
     def __init__(
-        self, backend: port.Backend, reporter: Reporter, *, artifacts: FolderArtifacts, clock: Clock
+        self,
+        backend: port.Backend,
+        reporter: Reporter,
+        *,
+        artifacts: FolderArtifacts,
+        clock: Clock,
+        speaker: Speaker | None = None,
+        request: Callable[[KeepRun], AgentRequest] | None = None,
     ) -> None:
+        """`request`: by which a run was started; without it no more is known of that than its words."""
+        self._speaker = speaker or Speaker(backend)
+        self._request = request or _bare_request
         self._backend = backend
         self._reporter = reporter
         self._artifacts = artifacts
@@ -92,13 +103,16 @@ class Listener:
         reader = channel or _reader_of(intent)
         if reader is None:
             return
-        live = Live(reader, channel=channel, told=self._told(intent))
+        talk = None if channel is None else Talk(channel, run_id=intent.run_id)
+        live = Live(reader, talk=talk, told=self._told(intent))
         self._live[intent.run_id] = live
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._tell(intent, live), name=f"tell {intent.run_id}")
+        async with asyncio.TaskGroup() as beside:
+            beside.create_task(self._tell(intent, live), name=f"tell {intent.run_id}")
+            errands = beside.create_task(self._run_errands(live), name=f"errands {intent.run_id}")
             await self._catch_up(intent, live)
             await self._hear(intent, live)
             await live.notes.put(None)
+            errands.cancel()
 
     async def rest(self, intent: KeepRun) -> Summary | None:
         """Report what nobody has reported yet, now that nothing more will come; gives the sum of all that was said.
@@ -122,19 +136,15 @@ class Listener:
     def forget(self, run_id: str) -> None:
         """Its end is reported."""
         self._live.pop(run_id, None)
+        self._speaker.forget(run_id)
 
     def _channel_of(self, intent: KeepRun) -> Channel | None:
         adapter = adapter_named(intent.adapter)
-        if adapter is None:
-            return None
-        homes = Homes(self._backend.run_dir(intent.run_id).parent)
-        request = AgentRequest(
-            words=intent.argv,
-            run_id=intent.run_id,
-            cwd=intent.cwd or str(homes.scratch(intent.session_id)),
-            home=str(homes.home(intent.session_id)),
-        )
-        return adapter.channel(request)
+        return None if adapter is None else adapter.channel(self._request(intent))
+
+    async def _run_errands(self, live: Live) -> None:
+        if live.talk is not None:
+            await live.talk.run_errands(self._speaker, clock=self._clock)
 
     def _told(self, intent: KeepRun) -> int:
         live = self._live.get(intent.run_id)
@@ -143,11 +153,12 @@ class Listener:
     async def _catch_up(self, intent: KeepRun, live: Live) -> None:
         """Hear what was printed before anybody listened, from the recording."""
         path = self._backend.run_dir(intent.run_id) / RECORDING_NAME
-        if not path.is_file():
-            return
-        notes = recorded(live.ear, path)
-        while some := await asyncio.to_thread(_some_of, notes):
-            await _put(live, some)
+        if path.is_file():
+            notes = recorded(live.ear, path)
+            while some := await asyncio.to_thread(_some_of, notes):
+                await _put(live, some)
+        if live.talk is not None:
+            live.talk.has_caught_up = True
 
     async def _hear(self, intent: KeepRun, live: Live) -> None:
         """Hear what is printed from now on, over as many links as it takes."""
@@ -214,6 +225,10 @@ class Listener:
                 return note.heard
 
 
+def _bare_request(intent: KeepRun) -> AgentRequest:
+    return AgentRequest(words=intent.argv, run_id=intent.run_id)
+
+
 def _reader_of(intent: KeepRun) -> Reader | None:
     adapter = adapter_named(intent.adapter)
     return None if adapter is None else adapter.reader()
@@ -239,6 +254,8 @@ async def _take(live: Live, chunk: port.OutputChunk) -> None:
 
 async def _put(live: Live, notes: Iterable[Noted]) -> None:
     for note in notes:
+        if live.talk is not None:
+            await live.talk.heard(note.heard)
         if note.at > live.told:
             await live.notes.put(note)
 
@@ -258,7 +275,7 @@ async def _next_of(notes: asyncio.Queue[Noted | None]) -> list[Noted]:
 def _seen(live: Live, notes: list[Noted]) -> Sighting | None:
     """What it does after all of that."""
     live.is_input_over |= any(isinstance(note.heard, InputOver) for note in notes)
-    takes_prompts = live.channel is not None and not live.is_input_over
+    takes_prompts = live.talk is not None and not live.is_input_over
     for note in reversed(notes):
         said = note.heard.said if isinstance(note.heard, Asked) else note.heard
         seen = None if isinstance(said, Owed | InputOver) else hear(said, takes_prompts=takes_prompts)

@@ -17,7 +17,7 @@ from moduprompt.effects.agents.port import Verdict
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.keys import FORMS, Form
 from moduprompt.effects.runner.limiting import to_order
-from moduprompt.protocol import REASON_MAX, ArtifactRef, PromptId
+from moduprompt.protocol import REASON_MAX, ArtifactRef, PromptId, is_id
 
 PromptOutcome = Literal["placed", "submitted", "uncertain"]
 # A key belongs to what is said under it: daemons of before said less of a submitted prompt, under `submitted`.
@@ -45,6 +45,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 def to_report(intent: KeepRun, entry: port.Entry, *, kept: Kept) -> Reported | None:
     """The report of one entry; None where the kernel need not know."""
     said = entry.report
+    if isinstance(said, port.InputApplied | port.InputFailed) and not is_id(prompt_of(said.input_id)):
+        return None  # no prompt's: who sent it learns of it
     if isinstance(said, port.InputApplied):
         if prompt_of(said.input_id) != said.input_id:
             return None  # a part of it: what sends it comes behind

@@ -28,6 +28,7 @@ from moduprompt.effects.runner import port
 from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.journal import read_journal
 from moduprompt.effects.runner.keys import Form, Keys, Unfit, cleaned, form_for, to_keys
+from moduprompt.effects.runner.prompting import Teller, is_talked_to
 from moduprompt.effects.runner.reports import (
     PromptOutcome,
     cut_short,
@@ -101,8 +102,11 @@ class Typist:
         artifacts: ArtifactStore,
         typed: Callable[[str], None],
         composers: Composers,
+        teller: Teller | None = None,
         clock: Clock | None = None,
     ) -> None:
+        """`teller`: who speaks to programs that have no terminal."""
+        self._teller = teller
         self._backend = backend
         self._reporter = reporter
         self._artifacts = artifacts
@@ -116,6 +120,8 @@ class Typist:
         text = await self._artifacts.get(intent.workspace_id, intent.text.ref)
         if text is None:
             return await self._give_up(intent, "not typed: its text has been erased")
+        if self._teller is not None and is_talked_to(intent):
+            return await self._teller.tell(intent, text=text.decode("utf-8", "replace"))
         found = await self._backend.dial(intent.run_id)
         if isinstance(found, port.Unreachable):
             return False
