@@ -1,0 +1,209 @@
+"""Lines to programs on pipes: whole, once, never into another; and who learns what became of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from moduprompt.domain.approval.commands import ReportAnswered
+from moduprompt.domain.approval.intents import AnswerPermission
+from moduprompt.domain.run.said import PermissionAsked, PermissionWithdrawn, TurnEnded
+from moduprompt.effects.agents.claude_channel import ClaudeChannel
+from moduprompt.effects.agents.port import Asked, InputOver, Owed
+from moduprompt.effects.artifacts.folder import FolderArtifacts
+from moduprompt.effects.runner import port
+from moduprompt.effects.runner.answering import Answerer
+from moduprompt.effects.runner.listening import Listener, Live
+from moduprompt.effects.runner.speaking import PIECE_BYTES, NotSent, Sent, Speaker
+from moduprompt.effects.runner.talking import QUESTIONS_MAX, Talk
+from moduprompt.keeper.journal import JOURNAL_NAME
+from moduprompt.protocol import ApprovalId, RunId, WorkspaceId
+from tests.support.fake_runner import RUN, STARTED, Backend, Keeper, QuickClock, Reports, gone
+
+ME = port.Author(kind="kernel", id=RUN)
+ANSWER = AnswerPermission(
+    name="answer",
+    workspace_id=WorkspaceId(RUN),
+    run_id=RunId(RUN),
+    approval_id=ApprovalId(RUN),
+    request_id="r1",
+    option="allow_once",
+)
+ANSWERED = f"answer/{RUN}"
+
+
+def kept(folder: Path, *entries: tuple[str, Mapping[str, object]]) -> None:
+    """A run's journal on disk."""
+    run_dir = folder / RUN
+    run_dir.mkdir(exist_ok=True)
+    lines = (
+        json.dumps({"number": number, "at_us": 1, "kind": kind, "data": data})
+        for number, (kind, data) in enumerate(entries, 1)
+    )
+    (run_dir / JOURNAL_NAME).write_text("".join(f"{line}\n" for line in lines))
+
+
+def intended(input_id: str) -> tuple[str, Mapping[str, object]]:
+    return "input_intended", {"input_id": input_id}
+
+
+def applied(input_id: str) -> tuple[str, Mapping[str, object]]:
+    return "input_applied", {"input_id": input_id, "bytes": 3, "output_bytes": 9}
+
+
+def failed(input_id: str) -> tuple[str, Mapping[str, object]]:
+    return "input_failed", {"input_id": input_id, "bytes": 3, "output_bytes": 9}
+
+
+async def test_a_line_goes_in_whole_under_its_id(tmp_path: Path) -> None:
+    keeper = Keeper(STARTED)
+    sent = await Speaker(Backend(tmp_path, keeper)).say(RUN, b"{}\n", input_id="owed/a", author=ME)
+    assert sent == Sent(output_bytes=None)
+    assert keeper.typed == {"owed/a": b"{}\n"}
+
+
+async def test_a_long_line_goes_in_pieces_and_its_own_id_comes_last(tmp_path: Path) -> None:
+    keeper = Keeper(STARTED)
+    line = b"x" * (2 * PIECE_BYTES) + b"\n"
+    await Speaker(Backend(tmp_path, keeper)).say(RUN, line, input_id="owed/a", author=ME)
+    assert list(keeper.typed) == ["owed/a/piece-0", "owed/a/piece-1", "owed/a"]
+    assert b"".join(keeper.typed.values()) == line
+
+
+async def test_a_line_that_was_sent_is_not_sent_again_however_long_ago(tmp_path: Path) -> None:
+    kept(tmp_path, intended("owed/a"), applied("owed/a"))
+    keeper = Keeper(STARTED)
+    sent = await Speaker(Backend(tmp_path, keeper)).say(RUN, b"{}\n", input_id="owed/a", author=ME)
+    assert sent == Sent(output_bytes=9)
+    assert keeper.typed == {}
+
+
+async def test_no_line_goes_into_the_middle_of_another(tmp_path: Path) -> None:
+    kept(tmp_path, intended("p/piece-0"), applied("p/piece-0"))
+    keeper = Keeper(STARTED)
+    speaker = Speaker(Backend(tmp_path, keeper))
+    assert await speaker.say(RUN, b"{}\n", input_id="owed/a", author=ME) is None
+    assert keeper.typed == {}
+    assert await speaker.say(RUN, b"x\n", input_id="p", author=ME) == Sent(output_bytes=None)
+
+
+@pytest.mark.parametrize("input_id", ["p", "p/piece-0"])
+async def test_a_line_whose_program_ended_first_is_never_sent_again(tmp_path: Path, input_id: str) -> None:
+    kept(tmp_path, intended(input_id), failed(input_id))
+    keeper = Keeper(STARTED)
+    sent = await Speaker(Backend(tmp_path, keeper)).say(RUN, b"{}\n", input_id="p", author=ME)
+    assert isinstance(sent, NotSent)
+    assert keeper.typed == {}
+
+
+async def test_who_can_not_be_reached_is_asked_again_and_who_is_gone_is_not(tmp_path: Path) -> None:
+    silent = port.Unreachable(run_id=RUN, evidence="stopped")
+    for found, expected in ((silent, None), (gone(STARTED), NotSent(why=gone(STARTED).evidence))):
+        said = await Speaker(Backend(tmp_path, found)).say(RUN, b"{}\n", input_id="p", author=ME)
+        assert said == expected
+
+
+async def test_the_end_of_the_input_is_asked_for_and_settled(tmp_path: Path) -> None:
+    keeper = Keeper(STARTED)
+    assert await Speaker(Backend(tmp_path, keeper)).end(RUN) is True
+    assert keeper.asked == ["close input"]
+
+
+def asked(request_id: str) -> Asked:
+    said = PermissionAsked(request_id=request_id, tool="Write", arguments_digest="0" * 64, options=())
+    return Asked(said=said, text="", answers={"allow_once": b"yes\n"})
+
+
+def a_talk() -> Talk:
+    return Talk(ClaudeChannel(is_for_one_turn=False), run_id=RUN)
+
+
+async def test_a_question_can_be_answered_until_it_is_withdrawn_or_its_turn_ends() -> None:
+    for end in (PermissionWithdrawn(request_id="r1"), TurnEnded(how="done")):
+        talk = a_talk()
+        await talk.heard(asked("r1"))
+        assert talk.answers_to("r1") == {"allow_once": b"yes\n"}
+        await talk.heard(end)
+        assert talk.answers_to("r1") is None
+
+
+async def test_the_answers_of_questions_without_end_are_not_kept_without_end() -> None:
+    talk = a_talk()
+    for number in range(QUESTIONS_MAX + 1):
+        await talk.heard(asked(f"r{number}"))
+    assert talk.answers_to("r0") is None
+    assert talk.answers_to(f"r{QUESTIONS_MAX}") is not None
+
+
+async def test_what_is_owed_is_sent_in_order_and_the_end_after_it(tmp_path: Path) -> None:
+    keeper = Keeper(STARTED)
+    keeper.breaks_on = "close input"
+    talk = a_talk()
+    for each in (Owed(name="a", line=b"1\n"), Owed(name="b", line=b"2\n"), InputOver()):
+        await talk.heard(each)
+
+    class Ended(QuickClock):
+        async def sleep(self, seconds: float) -> None:
+            raise EOFError(seconds)
+
+    with pytest.raises(EOFError):  # the end could not be asked for: it would be, again
+        await talk.run_errands(Speaker(Backend(tmp_path, keeper)), clock=Ended())
+    assert keeper.typed == {"owed/a": b"1\n", "owed/b": b"2\n"}
+    assert keeper.asked[-1] == "close input"
+
+
+class Scene:
+    """An answerer, and one run that is listened to."""
+
+    def __init__(self, folder: Path, *, has_caught_up: bool = True) -> None:
+        self.keeper = Keeper(STARTED)
+        backend = Backend(folder, self.keeper)
+        self.reports = Reports()
+        self.talk = a_talk()
+        self.talk.has_caught_up = has_caught_up
+        artifacts = FolderArtifacts(folder / "artifacts")
+        speaker = Speaker(backend)
+        listener = Listener(backend, self.reports, artifacts=artifacts, clock=QuickClock(), speaker=speaker)
+        live = Live(self.talk.channel, talk=self.talk, told=0)
+        listener.live = lambda _: live  # type: ignore[method-assign]  # it has been followed so far
+        self.hand = Answerer(self.reports, listener=listener, speaker=speaker)
+
+    @property
+    def told(self) -> list[str]:
+        return [each.how for each in self.reports.commands if isinstance(each, ReportAnswered)]
+
+
+async def test_an_answer_is_sent_and_reported(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    await scene.talk.heard(asked("r1"))
+    assert await scene.hand.carry_out(ANSWER) is True
+    assert (scene.keeper.typed, scene.told) == ({ANSWERED: b"yes\n"}, ["given"])
+
+
+async def test_an_answer_waits_until_its_run_has_been_heard_from_the_beginning(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, has_caught_up=False)
+    assert await scene.hand.carry_out(ANSWER) is False
+    assert scene.told == []
+
+
+async def test_an_answer_that_nobody_wants_any_more_is_not_sent(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    assert await scene.hand.carry_out(ANSWER) is True
+    assert (scene.keeper.typed, scene.told) == ({}, ["not_taken"])
+
+
+async def test_an_answer_of_a_daemon_before_is_known_from_the_journal(tmp_path: Path) -> None:
+    kept(tmp_path, intended(ANSWERED), applied(ANSWERED))
+    scene = Scene(tmp_path)
+    assert await scene.hand.carry_out(ANSWER) is True
+    assert (scene.keeper.typed, scene.told) == ({}, ["given"])
+
+
+async def test_an_answer_that_has_begun_is_never_said_not_to_be_taken(tmp_path: Path) -> None:
+    kept(tmp_path, intended(ANSWERED))
+    scene = Scene(tmp_path)
+    assert await scene.hand.carry_out(ANSWER) is False
+    assert scene.told == []
