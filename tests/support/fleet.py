@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from moduprompt.client import Client
+from moduprompt.client import Client, Endpoint, Loss
 from moduprompt.domain.decider import Command, Event
 from moduprompt.domain.project.commands import CreateProject
 from moduprompt.domain.registry import read_event
@@ -196,9 +196,13 @@ async def fleet(*, settings: str = FEW_AT_ONCE, address: str | None = None) -> A
     """The same with a project, and somebody who follows its log."""
     with offline_daemon(settings=settings, address=address) as place:
         repository = make_repository(place.root / "repository", home=place.home)
-        written = json.loads(place.daemon_file.read_text())
+        found = _endpoint(place)
+
+        async def again(_loss: Loss) -> Endpoint | None:
+            return _endpoint(place) if place.daemon_file.exists() else None
+
         async with (
-            Client(token=written["token"], socket=written["socket"]) as client,
+            Client(token=found.token, socket=found.socket, reconnect=again) as client,
             asyncio.TaskGroup() as tasks,
         ):
             own = Fleet(client, place=place, repository=repository)
@@ -206,6 +210,11 @@ async def fleet(*, settings: str = FEW_AT_ONCE, address: str | None = None) -> A
             listening = tasks.create_task(own.listen())
             yield own
             listening.cancel()
+
+
+def _endpoint(place: Place) -> Endpoint:
+    written = json.loads(place.daemon_file.read_text())
+    return Endpoint(token=written["token"], socket=written["socket"])
 
 
 def _set_up(place: Place, address: str, *, settings: str) -> None:

@@ -81,7 +81,7 @@ def _revoke(command: RevokeApproval, own: ApprovalState, *, user_id: UserId) -> 
         return invalid(
             "permission_given",
             f"approval {own.approval_id} is a program's question: what it was told can't be taken back",
-            hint=f"end its turn: mpctl session interrupt {own.question.session_id}",
+            hint=f"end what it does: mpctl run stop {own.question.run_id}",
         )
     if own.status == "revoked":
         return []

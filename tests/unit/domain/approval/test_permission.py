@@ -221,7 +221,7 @@ def test_a_program_that_was_told_yes_can_not_be_told_otherwise() -> None:
     hint = revoked.refused("permission_given").hint
     run = scene.world.find(RunState, run_id)
     assert run is not None
-    assert hint == f"end its turn: mpctl session interrupt {run.session_id}"
+    assert hint == f"end what it does: mpctl run stop {run.run_id}"
 
 
 def test_the_board_says_who_can_unblock_a_session_that_asks() -> None:
