@@ -265,7 +265,7 @@ def _origin(item: SessionItem) -> str | None:
 
 def _agent_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--agent", metavar="NAME", help="scripted, claude, codex, gemini, pi, or command: any program"
+        "--agent", metavar="NAME", help="as agents list calls it; scripted, or command: any program"
     )
     parser.add_argument("--script", metavar="FILE", help="what the scripted agent does (--agent scripted)")
     parser.add_argument("--prompt", metavar="TEXT", help="what it is told; - reads standard input")
