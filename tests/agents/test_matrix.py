@@ -67,7 +67,7 @@ async def done_to(own: Fleet, session: Session, cell: Cell) -> None:
         case number, "leader":
             os.kill(await own.leader(session), number)
         case number, _:
-            for each in living(session):
+            for each in living(session, daemon=own.place.pid):
                 with suppress(ProcessLookupError):
                     os.kill(each.pid, number)
 

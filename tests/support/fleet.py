@@ -132,7 +132,7 @@ class Fleet:
     async def ended(self, session: Session) -> Ended:
         """How its run ended, and what there was left when the log said so."""
         exited = await self.first(RunExited, of=session.run_id)
-        left = tuple(sorted({each.name for each in living(session)}))
+        left = tuple(sorted({each.name for each in living(session, daemon=self.place.pid)}))
 
         async def has_no_keeper() -> bool:
             return not keepers(session.run_id)
@@ -167,11 +167,23 @@ class Fleet:
         return decode_event((await self.client.submit(command)).events[0]).subject.id
 
 
-def living(session: Session) -> list[processes.Process]:
-    """Every process of its run: by the mark in its environment, or by where it works."""
+def living(session: Session, *, daemon: int) -> list[processes.Process]:
+    """Every process of its run: by the mark in its environment, or by where it works.
+
+    Without those of the daemon, whose git looks into worktrees; keepers and programs are none of its family.
+    """
     marked = {each.pid: each for each in processes.marked(f"MP_RUN={session.run_id}")}
-    inside = (processes.inspect(pid) for pid in _working_in(session.worktree))
+    inside = (processes.inspect(pid) for pid in _working_in(session.worktree) if not _descends(pid, daemon))
     return [*marked.values(), *(each for each in inside if each and each.is_alive and each.pid not in marked)]
+
+
+def _descends(pid: int, ancestor: int) -> bool:
+    while pid > 1 and pid != ancestor:
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:  # gone meanwhile
+            return True
+    return pid == ancestor
 
 
 def _working_in(folder: Path) -> Iterator[int]:

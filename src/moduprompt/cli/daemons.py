@@ -82,6 +82,7 @@ async def find(config: Config) -> Found | None:
             if _doing(refused) is not None:
                 if clock() > patience_ends:
                     return None
+                ends = clock() + TOKEN_S  # its file is written when it is through with that
             elif refused.code is not Code.UNAUTHORIZED or clock() > ends:
                 raise CallFailed(_with_file(refused.error, config)) from refused
         await asyncio.sleep(LOOK_S)

@@ -1,6 +1,6 @@
 """The daemon's life, from its locks to its last word:
 
-    folders → locks → sockets → secret → storage → kernel with its hands → answers → daemon.json
+    folders → locks → sockets → secret → storage → kernel with its hands → daemon.json → answers
     … signal → no daemon.json → streams end → requests end → kernel → storage → sockets → locks
 
 Two locks decide who is the daemon: of the data, and of the folder where it listens.
@@ -203,9 +203,10 @@ async def _serve(
             return
         parts.memory.expect(live_runs(kernel))
         await lobby.stop()
-        await _open_doors(listener, sockets, app)
+        # The token before the doors: who is let in while the last daemon's file lies there would be turned away.
         house.callback(config.daemon_file.unlink, missing_ok=True)
         write_daemon_file(config, token=token, sockets=sockets)
+        await _open_doors(listener, sockets, app)
         if damaged is None:  # what can't be trusted is compared with nothing
             begin_comparing(parts, house)
         log.info("daemon.ready", extra={"version": __version__, "socket": str(config.socket)})

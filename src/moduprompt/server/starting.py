@@ -57,6 +57,6 @@ async def open_lobby(sockets: list[socket.socket], app: StartingApp) -> Listener
     lobby = Listener(Meters())
     for each in sockets:
         copy = each.dup()
-        copy.setblocking(False)  # noqa: FBT003 - the library's signature
+        copy.settimeout(0)
         await lobby.open(copy, app if each.family == socket.AF_UNIX else LoopbackGuard(app))
     return lobby

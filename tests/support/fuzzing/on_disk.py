@@ -7,6 +7,7 @@ from unicodedata import category
 from moduprompt.cli.daemons import read_daemon_file
 from moduprompt.cli.faults import CallFailed
 from moduprompt.cli.nouns.task import read_stages
+from moduprompt.cli.recordings import LastLines
 from moduprompt.cli.terminal_text import Cleaner
 from moduprompt.config import Choices, ConfigRefused, DaemonFile, load_config
 from moduprompt.effects.git.parse import Garbled, parse_status, parse_worktrees
@@ -111,6 +112,17 @@ def read_stages_file(data: bytes) -> object:
     return found
 
 
+def last_lines(data: bytes) -> object:
+    """At most so many lines, fed in two pieces; all bytes are counted."""
+    lines, half = LastLines(3), len(data) // 2
+    lines.feed(data[:half])
+    lines.feed(data[half:])
+    last = lines.finish()
+    assert lines.taken_bytes == len(data)
+    assert len(last) <= 3
+    return last
+
+
 def cleaned(data: bytes) -> object:
     """What a terminal printed, in two pieces; nothing of it may move a cursor."""
     cleaner, half = Cleaner(), len(data) // 2
@@ -171,6 +183,11 @@ ON_DISK: Final[tuple[Decoder, ...]] = (
         samples=(WORKTREES,),
         read=parse_worktrees,
         refuses=(Garbled,),
+    ),
+    Decoder(
+        covers=("cli.recordings:LastLines.feed",),
+        samples=(b"one\ntwo\n\x1b[1mthree", b"\n" * 9),
+        read=last_lines,
     ),
     Decoder(covers=("cli.terminal_text:Cleaner.feed",), samples=(b"\x1b[31mred\x1b[0m\r\n",), read=cleaned),
     Decoder(
