@@ -108,6 +108,7 @@ def test_a_conversation_is_carried_on_by_another_process(
     with talking(agent, model=model, place=place) as talk:
         talk.turn(scripted({"text": "One."}))
         (named,) = (each.conversation_id for each in talk.heard if isinstance(each, ConversationNamed))
+        talk.leave()  # what it keeps is written behind its answers: who kills it then finds nothing again
     before = len(model.asked())
     with talking(agent, model=model, place=place, conversation_id=named) as again:
         ended = again.turn(scripted({"text": "Two."}))
