@@ -108,7 +108,9 @@ def test_a_conversation_is_carried_on_by_another_process(
     with talking(agent, model=model, place=place) as talk:
         talk.turn(scripted({"text": "One."}))
         (named,) = (each.conversation_id for each in talk.heard if isinstance(each, ConversationNamed))
-        talk.leave()  # what it keeps is written behind its answers: who kills it then finds nothing again
+        # What it keeps is written behind its answers: who ends it before finds nothing again.
+        kept = f"*{named}*.jsonl"
+        eventually(lambda: any(b"One." in file.read_bytes() for file in place.configuration.rglob(kept)))
     before = len(model.asked())
     with talking(agent, model=model, place=place, conversation_id=named) as again:
         ended = again.turn(scripted({"text": "Two."}))
