@@ -82,9 +82,17 @@ async def open_kernel(
     observer: LocalObserver,
 ) -> Kernel:
     """Over a store that holds; over a damaged one it reads what is whole and writes nothing."""
+    _prepare_types()
     if damaged is not None:
         return _build_safe_kernel(config, damaged, mint=mint, observer=observer)
     return await _build_kernel(config, house, mint=mint, observer=observer)
+
+
+def _prepare_types() -> None:
+    """The rows of views are read in several threads, and msgspec's plan of a type must not be made in two at once."""
+    for view in ALL_VIEWS:
+        for _, kind in view.collections:
+            msgspec.json.Decoder(kind)
 
 
 async def _build_kernel(

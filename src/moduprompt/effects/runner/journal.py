@@ -17,6 +17,9 @@ class _RawEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _ENTRIES = msgspec.json.Decoder(_RawEntry)
+# Journals are read in threads. Two that meet a type for the first time at once would both make msgspec's plan of it,
+# which ends the process: it is made here, by whoever imports this.
+msgspec.json.Decoder(port.KnownReport)
 _KINDS = frozenset(report.__struct_config__.tag for report in get_args(port.KnownReport))
 
 
