@@ -26,7 +26,7 @@ UNKNOWN: Final = "none"  # of a daemon that has not written its file nobody know
 STARTING: Final = "starting"  # the reason of who refuses while it opens its log
 LOOK_S: Final = 0.03  # between two looks for a daemon that is starting
 HELD_S: Final = 10.0  # the holder of the data has this long to answer, or it is not well
-TOKEN_S: Final = 2.0  # a daemon writes its file right after it takes the socket
+TOKEN_S: Final = 2.0  # a token that is still in the file so long after it was turned away is the wrong one
 LOG_TAIL_BYTES: Final = 8 * 1024  # of the daemon's log: its last words
 FILE_BYTES_MAX: Final = 64 * 1024  # daemon.json has some hundred
 PROBE: Final = Limits(connect_s=2.0, answer_s=5.0)  # a daemon that takes longer to say it is ready is not
@@ -66,7 +66,8 @@ async def find(config: Config) -> Found | None:
     """The daemon, if one answers; one that is starting gets a moment. Raises CallFailed where it does not know
     the token, or has other data."""
     clock = asyncio.get_running_loop().time
-    ends, patience_ends = clock() + TOKEN_S, clock() + PROBE.answer_s
+    patience_ends = clock() + PROBE.answer_s
+    turned_away: dict[str, float] = {}  # which token, and since when
     while True:
         written = read_daemon_file(config)
         if written is None:
@@ -82,8 +83,10 @@ async def find(config: Config) -> Found | None:
             if _doing(refused) is not None:
                 if clock() > patience_ends:
                     return None
-                ends = clock() + TOKEN_S  # its file is written when it is through with that
-            elif refused.code is not Code.UNAUTHORIZED or clock() > ends:
+            elif (
+                refused.code is not Code.UNAUTHORIZED
+                or clock() - turned_away.setdefault(written.token, clock()) > TOKEN_S
+            ):
                 raise CallFailed(_with_file(refused.error, config)) from refused
         await asyncio.sleep(LOOK_S)
 
