@@ -29,7 +29,7 @@ LOOK_S: Final = 10
 SETTLE_S: Final = 3.0  # looks at a run that waits grow rarer for two seconds
 END_S: Final = 60.0  # to stop them; what is left then ends with its keeper's limits
 AGAIN_S: Final = 0.25
-ROOM_BYTES: Final = 24 * MIB  # of one run: keeper and agent, with room
+ROOM_BYTES: Final = 16 * MIB  # of one run: keeper and agent are 12 of it
 SPARED_BYTES: Final = 4 * 1024 * MIB  # of the machine, for whoever else works there
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 SCRIPT: Final = '[[step]]\nask = "Which colour?"\nname = "colour"\n'
