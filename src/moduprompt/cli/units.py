@@ -9,6 +9,7 @@ from pathlib import Path
 
 from moduprompt.cli.call import Call
 from moduprompt.config import Config
+from moduprompt.keeper.cgroups import SUBGROUP
 from moduprompt.protocol import encode
 
 SERVICE = """\
@@ -25,6 +26,9 @@ ExecStart={command}
 # and an agent that runs out of memory does not take it along.
 KillMode=process
 OOMPolicy=continue
+# Each run gets a control group beside the daemon's, in which its limits hold (systemd 254 and newer).
+Delegate=cpu memory pids
+DelegateSubgroup={subgroup}
 Restart=on-failure
 RestartSec=1
 # The daemon asks for more time itself while it opens a large log or drains.
@@ -68,7 +72,7 @@ def service_unit(config: Config) -> str:
     words += ["--data-dir", str(config.data_dir), "--runtime-dir", str(config.runtime_dir)]
     words += ["--db", str(config.log_db)]
     words += ["--listen", config.listen] if config.listen is not None else []
-    return SERVICE.format(command=" ".join(map(_quoted, words)))
+    return SERVICE.format(subgroup=SUBGROUP, command=" ".join(map(_quoted, words)))
 
 
 def socket_unit(config: Config) -> str:

@@ -2,6 +2,8 @@
 
     <own group>/moduprompt-<run id>     in the v2 hierarchy, and in each v1 hierarchy whose limit is wanted
 
+Where a service manager has delegated a group and put the daemon into a group SUBGROUP below it, runs go beside the
+daemon: only then may limits be set in v2, where a group that holds processes gives none to those below it.
 The program joins before it is exec'ed, so whatever it starts is inside, whatever session it takes. Both
 versions of control groups are used, also side by side; where there is none, or it may not be written,
 `held` is empty and the keeper catches the run as a sub-reaper. A limit holds when the kernel took it;
@@ -16,6 +18,7 @@ if TYPE_CHECKING:  # see moduprompt.keeper
 
 V2 = ""  # the unified hierarchy's name in /proc/self/cgroup
 PREFIX = "moduprompt-"
+SUBGROUP = "mpd"  # the unit's DelegateSubgroup=
 UNLIMITED = 1 << 60  # v1 says "no limit" by a number close to 2**63
 PERIOD_US = 100_000  # of a processor's share: the kernel's own default
 
@@ -160,6 +163,8 @@ def _parents() -> "dict[str, str]":
     for line in _read("/proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         own.update(dict.fromkeys(controllers.split(","), path))
+    if os.path.basename(own.get(V2, "")) == SUBGROUP:
+        own[V2] = os.path.dirname(own[V2])
     found: dict[str, str] = {}
     for line in _read("/proc/self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")
