@@ -14,6 +14,8 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see moduprompt.keeper
+    from collections.abc import Iterable
+
     from moduprompt.keeper.spec import Limits
 
 V2 = ""  # the unified hierarchy's name in /proc/self/cgroup
@@ -49,6 +51,11 @@ class Cgroup:
                 self.held.append(name)
         if not self._folders:  # to catch by, any hierarchy will do
             self._make("pids", parents, run_id)
+
+    @property
+    def folders(self) -> list[str]:
+        """Where it lies: whoever looks for it later may stand in another group than whoever made it."""
+        return sorted(self._folders.values())
 
     @property
     def catches(self) -> bool:
@@ -121,11 +128,16 @@ class Cgroup:
         return True
 
 
-def left_in(run_id: str) -> list[int]:
-    """Who lives in the group of a run whose keeper is gone; the group goes when nobody does."""
+def left_in(run_id: str, noted: "Iterable[str]" = ()) -> list[int]:
+    """Who lives in the group of a run whose keeper is gone; the group goes when nobody does.
+
+    `noted`: where its keeper has said that the group lies. Only a folder by the run's own name is believed.
+    """
+    name = PREFIX + run_id
+    folders = {f"{parent}/{name}" for parent in _parents().values()}
+    folders |= {folder for folder in noted if os.path.basename(folder) == name}
     found: list[int] = []
-    for parent in _parents().values():
-        folder = f"{parent}/{PREFIX}{run_id}"
+    for folder in sorted(folders):
         inside = _pids(folder)
         found += inside
         if not inside:

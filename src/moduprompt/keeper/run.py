@@ -88,11 +88,15 @@ class Run:
 
     def start(self) -> None:
         """Start the program. Returns once the outcome is reported."""
-        keeper = {"keeper_pid": self.keeper.pid, "keeper_start_time": self.keeper.start_time}
+        keeper: dict[str, object] = {
+            "keeper_pid": self.keeper.pid,
+            "keeper_start_time": self.keeper.start_time,
+        }
+        keeper |= {"boot_id": processes.boot_id(), "control_groups": self._cgroup.folders}
         self._record(recording.RESIZE, recording.pack_size(self.spec.rows, self.spec.cols))
         self.recording.sync()
         sync_directory(self._directory)  # from now on the recording is there, whatever happens
-        self._report("launching", {**keeper, "boot_id": processes.boot_id()})
+        self._report("launching", keeper)
         if self.spec.opening:  # before the program can read a byte, so nothing ever comes before it
             self._inputs.push(Input(self.spec.opening, author="kernel", author_id="opening"))
         try:

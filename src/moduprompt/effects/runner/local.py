@@ -135,9 +135,13 @@ class LocalBackend:
         keeper = next((entry.report for entry in entries if isinstance(entry.report, port.Launching)), None)
         if keeper is not None and _lives(keeper):
             return port.Unreachable(run_id=run_id, evidence=f"keeper {keeper.keeper_pid} lives; {evidence}")
+        groups = () if keeper is None else keeper.control_groups
         what = "no journal" if keeper is None else f"keeper {keeper.keeper_pid} is not alive"
         return port.Gone(
-            run_id=run_id, evidence=f"{what}; {evidence}", entries=entries, survivors=_marked(run_id)
+            run_id=run_id,
+            evidence=f"{what}; {evidence}",
+            entries=entries,
+            survivors=_marked(run_id, groups=groups),
         )
 
     def _survivors(self, run_id: str) -> tuple[port.ProcessName, ...]:
@@ -171,9 +175,9 @@ def _lives(keeper: port.Launching) -> bool:
     return same_boot and processes.is_alive(keeper.keeper_pid, keeper.keeper_start_time)
 
 
-def _marked(run_id: str) -> tuple[port.ProcessName, ...]:
+def _marked(run_id: str, *, groups: tuple[str, ...]) -> tuple[port.ProcessName, ...]:
     found = {process.pid: process for process in processes.marked(f"MP_RUN={run_id}")}
-    for pid in cgroups.left_in(run_id):
+    for pid in cgroups.left_in(run_id, groups):
         process = processes.inspect(pid)
         if process is not None and process.is_alive:
             found[pid] = process

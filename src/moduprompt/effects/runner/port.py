@@ -76,6 +76,7 @@ class Launching(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     keeper_pid: int
     keeper_start_time: int
     boot_id: str
+    control_groups: tuple[str, ...] = ()  # the run's folders; older keepers don't say
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="started"):

@@ -119,7 +119,10 @@ async def test_a_tool_that_hides_is_ended_with_its_run(backend: LocalBackend) ->
     assert [pid for pid in hidden if _lives(pid)] == []
 
 
-async def test_a_tool_that_hides_is_found_after_its_keeper_was_killed(backend: LocalBackend) -> None:
+@pytest.mark.parametrize("daemon", ["in the group of before", "in another group"])
+async def test_a_tool_that_hides_is_found_after_its_keeper_was_killed(
+    backend: LocalBackend, monkeypatch: pytest.MonkeyPatch, daemon: str
+) -> None:
     spec = a_run(*shell(HIDDEN))
     assert isinstance(await backend.start(spec), port.Kept)
     async with await dialled(backend, spec.run_id) as link:
@@ -127,6 +130,8 @@ async def test_a_tool_that_hides_is_found_after_its_keeper_was_killed(backend: L
         assert link.welcome.pid is not None
         hidden = [each.pid for each in processes.descendants(link.welcome.pid)]
         os.kill(link.welcome.keeper_pid, signal.SIGKILL)
+        if daemon == "in another group":  # as after a start from another terminal, or by a service manager
+            monkeypatch.setattr(cgroups, "_parents", dict[str, str])
         left = await gone(backend, spec.run_id)
     started = next(entry.report for entry in left.entries if isinstance(entry.report, port.Started))
     if started.caught_by != "cgroup":
@@ -151,6 +156,15 @@ def test_a_machine_without_control_groups_holds_nothing_and_says_so(monkeypatch:
     group.enter()
     assert (group.catches, group.held, group.pids(), group.remove()) == (False, [], [], True)
     assert cgroups.left_in("0190-none") == []
+
+
+def test_a_folder_of_another_name_is_no_group_of_the_run(tmp_path: Path) -> None:
+    folder = tmp_path / "moduprompt-0190-other"
+    folder.mkdir()
+    (folder / "cgroup.procs").write_text(f"{os.getpid()}\n")
+
+    assert cgroups.left_in("0190-this", [str(folder)]) == []
+    assert cgroups.left_in("0190-other", [str(folder)]) == [os.getpid()]
 
 
 def _lives(pid: int) -> bool:
