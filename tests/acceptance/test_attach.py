@@ -23,7 +23,7 @@ def started(place: Place, program: str) -> str:
     place.made(
         "session", "spawn", "painter", "-p", "paint", "--agent", "command", "--", "/bin/sh", "-c", program
     )
-    return str(place.ok("run", "list", "--json").json["items"][0]["id"])
+    return place.newest_run()
 
 
 def status(place: Place, run: str) -> str:

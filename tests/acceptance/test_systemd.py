@@ -39,7 +39,7 @@ def agents(place: Place, repository: Repository) -> list[str]:
     enough = str(place.root / "enough")
     for number in range(AGENTS):
         place.ok("session", "spawn", "-p", "paint", f"agent-{number}", "--", "sh", "-c", COUNTING, enough)
-    eventually(lambda: all(run["status"] == "started" for run in runs(place)))
+    eventually(lambda: [run["status"] for run in runs(place)] == ["started"] * AGENTS)
     return [run["id"] for run in runs(place)]
 
 

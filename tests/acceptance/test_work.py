@@ -43,7 +43,7 @@ def test_an_agent_asks_is_answered_and_its_branch_is_merged(
     tree = place.ok("session", "tree").out
     assert "painter" in tree
     assert "\x1b" not in tree
-    run = place.ok("run", "list", "--json").json["items"][0]["id"]
+    run = place.newest_run()
     assert "Which colour?" in place.ok("run", "tail", run).out
     assert "Which colour?" in place.ok("run", "replay", run, "--no-wait").out
     assert "Which colour?" in place.ok("run", "screen", run).out
@@ -66,7 +66,7 @@ def test_a_session_gives_an_account_of_itself_that_people_read(place: Place, rep
     place.made("project", "create", "paint", "--repo", str(repository.path))
     session = place.made("session", "spawn", "painter", "-p", "paint", "--script", str(script))
     eventually(lambda: has_exited(place))
-    run = place.ok("run", "list", "--json").json["items"][0]["id"]
+    run = place.newest_run()
     printed = place.ok("run", "output", run).out
 
     for ended in ("wrote=0", "shown=0", "long=8", "has at most 1,000 characters"):
@@ -96,7 +96,7 @@ def test_inside_a_run_the_command_speaks_as_its_session_and_may_not_approve(
     place.made("project", "create", "paint", "--repo", str(repository.path))
     session = place.made("session", "spawn", "painter", "-p", "paint", "--script", str(script))
     eventually(lambda: has_exited(place))
-    run = place.ok("run", "list", "--json").json["items"][0]["id"]
+    run = place.newest_run()
     printed = place.ok("run", "output", run).out
 
     assert f'"id":"{session}"' in printed.replace("\r\n", "").replace("  │ ", "")
@@ -158,7 +158,7 @@ def test_what_agents_write_can_not_act_on_a_terminal(place: Place, repository: R
     place.made("project", "create", "paint", "--repo", str(repository.path))
     place.made("session", "spawn", "rude", "-p", "paint", "--", "sh", str(script))
     eventually(lambda: has_exited(place))
-    run = place.ok("run", "list", "--json").json["items"][0]["id"]
+    run = place.newest_run()
 
     assert place.ok("run", "tail", run).out == "abc\n"
     assert "\x1b]0;owned" in place.ok("run", "output", run).out
@@ -178,7 +178,7 @@ def test_what_a_program_on_pipes_says_beside_its_output_is_shown(
     place.made("project", "create", "paint", "--repo", str(repository.path))
     place.made("session", "spawn", "piped", "-p", "paint", "--agent", "codex", "--prompt", "go")
     eventually(lambda: has_exited(place))
-    run = place.ok("run", "list", "--json").json["items"][0]["id"]
+    run = place.newest_run()
 
     assert place.ok("run", "tail", run, "--stderr", "-n", "2").out == "two\nthree\n"
     assert place.ok("run", "tail", run).out == "out\n"
@@ -236,8 +236,8 @@ def test_output_is_followed_to_its_end_over_a_daemon_that_is_killed(
     place.made("workspace", "create", "core")
     place.made("project", "create", "p", "--repo", str(repository.path))
     place.made("session", "spawn", "counter", "-p", "p", "--", "sh", str(script))
-    eventually(lambda: place.ok("run", "list", "--json").json["items"][0]["status"] == "started")
-    run = place.ok("run", "list", "--json").json["items"][0]["id"]
+    run = place.newest_run()
+    eventually(lambda: place.ok("run", "show", run, "--json").json["status"] == "started")
     with place.begin("mpctl", "run", "output", run, "--follow") as following:
         assert following.stdout is not None
         first = following.stdout.readline()

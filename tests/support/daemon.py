@@ -113,6 +113,11 @@ class Place:
         """The id of what a create made."""
         return self.ok(*words).out.split()[1]
 
+    def newest_run(self) -> str:
+        """The id of the newest run, once there is one: it is asked for when its worktree is made."""
+        eventually(lambda: self.ok("run", "list", "--json").json["items"] != [])
+        return str(self.ok("run", "list", "--json").json["items"][0]["id"])
+
     def kill_daemon(self) -> int:
         """As the kernel would when memory is short: without a word. Gives the process id."""
         pid = self.pid

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -140,7 +140,8 @@ def _is_emptied(group: Path) -> bool:
     inner = sorted((Path(folder) for folder, _, _ in os.walk(group)), reverse=True)
     for folder in inner:
         for pid in (folder / "cgroup.procs").read_text().split():
-            os.kill(int(pid), signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
     try:
         for folder in inner:
             folder.rmdir()
