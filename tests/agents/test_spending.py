@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from moduprompt.client import CommandRefused
@@ -32,7 +34,8 @@ async def last_run(own: Fleet, session: Session) -> RunItem:
 
 
 @pytest.mark.timeout(600)
-async def test_a_limit_parks_a_run_and_it_goes_on_by_itself() -> None:
+@pytest.mark.parametrize("daemon", ["lives", "is killed and started again meanwhile"])
+async def test_a_limit_parks_a_run_and_it_goes_on_by_itself(daemon: str) -> None:
     need("claude")
     # It asks twice and gives up; what it asks after it was parked is answered.
     limit = {"status": 429, "retry_after_s": 2, "times": 2, "text": "fine"}
@@ -42,6 +45,9 @@ async def test_a_limit_parks_a_run_and_it_goes_on_by_itself() -> None:
         parked = await own.first(SessionParked, of=session.id)
         assert parked.run_id == session.run_id
         assert parked.failure is FailureClass.RATE_LIMITED
+        if daemon != "lives":
+            await asyncio.to_thread(own.place.kill_daemon)
+            await asyncio.to_thread(own.place.start_daemon)
         unparked = await own.first(SessionUnparked, of=session.id)
         assert unparked.why == "due"
 

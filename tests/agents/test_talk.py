@@ -104,7 +104,7 @@ async def test_an_answer_reaches_its_program_once_though_the_daemon_died_while_i
         session = await own.spawn("late", program="claude", prompt=a_write("late.txt"), words=ASKING)
         approval_id = await asked(own, session)
         own.place.kill_daemon()
-        assert own.place.call("mpd", "start").status == 0
+        own.place.start_daemon()
         own.place.ok("approval", "grant", approval_id)
         await own.ended(session)
         answers = [each for each in intended(own, session) if each.startswith("answer/")]

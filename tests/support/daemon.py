@@ -57,6 +57,7 @@ class Place:
             "MP_RUNTIME_DIR": str(self.runtime),
             "GIT_CONFIG_NOSYSTEM": "1",
         }
+        self.within: tuple[str, ...] = ()  # a command that its daemon is started by, into a namespace
 
     @property
     def daemon_file(self) -> Path:
@@ -112,6 +113,11 @@ class Place:
     def made(self, *words: str) -> str:
         """The id of what a create made."""
         return self.ok(*words).out.split()[1]
+
+    def start_daemon(self) -> None:
+        """Where it belongs."""
+        said = self.call(*self.within, "mpd", "start")
+        assert said.status == 0, said
 
     def newest_run(self) -> str:
         """The id of the newest run, once there is one: it is asked for when its worktree is made."""
