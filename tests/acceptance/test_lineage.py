@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +69,93 @@ def test_a_fork_of_a_program_that_remembers_nothing_is_told_the_account(place: P
     assert "fresh: command can't carry a conversation on" in shown
     printed = place.ok("run", "output", forked["id"]).out
     assert printed.index("half of it is blue") < printed.index("in red")
+
+
+COMMITTING = "git -c user.name=a -c user.email=a@x commit --quiet"
+
+
+def commit_of(name: str) -> str:
+    return f"echo {name} > {name} && git add {name} && {COMMITTING} -m {name}"
+
+
+def session(place: Place, name: str) -> Any:
+    return place.ok("session", "show", name, "--json").json
+
+
+def tree_of(place: Place, name: str) -> Path:
+    trees = place.ok("worktree", "list", "--json").json["items"]
+    return Path(next(each["path"] for each in trees if each["session_id"] == session(place, name)["id"]))
+
+
+def test_two_sessions_on_one_branch_take_turns_also_over_a_daemon_that_is_killed(
+    place: Place, project: str, repository: Repository
+) -> None:
+    place.made("session", "spawn", "painter", "-p", "paint", "--", "sh", "-c", f"{commit_of('red')} && cat")
+    eventually(lambda: (tree_of(place, "painter") / "red").exists())
+    held = f"test -f red && {commit_of('blue')} && touch ready && while [ ! -e go ]; do sleep 0.1; done"
+    words = ("--mode", "same_branch", "--", "sh", "-c", held)
+    place.made("session", "fork", "painter", "other", *words)
+
+    eventually(lambda: session(place, "other").get("branch_holder") == session(place, "painter")["id"])
+    branch = session(place, "painter")["branch"]
+    assert session(place, "other")["awaits"] == session(place, "other")["branch"] == branch
+    assert f"writes on {branch} no more" in place.ok("session", "show", "other").out
+    refused = place.mpctl("run", "start", "other")
+    assert (refused.status, "is being written by session" in refused.err) == (8, True), refused
+
+    place.ok("run", "stop", place.ok("run", "list", "--json").json["items"][0]["id"])
+    eventually(lambda: (tree_of(place, "other") / "ready").exists())
+    assert place.mpctl("run", "start", "painter").status == 8
+    assert repository.git("show", "--format=%s", "--name-only", branch).split() == ["red", "red"]
+
+    place.kill_daemon()
+    (trees,) = place.data.glob("worktrees")
+    (beside,) = (each.parent for each in trees.glob("*/ready"))
+    (beside / "go").touch()
+    eventually(lambda: not [pid for pid in place.processes() if is_shell(pid)])
+    place.ok("daemon", "start")
+
+    eventually(lambda: repository.git("show", "--format=%s", "--name-only", branch).split() == ["blue"] * 2)
+    assert (tree_of(place, "painter") / "blue").exists()
+    eventually(lambda: "worktree.writer_released" in {e["event_type"] for e in place.ok("log", "show").lines})
+    place.ok("session", "close", "other")
+    place.ok("worktree", "delete", str(tree_of(place, "other").name))
+    place.ok("run", "start", "painter")
+
+
+def is_shell(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sh\0")
+    except OSError:
+        return False
+
+
+def test_what_has_gone_apart_on_one_branch_is_named_kept_and_mended_by_hand(
+    place: Place, project: str, repository: Repository
+) -> None:
+    place.made("session", "spawn", "painter", "-p", "paint", "--", "true")
+    eventually(lambda: runs(place) == ["exited"])
+    held = f"{commit_of('blue')} && touch ready && while [ ! -e go ]; do sleep 0.1; done"
+    place.made("session", "fork", "painter", "other", "--mode", "same_branch", "--", "sh", "-c", held)
+    eventually(lambda: runs(place) == ["exited", "started"] and (tree_of(place, "other") / "ready").exists())
+    home, beside = tree_of(place, "painter"), tree_of(place, "other")
+    red = repository.commit("red", "red", at=home)
+    (beside / "go").touch()
+    eventually(lambda: runs(place) == ["exited"] * 2)
+
+    tree = beside.name
+    eventually(lambda: "settle: " in (place.ok("worktree", "show", tree, "--json").json.get("failure") or ""))
+    said = place.ok("worktree", "show", tree).out
+    assert "each have commits that the other has not" in said
+    assert f"mpctl worktree commit {tree}" in said
+    branch = session(place, "painter")["branch"]
+    assert repository.head(branch) == red
+
+    repository.git("merge", "--quiet", "--no-edit", branch, at=beside)
+    place.ok("worktree", "commit", tree, "-m", "both")
+    eventually(lambda: repository.head(branch) == repository.head(at=beside))
+    assert (home / "blue").exists()
+    eventually(lambda: "failure" not in place.ok("worktree", "show", tree, "--json").json)
 
 
 def test_a_tree_is_watched_in_a_pipe_line_by_line_until_it_is_interrupted(place: Place, project: str) -> None:

@@ -1,27 +1,21 @@
 """What every adapter of the `Worktrees` port promises, on real repositories."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from moduprompt.effects.git.port import Worktrees, WorktreeSpec
-from moduprompt.effects.git.program import GitProgram
 from tests.support.git_repository import (
+    ADAPTERS,
     SALVAGE,
     Repository,
-    git_environment,
     granted,
     make_repository,
     refused,
     text_of,
     to_commit,
 )
-
-ADAPTERS: dict[str, Callable[[Path], Worktrees]] = {
-    "git program": lambda home: GitProgram(environment=git_environment(home)),
-}
 
 
 @pytest.fixture
@@ -188,6 +182,7 @@ async def test_an_existing_branch_is_checked_out_once_or_shared_on_purpose(
     refusal = refused(await worktrees.create(second))
     assert (refusal.reason, refusal.path) == ("branch_checked_out", first.path)
     assert granted(await worktrees.create(shared)).branch == "topic"
+    assert repository.git("symbolic-ref", "-q", "HEAD", at=Path(shared.path), check=False) == ""
 
 
 async def test_a_base_or_branch_that_is_not_there_is_refused(worktrees: Worktrees, repository: Repository):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from moduprompt.effects.git import port
 
-Spec = port.WorktreeSpec | port.CommitSpec | port.MergeSpec | port.RemoveSpec
+Spec = port.WorktreeSpec | port.CommitSpec | port.SettleSpec | port.MergeSpec | port.RemoveSpec
 
 
 class FakeGit:
@@ -33,6 +33,10 @@ class FakeGit:
         return self.refusal or port.CommitFacts(
             head="c2", branch="mp/one", commits=("c1", "c2"), commits_total=2, files_changed=3, clean=True
         )
+
+    async def settle(self, spec: port.SettleSpec) -> port.SettleFacts | port.GitRefusal:
+        self.asked.append(spec)
+        return self.refusal or port.SettleFacts(head="c2")
 
     async def merge(self, spec: port.MergeSpec) -> port.MergeFacts | port.GitRefusal:
         self.asked.append(spec)

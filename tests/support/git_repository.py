@@ -2,12 +2,13 @@
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from moduprompt.effects.git.port import CommitSpec, GitRefusal, MergeSpec, RemoveSpec, WorktreeSpec
+from moduprompt.effects.git.port import CommitSpec, GitRefusal, MergeSpec, RemoveSpec, Worktrees, WorktreeSpec
 from moduprompt.effects.git.program import GitProgram
 
 Facts = TypeVar("Facts")
@@ -69,6 +70,10 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         path = self.path.parent / "trees" / name
         return WorktreeSpec(repository=str(self.path), path=str(path), branch=f"mp/{name}", base=base)
 
+    def to_share(self, branch: str = "mp/one", *, name: str = "beside") -> WorktreeSpec:
+        path = self.path.parent / "trees" / name
+        return WorktreeSpec(repository=str(self.path), path=str(path), branch=branch, mode="shared_branch")
+
     def to_merge(self, branch: str = "mp/one", *, into: str = "main") -> MergeSpec:
         return MergeSpec(
             repository=str(self.path),
@@ -128,3 +133,9 @@ def program(repository: Repository, **environment: str) -> GitProgram:
 async def made(git: GitProgram, repository: Repository, name: str = "one") -> Path:
     """Where a new worktree of the repository lies."""
     return Path(granted(await git.create(repository.to_create(name))).path)
+
+
+ADAPTERS: dict[str, Callable[[Path], Worktrees]] = {
+    "git program": lambda home: GitProgram(environment=git_environment(home)),
+}
+"""Every adapter of the `Worktrees` port, for a home: what the conformance tests run on."""

@@ -101,6 +101,7 @@ from moduprompt.domain.worktree.commands import (
     ReportDeleted,
     ReportFailed,
     ReportMerged,
+    ReportSettled,
 )
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import SYSTEM_WORKSPACE, UserId
@@ -172,6 +173,32 @@ def _session(scene: Scene) -> Iterator[Command]:
         yield ForkSession(
             workspace_id=WORKSPACE, session_id=sessions[0].session_id, name="other", mode="planning_only"
         )
+    yield from _beside(scene)
+
+
+def _beside(scene: Scene) -> Iterator[Command]:
+    """A fork on the branch of a worktree with which nothing else has happened, and what becomes of it."""
+    trees = list(scene.world.every(WorktreeState))
+    (first, *others), sessions = trees, list(scene.world.every(SessionState))
+    own = sessions[0]
+    is_plain = own.budget is None and own.parked is None and not own.prompts and own.patience == "bounded"
+    if (
+        len(sessions) == 1
+        and is_plain
+        and first.writer
+        and not first.commit_generation + first.merge_generation
+    ):
+        id_ = sessions[0].session_id
+        yield ForkSession(workspace_id=WORKSPACE, session_id=id_, name="same", mode="same_branch")
+    for tree in others[:1]:
+        yield ReportCreated(workspace_id=WORKSPACE, worktree_id=tree.worktree_id, path="/srv/u", head="c0")
+        yield ReportSettled(
+            workspace_id=WORKSPACE,
+            worktree_id=tree.worktree_id,
+            generation=tree.settle_generation,
+            head="c1",
+        )
+        yield _failure(tree, "settle")
 
 
 def _limited(run: RunState) -> Command:
@@ -263,6 +290,10 @@ def _worktree(scene: Scene) -> Iterator[Command]:
     yield AcquireWriter(workspace_id=WORKSPACE, worktree_id=id_, session_id=session.session_id)
     yield ReleaseWriter(workspace_id=WORKSPACE, worktree_id=id_, fence=tree.fence)
     yield CloseSession(workspace_id=WORKSPACE, session_id=session.session_id)
+    yield from _beside(scene)
+    if len(list(scene.world.every(WorktreeState))) > 1:
+        for run in scene.world.every(RunState):
+            yield ReportExited(workspace_id=WORKSPACE, run_id=run.run_id, how="exited", code=0)
 
 
 def _merging(tree: WorktreeState) -> Iterator[Command]:

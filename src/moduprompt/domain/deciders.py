@@ -129,7 +129,7 @@ DECIDERS: tuple[Decider, ...] = (
         reacts_to=get_args(run_reactions.Heard),
         intents=run_intents.intents,
         woken_by=run_intents.woken_by,
-        woken_on=get_args(session_events.SessionFact),
+        woken_on=get_args(run_intents.Waking),
     ),
     Decider(
         noun="approval",

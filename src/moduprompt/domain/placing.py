@@ -11,7 +11,7 @@ from moduprompt.domain.session.commands import AttachWorktree, DetachWorktree, P
 from moduprompt.domain.session.decide import decide as decide_session
 from moduprompt.domain.session.events import SessionWorktreeAttached, SessionWorktreeDetached
 from moduprompt.domain.session.state import SessionState
-from moduprompt.domain.worktree.events import WriterReleased
+from moduprompt.domain.worktree.sharing import give_back
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import Rejection, invalid, missing
 
@@ -52,7 +52,7 @@ def detach_worktree(own: SessionState, world: World) -> Decision:
     tree = world.find(WorktreeState, own.worktree_id)
     facts: list[Event] = []
     if tree is not None and tree.writer == own.session_id:
-        facts.append(WriterReleased(worktree_id=tree.worktree_id, fence=tree.fence))
+        facts.extend(give_back(tree))
     return [*facts, SessionWorktreeDetached(session_id=own.session_id, worktree_id=own.worktree_id)]
 
 

@@ -82,7 +82,7 @@ class AskedFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SessionFacts(msgspec.Struct, frozen=True, kw_only=True, tag="session", omit_defaults=True):
-    """What the picture of a session is drawn from."""
+    """What the picture of a session is drawn from. `awaits`: the branch it waits for, which `branch_holder` holds."""
 
     adapter: str
     argv: tuple[str, ...]
@@ -100,6 +100,9 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True, tag="session", omi
     uncertain: int = 0
     budget: Budget | None = None
     parked: Parked | None = None
+    awaits: str | None = None
+    awaits_since: str | None = None
+    branch_holder: str | None = None
     is_closed: bool = False
 
 

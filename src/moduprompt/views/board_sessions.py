@@ -25,6 +25,8 @@ from moduprompt.domain.session.events import (
     PromptPlaced,
     PromptSubmitted,
     PromptUncertain,
+    SessionBranchAwaited,
+    SessionBranchGiven,
     SessionBudgetExceeded,
     SessionBudgetSet,
     SessionCharged,
@@ -151,8 +153,13 @@ def _told(facts: SessionFacts, event: SessionEvent, stamp: Stamp) -> SessionFact
             return replace(facts, parked=parked)
         case SessionUnparked():
             return replace(facts, parked=None)
+        case SessionBranchAwaited():
+            since = facts.awaits_since or stamp.timestamp
+            return replace(facts, awaits=event.branch, awaits_since=since, branch_holder=event.holder)
+        case SessionBranchGiven():
+            return replace(facts, awaits=None, awaits_since=None, branch_holder=None)
         case SessionClosed():
-            return replace(facts, is_closed=True)
+            return replace(facts, is_closed=True, awaits=None, awaits_since=None, branch_holder=None)
         case _:
             return facts
 
@@ -268,6 +275,8 @@ _HOLDERS: dict[str, str] = {
 
 def _waits(session_id: str, title: str, facts: SessionFacts) -> tuple[Wait, ...]:
     run = facts.run
+    if facts.awaits is not None and facts.awaits_since is not None:
+        return (_on_branch(title, facts, since=facts.awaits_since),)
     if facts.parked is not None and run is not None and not facts.is_closed:
         return (
             Wait(
@@ -306,6 +315,17 @@ def _waits(session_id: str, title: str, facts: SessionFacts) -> tuple[Wait, ...]
         what = f"{title} is held by a rate limit"
         return (Wait(what=what, on="provider", whom="its provider", since=run.since, note=run.evidence),)
     return ()
+
+
+def _on_branch(title: str, facts: SessionFacts, *, since: str) -> Wait:
+    holder = facts.branch_holder
+    return Wait(
+        what=f"{title} begins when nobody writes on {facts.awaits}",
+        on="program" if holder else "git",
+        whom=f"session {short(holder)}, which writes there" if holder else "git",
+        since=since,
+        command=f"mpctl session show {short(holder)}" if holder else None,
+    )
 
 
 def _on_owner(title: str, asked: AskedFacts) -> Wait:

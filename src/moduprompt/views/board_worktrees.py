@@ -12,6 +12,7 @@ from moduprompt.domain.worktree.events import (
     WorktreeFailed,
     WorktreeMerged,
     WorktreeRequested,
+    WorktreeSettled,
 )
 from moduprompt.domain.worktree.state import evolve
 from moduprompt.views.board_changes import changed, new_node, node_of
@@ -41,6 +42,8 @@ def _done(facts: WorktreeFacts, event: WorktreeEvent, stamp: Stamp) -> WorktreeF
             return replace(facts, commit_since=stamp.timestamp, failure=None)
         case WorktreeCommitted():
             return replace(facts, commits=(*facts.commits, *event.commits)[-COMMITS_SHOWN:])
+        case WorktreeSettled():
+            return replace(facts, failure=None)
         case MergeRequested():
             return replace(facts, merge_since=stamp.timestamp, failure=None)
         case WorktreeMerged():
@@ -73,6 +76,8 @@ def _status(facts: WorktreeFacts) -> str:
         return "merging"
     if state.commit_message is not None:
         return "committing"
+    if state.is_settling:
+        return "settling"
     return "merged" if facts.merged_as is not None else "ready"
 
 
@@ -107,6 +112,8 @@ def _waits(facts: WorktreeFacts, *, since: str) -> tuple[Wait, ...]:
     waits: list[Wait] = []
     if state.commit_message is not None:
         waits.append(_on_git(f"{state.branch} is committed", facts.commit_since or since))
+    if state.is_settling:
+        waits.append(_on_git(f"the worktree is brought to {state.branch}", since))
     if state.merge_into is not None:
         what = f"{state.branch} is merged into {state.merge_into}"
         waits.append(_on_git(what, facts.merge_since or since))

@@ -41,6 +41,7 @@ from moduprompt.domain.worktree.events import (
     CommitRequested,
     DeleteRequested,
     MergeRequested,
+    SettleRequested,
     WorktreeCommitted,
     WorktreeCreated,
     WorktreeDeleted,
@@ -49,6 +50,7 @@ from moduprompt.domain.worktree.events import (
     WorktreeMerged,
     WorktreeRequested,
     WorktreeSalvaged,
+    WorktreeSettled,
     WriterLocked,
     WriterReleased,
 )
@@ -120,6 +122,10 @@ def worktree_sentence(event: WorktreeFact, names: Names) -> str:
             return f"shall be committed: {plain(event.message)}"
         case WorktreeCommitted():
             return _committed(event)
+        case SettleRequested():
+            return "shall be brought to its branch"
+        case WorktreeSettled():
+            return f"and its branch stand at {event.head[:HASH_CHARS]}"
         case MergeRequested():
             return f"shall be merged into {plain(event.into)}"
         case WorktreeMerged():

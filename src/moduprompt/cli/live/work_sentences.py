@@ -28,6 +28,8 @@ from moduprompt.domain.session.events import (
     PromptPlaced,
     PromptSubmitted,
     PromptUncertain,
+    SessionBranchAwaited,
+    SessionBranchGiven,
     SessionBudgetExceeded,
     SessionBudgetSet,
     SessionCharged,
@@ -123,6 +125,8 @@ def session_sentence(event: SessionFact, names: Names) -> str:
             return _budget_sentence(event)
         case SessionParked() | SessionUnparked():
             return _parking_sentence(event)
+        case SessionBranchAwaited() | SessionBranchGiven():
+            return _branch_sentence(event, names)
         case SessionPatienceSet():
             stopped = "is stopped" if event.patience == "bounded" else "is not stopped"
             return f"{stopped} when it gets nowhere"
@@ -155,6 +159,13 @@ def _parking_sentence(event: SessionParked | SessionUnparked) -> str:
         return f"is parked until {event.due_at}: {event.failure.value}"
     why = {"due": "its time has come", "started": "somebody has started it", "closed": "it is closed"}
     return f"is parked no more: {why[event.why]}"
+
+
+def _branch_sentence(event: SessionBranchAwaited | SessionBranchGiven, names: Names) -> str:
+    if isinstance(event, SessionBranchGiven):
+        return "waits for its branch no more"
+    whom = f" by {names.of(event.holder)}" if event.holder is not None else ""
+    return f"begins when {plain(event.branch)} is written{whom} no more"
 
 
 def run_sentence(event: RunFact) -> str:

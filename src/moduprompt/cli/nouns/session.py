@@ -42,6 +42,7 @@ from moduprompt.views.usage import usage_of
 
 MODES: Final[dict[str, ForkMode]] = {
     "default": "default",
+    "same_branch": "same_branch",
     "planning_only": "planning_only",
 }
 COLUMNS: Final[tuple[Column[SessionItem], ...]] = (
@@ -138,6 +139,7 @@ async def _show(call: Call) -> None:
         ("asks", await _asked(call, item)),
         ("waits for", waits_for(item, runs)),
         ("its run", waits_to_start(runs[-1]) if runs else None),
+        ("waits until", _branch_told(item)),
         ("parked", parked_told(item)),
         ("used", row_told(usage_of(runs))),
         ("budget", budget_told(item.budget)),
@@ -146,6 +148,13 @@ async def _show(call: Call) -> None:
     ]
     shown = to_paragraph(item.name, facts)
     await call.show_item(item, f"{shown}\n\n{to_table(runs, RUN_COLUMNS)}" if runs else shown)
+
+
+def _branch_told(item: SessionItem) -> str | None:
+    if item.awaits is None:
+        return None
+    whom = f"session {short(item.branch_holder)}" if item.branch_holder is not None else "git"
+    return f"{whom} writes on {item.awaits} no more"
 
 
 async def _asked(call: Call, item: SessionItem) -> str:

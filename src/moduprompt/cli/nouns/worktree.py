@@ -30,6 +30,7 @@ from moduprompt.domain.worktree.view import WorktreeItem
 from moduprompt.protocol import ProjectId, Subject, WorktreeId
 from moduprompt.views.board_rows import short
 
+SHARED: Final = "shared: each run begins where it stands, and moves it on at its end"
 COLUMNS: Final[tuple[Column[WorktreeItem], ...]] = (
     ("ID", lambda item: item.id),
     ("BRANCH", lambda item: item.branch),
@@ -70,6 +71,7 @@ async def _show(call: Call) -> None:
         ("status", item.status),
         ("path", item.path),
         ("repository", item.repository),
+        ("branch", SHARED if item.is_shared else None),
         ("base", item.base),
         ("head", item.head),
         ("writer", item.writer),

@@ -34,9 +34,9 @@ from moduprompt.domain.run.events import (
 from moduprompt.domain.run.saying import decide_said
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.budgets import spent_out
-from moduprompt.domain.session.events import SessionUnparked
+from moduprompt.domain.session.events import SessionBranchGiven, SessionUnparked
 from moduprompt.domain.session.state import SessionState
-from moduprompt.domain.worktree.events import WriterLocked
+from moduprompt.domain.worktree.sharing import locked_for, take_lease
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import REASON_MAX, Rejection, RunId, TextRef, invalid, missing
 
@@ -117,9 +117,7 @@ def begin_run(
     tree = world.find(WorktreeState, session.worktree_id) if session.worktree_id else None
     facts: list[Event] = []
     if tree is not None and tree.writer is None:
-        facts.append(
-            WriterLocked(worktree_id=tree.worktree_id, session_id=session.session_id, fence=tree.fence + 1)
-        )
+        facts.extend(take_lease(tree, session.session_id))
     request = RunRequested(
         run_id=run_id,
         session_id=session.session_id,
@@ -137,6 +135,8 @@ def begin_run(
         # Whoever starts it before its time has waited enough; the timer finds nothing to do.
         parked = session.parked.run_id
         facts.append(SessionUnparked(session_id=session.session_id, run_id=parked, why="started"))
+    if session.awaits is not None:
+        facts.append(SessionBranchGiven(session_id=session.session_id))
     return [*facts, request]
 
 
@@ -172,20 +172,20 @@ def unfit_to_run(session: SessionState, world: World) -> Rejection | None:
         )
     project = world.find(ProjectState, session.project_id)
     refused = takes_no_work(project, world) if project else None
-    return refused or spent_out(session, world) or _unfit_place(session, world)
+    refused = refused or spent_out(session, world) or _unfit_place(session, world)
+    return refused or locked_out(session, world)
+
+
+def locked_out(session: SessionState, world: World) -> Rejection | None:
+    """Who keeps this session from writing where it works; None where nobody does."""
+    tree = world.find(WorktreeState, session.worktree_id) if session.worktree_id else None
+    return locked_for(tree, session.session_id, world) if tree else None
 
 
 def _unfit_place(session: SessionState, world: World) -> Rejection | None:
     tree = world.find(WorktreeState, session.worktree_id) if session.worktree_id else None
     if session.place == "new_worktree" and (tree is None or tree.status != "ready"):
         return invalid("no_worktree", f"session {session.session_id} has no worktree to run in")
-    if tree is not None and tree.writer not in (None, session.session_id):
-        return invalid(
-            "writer_locked",
-            f"worktree {tree.worktree_id} is being written by session {tree.writer}",
-            hint=f"mpctl session show {tree.writer}",
-            writer=tree.writer,
-        )
     return None
 
 

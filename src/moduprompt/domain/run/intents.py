@@ -1,6 +1,6 @@
 """What a run needs done by its keeper."""
 
-from typing import Final
+from typing import Final, TypeAlias
 
 from moduprompt.domain.decider import Intent, World
 from moduprompt.domain.run.commands import ObservedStatus
@@ -9,6 +9,7 @@ from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.events import SessionFact
 from moduprompt.domain.session.limits import RunLimits
 from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.worktree.events import WorktreeFailed, WorktreeSettled
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import ProjectId, PromptId, RunId, SessionId, TextRef
 
@@ -79,14 +80,23 @@ class TypePrompt(RunIntent, frozen=True, kw_only=True):
     is_steering: bool = False
 
 
-def woken_by(event: SessionFact, world: World) -> tuple[str, ...]:
-    """A prompt moves in its session; the run that must type it wakes."""
-    return tuple(run.run_id for run in world.related(RunState, event.session_id) if run.is_live())
+Waking: TypeAlias = SessionFact | WorktreeSettled | WorktreeFailed
+
+
+def woken_by(event: Waking, world: World) -> tuple[str, ...]:
+    """A prompt moves in its session, or its worktree has come to its branch; the run that it concerns wakes."""
+    if isinstance(event, WorktreeSettled | WorktreeFailed):
+        tree = world.find(WorktreeState, event.worktree_id)
+        session_id = tree.writer if tree else None
+    else:
+        session_id = event.session_id
+    live = world.related(RunState, session_id) if session_id else ()
+    return tuple(run.run_id for run in live if run.is_live())
 
 
 def intents(own: RunState, world: World) -> tuple[Intent, ...]:
-    """What is wanted and not known to be done."""
-    if not own.is_live():
+    """What is wanted and not known to be done. Nothing begins in a worktree that is being brought to its branch."""
+    if not own.is_live() or (own.status == "requested" and _is_settling(own, world)):
         return ()
     return (
         _keep(own, world),
@@ -95,6 +105,11 @@ def intents(own: RunState, world: World) -> tuple[Intent, ...]:
         *_type(own, world),
         *_watch(own, world),
     )
+
+
+def _is_settling(own: RunState, world: World) -> bool:
+    tree = world.find(WorktreeState, own.worktree_id) if own.worktree_id else None
+    return tree is not None and tree.is_settling
 
 
 def _keep(own: RunState, world: World) -> KeepRun:

@@ -19,6 +19,7 @@ from moduprompt.domain.run.intents import TAKES_TEXT
 from moduprompt.domain.run.noticing import notice
 from moduprompt.domain.run.parking import park, stop_for_good
 from moduprompt.domain.run.state import RunState
+from moduprompt.domain.run.waiting import begin_next, tell_who_waits, wait_for_branch, wait_no_more
 from moduprompt.domain.session.budgets import spent_out
 from moduprompt.domain.session.events import (
     PromptPlaced,
@@ -36,7 +37,8 @@ from moduprompt.domain.session.events import (
 )
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.workspace.events import WorkspaceAdopted
-from moduprompt.domain.worktree.events import WriterReleased
+from moduprompt.domain.worktree.events import WorktreeFailed, WorktreeSettled, WriterLocked, WriterReleased
+from moduprompt.domain.worktree.sharing import give_back
 from moduprompt.domain.worktree.state import WorktreeState
 
 TYPED: Final = "prompt_submitted"  # the rule by which a program works that was just told something
@@ -59,6 +61,10 @@ Heard: TypeAlias = (
     | RunStatusObserved
     | RunExited
     | RunLost
+    | WriterLocked
+    | WriterReleased
+    | WorktreeSettled
+    | WorktreeFailed
     | WorkspaceAdopted
 )
 
@@ -92,6 +98,10 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
             return [*_ended(event, world), *park(event, world, context)]
         case RunLost():
             return _ended(event, world)
+        case WriterLocked():
+            return tell_who_waits(event, world)
+        case WriterReleased() | WorktreeSettled() | WorktreeFailed():
+            return begin_next(event, world, context)
         case WorkspaceAdopted():
             return _left_behind(world)
         case _:
@@ -120,6 +130,9 @@ def _begin(session_id: str, world: World, context: Context) -> list[Event]:
         return []
     if spent_out(session, world) is not None:
         return []  # its budget was used up while its worktree was made; whoever raises it starts the run
+    waits = wait_for_branch(session, world)
+    if waits:
+        return waits
     # An alternative to a session carries on what that one has said, as far as its program can.
     source = conversation_of(session.fork_of, world) if session.fork_of else None
     return begin_run(session, world, context, resumes=source)
@@ -145,10 +158,13 @@ def _closed(event: SessionClosed, world: World) -> list[Event]:
 
 def _unparked(event: SessionUnparked, world: World, context: Context) -> list[Event]:
     session = world.find(SessionState, event.session_id)
-    if event.why != "due" or session is None or unfit_to_run(session, world) is not None:
+    if event.why != "due" or session is None:
         return []
     # The same work goes on: with its conversation where its program can carry it on.
-    return begin_run(session, world, context, resumes=conversation_of(session.session_id, world))
+    resumes = conversation_of(session.session_id, world)
+    if unfit_to_run(session, world) is not None:
+        return wait_for_branch(session, world, resumes=resumes)
+    return begin_run(session, world, context, resumes=resumes)
 
 
 def _placed_nowhere(event: PromptPlaced, world: World) -> list[Event]:
@@ -208,7 +224,8 @@ def _ended(event: RunExited | RunLost, world: World) -> list[Event]:
 
 def _left_behind(world: World) -> list[Event]:
     evidence = "it ran where the workspace was before it was adopted here"
-    return [RunLost(run_id=run.run_id, evidence=evidence) for run in world.every(RunState) if run.is_live()]
+    lost = [RunLost(run_id=run.run_id, evidence=evidence) for run in world.every(RunState) if run.is_live()]
+    return [*wait_no_more(world), *lost]
 
 
 def _released(session: SessionState, world: World) -> list[Event]:
@@ -218,8 +235,4 @@ def _released(session: SessionState, world: World) -> list[Event]:
     else:
         own = world.find(WorktreeState, session.worktree_id) if session.worktree_id else None
         trees = [own] if own else []
-    return [
-        WriterReleased(worktree_id=tree.worktree_id, fence=tree.fence)
-        for tree in trees
-        if tree.writer == session.session_id
-    ]
+    return [event for tree in trees if tree.writer == session.session_id for event in give_back(tree)]

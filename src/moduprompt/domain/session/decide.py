@@ -183,7 +183,7 @@ def _unfit_parent(parent: SessionState | None, command: SpawnSession, world: Wor
 def _fork(command: ForkSession, own: SessionState, *, world: World, context: Context) -> Decision:
     if isinstance(context.observed, Rejection):
         return context.observed
-    place: Place = "new_worktree" if command.mode == "default" else "none"
+    place: Place = "none" if command.mode == "planning_only" else "new_worktree"
     refused = _unfit_fork(command, own) or _unfit_home(own, place, world) or spent_out(own, world)
     if refused is not None:
         return refused
@@ -200,7 +200,7 @@ def _fork(command: ForkSession, own: SessionState, *, world: World, context: Con
             root_session_id=path[0],
             path=path,
             place=place,
-            branch=(command.branch or branch_name(command.name, session_id)) if wants_tree else None,
+            branch=_branch_of_fork(command, own, session_id) if wants_tree else None,
             base=own.branch if wants_tree else None,
             parent_session_id=own.parent_session_id,
             prompt=context.text_ref,
@@ -212,6 +212,12 @@ def _fork(command: ForkSession, own: SessionState, *, world: World, context: Con
     ]
 
 
+def _branch_of_fork(command: ForkSession, own: SessionState, session_id: SessionId) -> str | None:
+    if command.mode == "same_branch":
+        return own.branch
+    return command.branch or branch_name(command.name, session_id)
+
+
 def _unfit_home(own: SessionState, place: Place, world: World) -> Rejection | None:
     project = world.find(ProjectState, own.project_id)
     assert project is not None, "BUG: a session's project exists"
@@ -219,19 +225,19 @@ def _unfit_home(own: SessionState, place: Place, world: World) -> Rejection | No
 
 
 def _unfit_fork(command: ForkSession, own: SessionState) -> Rejection | None:
-    if command.mode == "same_branch":
+    if command.mode == "same_branch" and command.branch not in (None, own.branch):
         return invalid(
-            "fork_mode_unavailable",
-            f"session {own.session_id} can't be forked on its own branch yet",
-            hint="use the default mode: a new worktree and a new branch",
+            "branch_given",
+            f"a fork on the same branch as session {own.session_id} works on {own.branch}",
+            hint="leave --branch out, or use the default mode: a new worktree and a new branch",
         )
-    if command.dirty and command.mode != "default":
+    if command.dirty and command.mode == "planning_only":
         return invalid(
             "no_worktree",
             f"a fork of session {own.session_id} in the mode {command.mode} has nowhere to put uncommitted work",
             hint="leave --dirty out, or use the default mode",
         )
-    if command.mode == "default" and own.worktree_id is None:
+    if command.mode != "planning_only" and own.worktree_id is None:
         return invalid(
             "no_worktree",
             f"session {own.session_id} has no worktree to fork from",

@@ -232,6 +232,27 @@ class SessionUnparked(SessionEvent, frozen=True, kw_only=True):
     why: Unparked
 
 
+class SessionBranchAwaited(SessionEvent, frozen=True, kw_only=True):
+    """Its next run begins by itself when nobody writes on its branch any more; `holder` does now.
+
+    `turn`: who waits for a branch with a smaller one goes first; `resumes`: the run whose conversation it is to
+    carry on. Said again when somebody else holds the branch.
+    """
+
+    wire: ClassVar[str] = "session.branch_awaited"
+
+    branch: str
+    turn: Count
+    holder: Id[SessionId] | None = None
+    resumes: Id[RunId] | None = None
+
+
+class SessionBranchGiven(SessionEvent, frozen=True, kw_only=True):
+    """It waits for its branch no more: its run begins, or the wait has lost its ground."""
+
+    wire: ClassVar[str] = "session.branch_given"
+
+
 class SessionPatienceSet(SessionEvent, frozen=True, kw_only=True):
     """Its runs are stopped when they get nowhere, or are not."""
 
@@ -272,6 +293,8 @@ SessionFact: TypeAlias = (
     | SessionBudgetExceeded
     | SessionParked
     | SessionUnparked
+    | SessionBranchAwaited
+    | SessionBranchGiven
     | SessionPatienceSet
     | SessionClosed
     | SessionHomeErased

@@ -9,11 +9,12 @@ prompt:   accepted ── placed ──→ placed ── submitted ──→ sub
 A prompt whose keys may have been typed when the run ended is uncertain: it is never
 typed again by itself. One that was never placed waits for the next run.
 
+branch:   free ── branch_awaited ──→ awaited ── branch_given ──→ free
 parked:   no ── parked ──→ yes ── unparked ──→ no
 budget:   none ── set ──→ open ── exceeded ──→ exceeded ── set ──→ open
 """
 
-from typing import Literal, TypeAlias, assert_never
+from typing import ClassVar, Literal, TypeAlias, assert_never
 
 from msgspec.structs import replace
 
@@ -27,6 +28,8 @@ from moduprompt.domain.session.events import (
     PromptPlaced,
     PromptSubmitted,
     PromptUncertain,
+    SessionBranchAwaited,
+    SessionBranchGiven,
     SessionBudgetExceeded,
     SessionBudgetSet,
     SessionCharged,
@@ -90,11 +93,22 @@ class Parked(State, frozen=True, kw_only=True):
     due_at: str
 
 
+class Waiting(State, frozen=True, kw_only=True):
+    """A place in the line for a branch, and the run whose conversation is to be carried on when its turn comes."""
+
+    turn: int
+    holder: SessionId | None
+    resumes: RunId | None
+
+
 class SessionState(State, frozen=True, kw_only=True):
     """What decisions need of a session.
 
-    `prompts` holds those still on their way, in order; `uncertain` the last that may be said again.
+    `prompts` holds those still on their way, in order; `uncertain` the last that may be said again. `awaits`: the
+    branch on which its next run begins when nobody writes there, `waiting` its place in that line.
     """
+
+    index_by: ClassVar[str | None] = "awaits"
 
     session_id: SessionId
     project_id: ProjectId
@@ -118,6 +132,8 @@ class SessionState(State, frozen=True, kw_only=True):
     budget: Budget | None = None
     parked: Parked | None = None
     parks: int = 0
+    awaits: str | None = None
+    waiting: Waiting | None = None
     patience: Patience = "bounded"
     status: SessionStatus = "open"
     is_home_erased: bool = False
@@ -159,12 +175,17 @@ def evolve(own: SessionState | None, event: SessionFact) -> SessionState:
             return replace(own, parked=parked, parks=event.parks)
         case SessionUnparked():
             return replace(own, parked=None)
+        case SessionBranchAwaited():
+            waiting = Waiting(turn=event.turn, holder=event.holder, resumes=event.resumes)
+            return replace(own, awaits=event.branch, waiting=waiting)
+        case SessionBranchGiven():
+            return replace(own, awaits=None, waiting=None)
         case SessionPatienceSet():
             return replace(own, patience=event.patience)
         case SessionHomeErased():
             return replace(own, is_home_erased=True)
         case SessionClosed():
-            return replace(own, status="closed")
+            return replace(own, status="closed", awaits=None, waiting=None)
         case _:
             assert_never(event)
 

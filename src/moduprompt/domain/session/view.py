@@ -14,6 +14,8 @@ from moduprompt.domain.session.events import (
     PromptPlaced,
     PromptSubmitted,
     PromptUncertain,
+    SessionBranchAwaited,
+    SessionBranchGiven,
     SessionBudgetExceeded,
     SessionBudgetSet,
     SessionCharged,
@@ -51,7 +53,8 @@ class PromptItem(msgspec.Struct, frozen=True, kw_only=True):
 
 class SessionItem(Item, frozen=True, kw_only=True):
     """A row of `/v1/sessions`. `budget`: what it and all that is charged to it may use, and have used; `parked`: a limit has
-    ended its last run, and it goes on by itself then."""
+    ended its last run, and it goes on by itself then; `awaits`: the branch on which it goes on by itself when
+    `branch_holder` writes there no more."""
 
     project_id: str
     name: str
@@ -72,6 +75,8 @@ class SessionItem(Item, frozen=True, kw_only=True):
     budget: Budget | None = None
     parked: Parked | None = None
     patience: str = "bounded"
+    awaits: str | None = None
+    branch_holder: str | None = None
 
 
 PROMPTS_SHOWN = 20  # the last ones; the log has them all
@@ -147,7 +152,12 @@ def _changes(row: SessionItem, event: Event) -> dict[str, object]:
         return {"parked": None}
     if isinstance(event, SessionPatienceSet):
         return {"patience": event.patience}
-    return {"status": "closed"} if isinstance(event, SessionClosed) else {}
+    if isinstance(event, SessionBranchAwaited):
+        return {"awaits": event.branch, "branch_holder": event.holder}
+    waits_no_more: dict[str, object] = {"awaits": None, "branch_holder": None}
+    if isinstance(event, SessionBranchGiven):
+        return waits_no_more
+    return {"status": "closed", **waits_no_more} if isinstance(event, SessionClosed) else {}
 
 
 def _moved(item: PromptItem, event: PromptFact) -> PromptItem:
@@ -170,5 +180,5 @@ def _moved(item: PromptItem, event: PromptFact) -> PromptItem:
 
 
 VIEW = View(
-    name="sessions", version=5, collections=(("sessions", SessionItem),), fold=fold, takes=(SessionEvent,)
+    name="sessions", version=6, collections=(("sessions", SessionItem),), fold=fold, takes=(SessionEvent,)
 )

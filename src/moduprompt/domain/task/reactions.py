@@ -1,6 +1,6 @@
 """What follows for a task from sessions, gates, approvals, runs and worktrees."""
 
-from typing import TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from moduprompt.domain.approval.events import ApprovalDenied
 from moduprompt.domain.approval.state import ApprovalState
@@ -13,6 +13,7 @@ from moduprompt.domain.run.decide import begin_run, unfit_to_run
 from moduprompt.domain.run.events import RunExited, RunLost, RunStatusObserved
 from moduprompt.domain.run.parking import is_parked_by
 from moduprompt.domain.run.state import RunState
+from moduprompt.domain.run.waiting import wait_for_branch
 from moduprompt.domain.session.events import SessionParked, SessionSpawned, SessionUnparked
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.task.attempts import failed_attempt, input_facts, is_waiting, park_facts
@@ -28,6 +29,8 @@ from moduprompt.domain.task.state import TaskState
 from moduprompt.domain.worktree.decide import merge_request, merge_target
 from moduprompt.domain.worktree.events import WorktreeFailed, WorktreeMerged
 from moduprompt.domain.worktree.state import WorktreeState
+
+GOES_ON: Final = ("run_live", "writer_locked", "branch_locked")  # the run is there, or begins in its turn
 
 Heard: TypeAlias = (
     GateSatisfied
@@ -125,9 +128,12 @@ def _tried_again(event: TaskStarted, world: World, context: Context) -> list[Eve
     if own.is_merging():
         return _merge(own, world, context)
     session = world.find(SessionState, own.session_id) if own.session_id else None
-    if session is None or unfit_to_run(session, world) is not None:
-        return []  # it runs already, or a person must say who goes on
+    if session is None:
+        return []
     resumes = conversation_of(session.session_id, world) if own.carries_on else None
+    if unfit_to_run(session, world) is not None:
+        # It runs already, waits for its branch, or a person must say who goes on.
+        return wait_for_branch(session, world, resumes=resumes)
     return begin_run(session, world, context, resumes=resumes)
 
 
@@ -182,7 +188,7 @@ def _unparked(event: SessionUnparked, world: World, context: Context) -> list[Ev
         if event.why == "closed":
             reason = f"session {event.session_id} was closed while it was parked"
             facts.extend(failed_attempt(own, FailureClass.CANCELLED, reason=reason, context=context))
-        elif refused is not None and (refused.details or {}).get("reason") != "run_live":
+        elif refused is not None and (refused.details or {}).get("reason") not in GOES_ON:
             reason = f"the window is open, but {refused.message}"
             facts.extend(failed_attempt(own, FailureClass.RATE_LIMITED, reason=reason, context=context))
     return facts

@@ -8,7 +8,7 @@ from moduprompt.domain.session.commands import BranchName
 from moduprompt.policy.rights import Right
 from moduprompt.protocol import Count, Id, Name, ProjectId, Reason, SessionId, WorktreeId
 
-Operation: TypeAlias = Literal["create", "commit", "merge", "delete"]
+Operation: TypeAlias = Literal["create", "commit", "settle", "merge", "delete"]
 
 
 class WorktreeOrder(Command, frozen=True, kw_only=True):
@@ -94,6 +94,15 @@ class ReportCommitted(WorktreeReport, frozen=True, kw_only=True):
     files_changed: Count
 
 
+class ReportSettled(WorktreeReport, frozen=True, kw_only=True):
+    """Its branch and what lies there stand at the same commit now."""
+
+    wire: ClassVar[str] = "worktree.report_settled"
+
+    generation: Count
+    head: str
+
+
 class ReportMerged(WorktreeReport, frozen=True, kw_only=True):
     """The project's branch holds it."""
 
@@ -113,7 +122,7 @@ class ReportDeleted(WorktreeReport, frozen=True, kw_only=True):
 
 
 class ReportFailed(WorktreeReport, frozen=True, kw_only=True):
-    """A hand could not do what was wanted. `generation` says which commit or merge it was."""
+    """A hand could not do what was wanted. `generation` says which commit, settling or merge it was."""
 
     wire: ClassVar[str] = "worktree.report_failed"
 
@@ -132,6 +141,7 @@ WorktreeCommand: TypeAlias = (
     | MergeWorktree
     | ReportCreated
     | ReportCommitted
+    | ReportSettled
     | ReportMerged
     | ReportDeleted
     | ReportFailed

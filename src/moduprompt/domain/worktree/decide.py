@@ -18,6 +18,7 @@ from moduprompt.domain.worktree.commands import (
     ReportDeleted,
     ReportFailed,
     ReportMerged,
+    ReportSettled,
     WorktreeCommand,
 )
 from moduprompt.domain.worktree.events import (
@@ -31,9 +32,9 @@ from moduprompt.domain.worktree.events import (
     WorktreeMerged,
     WorktreeRequested,
     WorktreeSalvaged,
-    WriterLocked,
-    WriterReleased,
+    WorktreeSettled,
 )
+from moduprompt.domain.worktree.sharing import give_back, locked_for, take_lease
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import Rejection, WorktreeId, invalid, missing
 
@@ -54,7 +55,14 @@ def decide(command: WorktreeCommand, own: WorktreeState | None, world: World, co
             return _merge(own, world)
         case DeleteWorktree():
             return _delete(own)
-        case ReportCreated() | ReportCommitted() | ReportMerged() | ReportDeleted() | ReportFailed():
+        case (
+            ReportCreated()
+            | ReportCommitted()
+            | ReportSettled()
+            | ReportMerged()
+            | ReportDeleted()
+            | ReportFailed()
+        ):
             return _report(command, own)
         case _:
             assert_never(command)
@@ -112,17 +120,10 @@ def _acquire(command: AcquireWriter, own: WorktreeState, world: World) -> Decisi
         return missing("session", command.session_id)
     if own.writer == command.session_id:
         return []
-    refused = _not_ready(own) or _unfit_writer(session, own)
+    refused = _not_ready(own) or _unfit_writer(session, own) or locked_for(own, session.session_id, world)
     if refused is not None:
         return refused
-    if own.writer is not None:
-        return invalid(
-            "writer_locked",
-            f"worktree {own.worktree_id} is being written by session {own.writer}",
-            hint=f"mpctl session show {own.writer}",
-            writer=own.writer,
-        )
-    return [WriterLocked(worktree_id=own.worktree_id, session_id=command.session_id, fence=own.fence + 1)]
+    return take_lease(own, session.session_id)
 
 
 def _unfit_writer(session: SessionState, own: WorktreeState) -> Rejection | None:
@@ -144,7 +145,7 @@ def _release(command: ReleaseWriter, own: WorktreeState) -> Decision:
             f"the lease of worktree {own.worktree_id} has fence {own.fence}, not {command.fence}",
             fence=own.fence,
         )
-    return [WriterReleased(worktree_id=own.worktree_id, fence=own.fence)]
+    return give_back(own)
 
 
 def _commit(command: CommitWorktree, own: WorktreeState) -> Decision:
@@ -189,7 +190,7 @@ def _delete(own: WorktreeState) -> Decision:
             hint=f"mpctl session close {own.writer}, or wait until its run has ended",
             writer=own.writer,
         )
-    busy = "commit" if own.commit_message is not None else "merge" if own.merge_into is not None else None
+    busy = _under_way(own)
     if busy is not None:
         return invalid(
             f"{busy}_under_way",
@@ -199,8 +200,17 @@ def _delete(own: WorktreeState) -> Decision:
     return [DeleteRequested(worktree_id=own.worktree_id)]
 
 
+def _under_way(own: WorktreeState) -> str | None:
+    if own.commit_message is not None:
+        return "commit"
+    if own.is_settling:
+        return "settling"
+    return "merge" if own.merge_into is not None else None
+
+
 def _report(
-    command: ReportCreated | ReportCommitted | ReportMerged | ReportDeleted | ReportFailed, own: WorktreeState
+    command: ReportCreated | ReportCommitted | ReportSettled | ReportMerged | ReportDeleted | ReportFailed,
+    own: WorktreeState,
 ) -> Decision:
     id_ = own.worktree_id
     match command:
@@ -210,6 +220,10 @@ def _report(
             return [WorktreeCreated(worktree_id=id_, path=command.path, head=command.head)]
         case ReportCommitted():
             return _committed(command, own)
+        case ReportSettled():
+            if not own.is_settling or command.generation != own.settle_generation:
+                return []
+            return [WorktreeSettled(worktree_id=id_, generation=command.generation, head=command.head)]
         case ReportMerged():
             if own.merge_into is None or command.generation != own.merge_generation:
                 return []
@@ -249,6 +263,7 @@ def _failed(command: ReportFailed, own: WorktreeState) -> Decision:
     under_way = {
         "create": own.status == "requested",
         "commit": own.commit_message is not None and command.generation in (None, own.commit_generation),
+        "settle": own.is_settling and command.generation in (None, own.settle_generation),
         "merge": own.merge_into is not None and command.generation in (None, own.merge_generation),
         "delete": own.status == "deleting",
     }

@@ -20,7 +20,8 @@ class WorktreeEvent(Event, frozen=True, kw_only=True):
 class WorktreeRequested(WorktreeEvent, frozen=True, kw_only=True):
     """It shall be made: `branch` from `base`, for a session or for nobody yet.
 
-    `work_of`: the worktree whose uncommitted work is to lie in it too.
+    `work_of`: the worktree whose uncommitted work is to lie in it too. `is_shared`: the branch is there already and
+    another worktree's as well; this one stands on its commit, and the kernel moves the branch.
     """
 
     wire: ClassVar[str] = "worktree.requested"
@@ -31,6 +32,7 @@ class WorktreeRequested(WorktreeEvent, frozen=True, kw_only=True):
     base: str
     session_id: Id[SessionId] | None = None
     work_of: Id[WorktreeId] | None = None
+    is_shared: bool = False
 
 
 class WorktreeCreated(WorktreeEvent, frozen=True, kw_only=True):
@@ -77,6 +79,24 @@ class WorktreeCommitted(WorktreeEvent, frozen=True, kw_only=True):
     head: str
     commits: tuple[str, ...]
     files_changed: Count
+
+
+class SettleRequested(WorktreeEvent, frozen=True, kw_only=True):
+    """It and its branch shall stand at the same commit again, forwards only; `releases`: then the lease ends."""
+
+    wire: ClassVar[str] = "worktree.settle_requested"
+
+    generation: Count
+    releases: bool = False
+
+
+class WorktreeSettled(WorktreeEvent, frozen=True, kw_only=True):
+    """It and its branch stand at `head`."""
+
+    wire: ClassVar[str] = "worktree.settled"
+
+    generation: Count
+    head: str
 
 
 class MergeRequested(WorktreeEvent, frozen=True, kw_only=True):
@@ -135,6 +155,8 @@ WorktreeFact: TypeAlias = (
     | WriterReleased
     | CommitRequested
     | WorktreeCommitted
+    | SettleRequested
+    | WorktreeSettled
     | MergeRequested
     | WorktreeMerged
     | DeleteRequested

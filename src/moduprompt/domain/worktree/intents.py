@@ -15,10 +15,12 @@ class WorktreeIntent(Intent, frozen=True, kw_only=True):
 
 
 class MakeWorktree(WorktreeIntent, frozen=True, kw_only=True):
-    """`git worktree add` on a new branch; `work_of` is the path of the worktree whose uncommitted work comes along."""
+    """`git worktree add` on a new branch, or where it is shared beside one; `work_of` is the path of the worktree whose
+    uncommitted work comes along."""
 
     base: str
     work_of: str | None = None
+    is_shared: bool = False
 
 
 class MakeCommit(WorktreeIntent, frozen=True, kw_only=True):
@@ -29,6 +31,13 @@ class MakeCommit(WorktreeIntent, frozen=True, kw_only=True):
     message: str
     generation: int
     author: str
+
+
+class SettleBranch(WorktreeIntent, frozen=True, kw_only=True):
+    """Bring the worktree and its shared branch together, whichever of them is behind."""
+
+    path: str
+    generation: int
 
 
 class MakeMerge(WorktreeIntent, frozen=True, kw_only=True):
@@ -57,6 +66,7 @@ def intents(own: WorktreeState, world: World) -> tuple[Intent, ...]:
                 branch=own.branch,
                 base=own.base,
                 work_of=_path_of(own.work_of, world),
+                is_shared=own.is_shared,
             ),
         )
     if own.path is None or own.head is None:
@@ -73,8 +83,8 @@ def intents(own: WorktreeState, world: World) -> tuple[Intent, ...]:
                 into=own.base,
             ),
         )
-    # A merge waits for the commit under way: what is being committed is meant to be merged.
-    return _commit(own, world) or _merge(own, world)
+    # One after the other: what is being committed is meant to be on the branch, and that to be merged.
+    return _commit(own, world) or _settle(own, world) or _merge(own, world)
 
 
 def _path_of(worktree_id: WorktreeId | None, world: World) -> str | None:
@@ -98,6 +108,22 @@ def _commit(own: WorktreeState, world: World) -> tuple[Intent, ...]:
             message=own.commit_message,
             generation=own.commit_generation,
             author=session.name if session else "moduprompt",
+        ),
+    )
+
+
+def _settle(own: WorktreeState, world: World) -> tuple[Intent, ...]:
+    if not own.is_settling or own.path is None:
+        return ()
+    return (
+        SettleBranch(
+            name=f"worktree/{own.worktree_id}/settle/{own.settle_generation}",
+            workspace_id=world.workspace_id,
+            worktree_id=own.worktree_id,
+            repository=own.repository,
+            branch=own.branch,
+            path=own.path,
+            generation=own.settle_generation,
         ),
     )
 

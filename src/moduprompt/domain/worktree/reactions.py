@@ -1,7 +1,8 @@
 """What follows for worktrees from facts about sessions, and for sessions from a worktree.
 
 A session that wants a place gets one or is closed: one that waits for ever helps nobody.
-The lease goes to sessions that are open only, so that it always has an end.
+The lease goes to sessions that are open only, so that it always has an end. On a shared branch that is when the two
+are settled, or it is known that they can't be: what could not be brought together stays where it is, and is named.
 """
 
 from typing import TypeAlias, assert_never
@@ -20,17 +21,28 @@ from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.workspace.events import WorkspaceAdopted
 from moduprompt.domain.worktree.commands import Operation
 from moduprompt.domain.worktree.events import (
+    WorktreeCommitted,
     WorktreeCreated,
     WorktreeDeleted,
     WorktreeFailed,
     WorktreeRequested,
+    WorktreeSettled,
     WriterLocked,
+    WriterReleased,
 )
+from moduprompt.domain.worktree.sharing import holder, settle_request
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import REASON_MAX, WorktreeId
 
 Heard: TypeAlias = (
-    SessionSpawned | SessionForked | WorktreeCreated | WorktreeFailed | WorktreeDeleted | WorkspaceAdopted
+    SessionSpawned
+    | SessionForked
+    | WorktreeCreated
+    | WorktreeCommitted
+    | WorktreeSettled
+    | WorktreeFailed
+    | WorktreeDeleted
+    | WorkspaceAdopted
 )
 
 
@@ -42,7 +54,13 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
         case WorktreeCreated():
             return _hand_over(event, world)
         case WorktreeFailed():
+            if event.operation == "settle":
+                return _released(event, world)
             return _give_up(event, world) if event.operation == "create" else []
+        case WorktreeCommitted():
+            return _to_branch(event, world)
+        case WorktreeSettled():
+            return _released(event, world)
         case WorktreeDeleted():
             return _detach(event, world)
         case WorkspaceAdopted():
@@ -71,7 +89,9 @@ def _under_way(tree: WorktreeState) -> tuple[Operation, ...]:
             return ("delete",)
         case "ready":
             committing: tuple[Operation, ...] = () if tree.commit_message is None else ("commit",)
-            return committing if tree.merge_into is None else (*committing, "merge")
+            settling: tuple[Operation, ...] = ("settle",) if tree.is_settling else ()
+            merging: tuple[Operation, ...] = () if tree.merge_into is None else ("merge",)
+            return (*committing, *settling, *merging)
         case _:
             return ()
 
@@ -81,24 +101,28 @@ def _request(event: SessionSpawned | SessionForked, world: World, context: Conte
     main = project.main_repository() if project else None
     if event.place == "none" or event.branch is None or main is None:
         return []
+    source = _tree_of_original(event, world)
+    is_shared = isinstance(event, SessionForked) and event.mode == "same_branch"
+    takes_work = isinstance(event, SessionForked) and event.dirty
     return [
         WorktreeRequested(
             worktree_id=context.mint(WorktreeId),
             project_id=event.project_id,
-            repository=main.path,
+            # A branch that is shared lies where it lies, whatever the project's repository is by now.
+            repository=source.repository if is_shared and source else main.path,
             branch=event.branch,
             base=event.base or main.branch,
             session_id=event.session_id,
-            work_of=_work_of(event, world),
+            work_of=source.worktree_id if takes_work and source else None,
+            is_shared=is_shared,
         )
     ]
 
 
-def _work_of(event: SessionSpawned | SessionForked, world: World) -> WorktreeId | None:
-    if not isinstance(event, SessionForked) or not event.dirty:
-        return None
-    original = world.find(SessionState, event.fork_of)
-    return original.worktree_id if original else None
+def _tree_of_original(event: SessionSpawned | SessionForked, world: World) -> WorktreeState | None:
+    original = world.find(SessionState, event.fork_of) if isinstance(event, SessionForked) else None
+    worktree_id = original.worktree_id if original else None
+    return world.find(WorktreeState, worktree_id) if worktree_id else None
 
 
 def _hand_over(event: WorktreeCreated, world: World) -> list[Event]:
@@ -107,10 +131,25 @@ def _hand_over(event: WorktreeCreated, world: World) -> list[Event]:
     if session is None:
         return []
     attached = SessionWorktreeAttached(session_id=session.session_id, worktree_id=own.worktree_id)
-    if session.status == "closed":
+    if session.status == "closed" or holder(own, world) is not None:
         return [attached]
     locked = WriterLocked(worktree_id=own.worktree_id, session_id=session.session_id, fence=own.fence + 1)
     return [locked, attached]
+
+
+def _to_branch(event: WorktreeCommitted, world: World) -> list[Event]:
+    """What was committed beside a shared branch goes onto it, where nobody else writes there now."""
+    own = _own(event.worktree_id, world)
+    if not own.is_shared or own.is_settling or holder(own, world) is not None:
+        return []
+    return [settle_request(own)]
+
+
+def _released(event: WorktreeSettled | WorktreeFailed, world: World) -> list[Event]:
+    own = _own(event.worktree_id, world)
+    if not own.is_releasing or own.writer is None:
+        return []
+    return [WriterReleased(worktree_id=own.worktree_id, fence=own.fence)]
 
 
 def _give_up(event: WorktreeFailed, world: World) -> list[Event]:

@@ -4,12 +4,12 @@
                             └─ failed ──→ failed            ↑                     │ │
                                                             └─────── failed ──────┘ └─ deleted ──→ deleted
 
-While ready, at most one commit and one merge are under way; each has a generation. A
-worktree is not deleted while either is, and a commit goes before a merge. The writer's
-lease is held while ready only, and ends with the run that writes.
+While ready, at most one commit, one settling and one merge are under way; each has a generation. A worktree
+is not deleted while any is, and they go in this order. The writer's lease is held while ready only, and ends
+with the run that writes; where the branch is shared, when the two are settled (`sharing.py`).
 """
 
-from typing import Literal, TypeAlias, assert_never
+from typing import ClassVar, Literal, TypeAlias, assert_never
 
 from msgspec.structs import replace
 
@@ -18,6 +18,7 @@ from moduprompt.domain.worktree.events import (
     CommitRequested,
     DeleteRequested,
     MergeRequested,
+    SettleRequested,
     WorktreeCommitted,
     WorktreeCreated,
     WorktreeDeleted,
@@ -26,6 +27,7 @@ from moduprompt.domain.worktree.events import (
     WorktreeMerged,
     WorktreeRequested,
     WorktreeSalvaged,
+    WorktreeSettled,
     WriterLocked,
     WriterReleased,
 )
@@ -35,7 +37,12 @@ WorktreeStatus: TypeAlias = Literal["requested", "ready", "failed", "deleting", 
 
 
 class WorktreeState(State, frozen=True, kw_only=True):
-    """What decisions need of a worktree. A pending message or target is work under way."""
+    """What decisions need of a worktree. A pending message or target is work under way.
+
+    `is_shared`: others stand on its branch, too; `is_releasing`: the lease ends when it is settled.
+    """
+
+    index_by: ClassVar[str | None] = "branch"
 
     worktree_id: WorktreeId
     project_id: ProjectId
@@ -44,6 +51,7 @@ class WorktreeState(State, frozen=True, kw_only=True):
     base: str
     session_id: SessionId | None
     work_of: WorktreeId | None = None
+    is_shared: bool = False
     path: str | None = None
     head: str | None = None
     status: WorktreeStatus = "requested"
@@ -51,6 +59,9 @@ class WorktreeState(State, frozen=True, kw_only=True):
     fence: int = 0
     commit_generation: int = 0
     commit_message: str | None = None
+    settle_generation: int = 0
+    is_settling: bool = False
+    is_releasing: bool = False
     merge_generation: int = 0
     merge_into: str | None = None
     delete_generation: int = 0
@@ -67,6 +78,7 @@ def evolve(own: WorktreeState | None, event: WorktreeFact) -> WorktreeState:
             base=event.base,
             session_id=event.session_id,
             work_of=event.work_of,
+            is_shared=event.is_shared,
         )
     assert own is not None, "BUG: a worktree's first event is worktree.requested"
     match event:
@@ -75,11 +87,16 @@ def evolve(own: WorktreeState | None, event: WorktreeFact) -> WorktreeState:
         case WriterLocked():
             return replace(own, writer=event.session_id, fence=event.fence)
         case WriterReleased():
-            return replace(own, writer=None)
+            return replace(own, writer=None, is_releasing=False)
         case CommitRequested():
             return replace(own, commit_generation=event.generation, commit_message=event.message)
         case WorktreeCommitted():
             return replace(own, head=event.head, commit_message=None)
+        case SettleRequested():
+            releasing = own.is_releasing or event.releases
+            return replace(own, settle_generation=event.generation, is_settling=True, is_releasing=releasing)
+        case WorktreeSettled():
+            return replace(own, is_settling=False)
         case MergeRequested():
             return replace(own, merge_generation=event.generation, merge_into=event.into)
         case WorktreeMerged():
@@ -101,6 +118,8 @@ def _failed(own: WorktreeState, event: WorktreeFailed) -> WorktreeState:
         return replace(own, status="failed")
     if event.operation == "commit":
         return replace(own, commit_message=None)
+    if event.operation == "settle":
+        return replace(own, is_settling=False)
     if event.operation == "merge":
         return replace(own, merge_into=None)
     return replace(own, status="ready")

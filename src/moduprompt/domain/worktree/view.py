@@ -6,6 +6,7 @@ from moduprompt.domain.worktree.events import (
     CommitRequested,
     DeleteRequested,
     MergeRequested,
+    SettleRequested,
     WorktreeCommitted,
     WorktreeCreated,
     WorktreeDeleted,
@@ -14,6 +15,7 @@ from moduprompt.domain.worktree.events import (
     WorktreeMerged,
     WorktreeRequested,
     WorktreeSalvaged,
+    WorktreeSettled,
     WriterLocked,
     WriterReleased,
 )
@@ -22,7 +24,7 @@ COMMITS_SHOWN = 50  # the last ones; git has them all
 
 
 class WorktreeItem(Item, frozen=True, kw_only=True):
-    """A row of `/v1/worktrees`."""
+    """A row of `/v1/worktrees`. `is_shared`: others stand on its branch, too; `is_settling`: it is being brought to it."""
 
     project_id: str
     repository: str
@@ -36,6 +38,8 @@ class WorktreeItem(Item, frozen=True, kw_only=True):
     fence: int = 0
     commits: tuple[str, ...] = ()
     is_committing: bool = False
+    is_shared: bool = False
+    is_settling: bool = False
     merged_as: str | None = None
     salvage_ref: str | None = None
     failure: str | None = None
@@ -57,6 +61,7 @@ def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
                 base=event.base,
                 status="requested",
                 session_id=event.session_id,
+                is_shared=event.is_shared,
             )
         )
         return
@@ -78,6 +83,10 @@ def _changes(row: WorktreeItem, event: Event) -> dict[str, object]:
             return {"head": event.head, "commits": commits, "is_committing": False}
         case CommitRequested():
             return {"failure": None, "is_committing": True}
+        case SettleRequested():
+            return {"is_settling": True}
+        case WorktreeSettled():
+            return {"head": event.head, "failure": None, "is_settling": False}
         case MergeRequested():
             return {"failure": None}
         case WorktreeMerged():
@@ -95,11 +104,12 @@ def _changes(row: WorktreeItem, event: Event) -> dict[str, object]:
                 "status": status,
                 "failure": failure,
                 "is_committing": row.is_committing and event.operation != "commit",
+                "is_settling": row.is_settling and event.operation != "settle",
             }
         case _:
             return {}
 
 
 VIEW = View(
-    name="worktrees", version=1, collections=(("worktrees", WorktreeItem),), fold=fold, takes=(WorktreeEvent,)
+    name="worktrees", version=2, collections=(("worktrees", WorktreeItem),), fold=fold, takes=(WorktreeEvent,)
 )

@@ -44,9 +44,10 @@ async def _make(git: GitProcess, spec: WorktreeSpec, *, place: Place) -> Worktre
     made = None
     if here is None or here.branch != spec.branch:  # else the leftover was on it: it is ours already
         made = await _prepare_branch(git, spec, place=place, path=path, others=others)
-    force = ("--force",) if spec.mode == "shared_branch" else ()
+    shared = ("--detach", "--", path, f"refs/heads/{spec.branch}")
+    words = shared if spec.mode == "shared_branch" else ("--", path, spec.branch)
     try:
-        await git.run("worktree", "add", "--quiet", *force, "--", path, spec.branch, at=place.top)
+        await git.run("worktree", "add", "--quiet", *words, at=place.top)
     except Refused:
         if made is not None:
             await git.run(
@@ -76,7 +77,7 @@ async def _is_leftover(git: GitProcess, here: WorktreeEntry, *, spec: WorktreeSp
     if here.locked == UNFINISHED:
         await discard_worktree(git, here.path, at=place.top)
         return True
-    if here.branch != spec.branch:
+    if here.branch != (None if spec.mode == "shared_branch" else spec.branch):
         message = f"{here.path} is a worktree of {here.branch or 'a detached head'}, not of {spec.branch}"
         raise refuse("worktree_conflict", message, path=here.path, hint="choose another path")
     if missing and here.locked is None and not exists(here.path):

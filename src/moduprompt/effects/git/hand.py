@@ -12,12 +12,14 @@ from moduprompt.domain.worktree.commands import (
     ReportDeleted,
     ReportFailed,
     ReportMerged,
+    ReportSettled,
 )
 from moduprompt.domain.worktree.intents import (
     MakeCommit,
     MakeMerge,
     MakeWorktree,
     RemoveWorktree,
+    SettleBranch,
     WorktreeIntent,
 )
 from moduprompt.effects.git.port import (
@@ -26,6 +28,7 @@ from moduprompt.effects.git.port import (
     MergeSpec,
     RefusalReason,
     RemoveSpec,
+    SettleSpec,
     Worktrees,
     WorktreeSpec,
 )
@@ -37,6 +40,7 @@ FAILURES: Final[dict[RefusalReason, FailureClass]] = {
     "dirty_repository": FailureClass.WORKTREE_CONFLICT,
     "branch_exists": FailureClass.WORKTREE_CONFLICT,
     "branch_checked_out": FailureClass.WORKTREE_CONFLICT,
+    "branch_diverged": FailureClass.WORKTREE_CONFLICT,
     "worktree_conflict": FailureClass.WORKTREE_CONFLICT,
     "timed_out": FailureClass.TIMEOUT,
     "git_missing": FailureClass.PROGRAM_MISSING,
@@ -47,7 +51,7 @@ AUTHOR_EMAIL: Final = "agent@moduprompt.localhost"  # an agent has no mailbox; t
 class GitHand:
     """The `Hand` for worktrees."""
 
-    handles = (MakeWorktree, MakeCommit, MakeMerge, RemoveWorktree)
+    handles = (MakeWorktree, MakeCommit, SettleBranch, MakeMerge, RemoveWorktree)
 
     def __init__(self, git: Worktrees, reporter: Reporter, *, worktrees_dir: Path) -> None:
         self._git = git
@@ -61,6 +65,8 @@ class GitHand:
                 await self._create(intent)
             case MakeCommit():
                 await self._commit(intent)
+            case SettleBranch():
+                await self._settle(intent)
             case MakeMerge():
                 await self._merge(intent)
             case RemoveWorktree():
@@ -78,6 +84,7 @@ class GitHand:
                 path=str(path),
                 branch=intent.branch,
                 base=intent.base,
+                mode="shared_branch" if intent.is_shared else "new_branch",
                 work_of=intent.work_of,
             )
         )
@@ -109,6 +116,21 @@ class GitHand:
             head=made.head,
             commits=made.commits,
             files_changed=made.files_changed,
+        )
+        await report(self._reporter, done, key=f"{intent.name}/done")
+
+    async def _settle(self, intent: SettleBranch) -> None:
+        made = await self._git.settle(
+            SettleSpec(repository=intent.repository, path=intent.path, branch=intent.branch)
+        )
+        if isinstance(made, GitRefusal):
+            await self._refused(intent, made, operation="settle")
+            return
+        done = ReportSettled(
+            workspace_id=intent.workspace_id,
+            worktree_id=intent.worktree_id,
+            generation=intent.generation,
+            head=made.head,
         )
         await report(self._reporter, done, key=f"{intent.name}/done")
 
@@ -148,12 +170,16 @@ class GitHand:
         await report(self._reporter, done, key=f"{intent.name}/done")
 
     async def _refused(self, intent: WorktreeIntent, refusal: GitRefusal, *, operation: Operation) -> None:
-        files = f" ({', '.join(refusal.files)})" if refusal.files else ""
+        told = f"{refusal.message} ({', '.join(refusal.files)})" if refusal.files else refusal.message
+        if isinstance(intent, SettleBranch) and refusal.hint:
+            # Nobody waits for this answer: whoever reads it later has to mend it by hand.
+            told = f"{refusal.message}; {refusal.hint}, then mpctl worktree commit {intent.worktree_id}"
         failed = ReportFailed(
             workspace_id=intent.workspace_id,
             worktree_id=intent.worktree_id,
             operation=operation,
+            generation=intent.generation if isinstance(intent, SettleBranch) else None,
             failure=FAILURES.get(refusal.reason, FailureClass.INTERNAL),
-            reason=f"{refusal.message}{files}"[:REASON_MAX],
+            reason=told[:REASON_MAX],
         )
         await report(self._reporter, failed, key=f"{intent.name}/failed")

@@ -13,27 +13,18 @@ at once, in this daemon or beside it, end in one history with both.
 
 import msgspec
 
+from moduprompt.effects.git.advancing import BranchMoved, Step, advance_branch
 from moduprompt.effects.git.identity import commit_identity
 from moduprompt.effects.git.locks import Locks
-from moduprompt.effects.git.parse import WorktreeEntry, names, shown_files
+from moduprompt.effects.git.parse import names, shown_files
 from moduprompt.effects.git.place import Place
 from moduprompt.effects.git.port import MergeFacts, MergeSpec
 from moduprompt.effects.git.process import GitProcess, Refused, refusal_of, refuse
-from moduprompt.effects.git.reading import (
-    current_branch,
-    find_ref,
-    list_worktrees,
-    read_status,
-    require_commit,
-)
+from moduprompt.effects.git.reading import find_ref, require_commit
 from moduprompt.effects.git.scratch import scratch_worktree
 
 ATTEMPTS_MAX = 8  # each lost race means that another merge was won; eight in a row is a storm
 HISTORY_MAX = 10_000  # how many merge commits are looked at to find the one that brought a branch in
-
-
-class _Moved(Exception):  # a reason to try again, not a fault
-    """The target is no longer where this merge began."""
 
 
 class _Merge(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,10 +48,13 @@ async def merge_branch(git: GitProcess, spec: MergeSpec, *, place: Place, locks:
         if contained.code == 0:
             return await _already_merged(git, merge, at=place.top)
         commit = await _merge_aside(git, spec, merge=merge, place=place, locks=locks)
+        step = Step(
+            branch=spec.into, before=before, commit=commit, reason=f"merge {spec.branch}", again="merge again"
+        )
         try:
             async with locks.hold(place.common_dir):
-                await _advance(git, spec, merge=merge, commit=commit, place=place)
-        except _Moved:
+                await advance_branch(git, step, place=place)
+        except BranchMoved:
             continue
         return MergeFacts(merge_commit=commit, head_before=before, head_after=commit, already_merged=False)
     message = f"{spec.into} moved on {ATTEMPTS_MAX} times while {spec.branch} was being merged"
@@ -98,49 +92,3 @@ async def _merge_aside(git: GitProcess, spec: MergeSpec, *, merge: _Merge, place
             raise refuse("merge_conflict", text, path=place.top, hint=hint, files=files)
         head = await git.run("rev-parse", "--verify", "HEAD^{commit}", at=scratch)
         return head.line
-
-
-async def _advance(git: GitProcess, spec: MergeSpec, *, merge: _Merge, commit: str, place: Place) -> None:
-    entries = await list_worktrees(git, at=place.top)
-    holders = [entry for entry in entries if entry.branch == spec.into and not entry.is_prunable]
-    if len(holders) > 1:
-        where = ", ".join(entry.path for entry in holders)
-        message = f"{spec.into} is checked out in several worktrees, which would fall behind: {where}"
-        raise refuse("branch_checked_out", message, path=place.top, hint="remove all but one of them")
-    if holders:
-        await _advance_checkout(git, spec, merge=merge, commit=commit, holder=holders[0])
-        return
-    reason = f"moduprompt: merge {spec.branch}"
-    moved = await git.run(
-        "update-ref", "-m", reason, merge.ref, commit, merge.before, at=place.top, accept=(0, 1, 128)
-    )
-    if moved.code == 0:
-        return
-    if await find_ref(git, merge.ref, at=place.top) == merge.before:
-        raise Refused(refusal_of(moved, path=place.top))
-    raise _Moved
-
-
-async def _advance_checkout(
-    git: GitProcess, spec: MergeSpec, *, merge: _Merge, commit: str, holder: WorktreeEntry
-) -> None:
-    # The last look before the fast-forward: it moves whatever branch is checked out.
-    if await current_branch(git, at=holder.path) != spec.into:
-        raise _Moved
-    done = await git.run("merge", "--ff-only", "--quiet", commit, at=holder.path, accept=(0, 1, 2, 128))
-    if done.code == 0:
-        return
-    if await find_ref(git, merge.ref, at=holder.path) != merge.before:
-        raise _Moved
-    changed = await git.run(
-        "diff-tree", "-r", "-z", "--no-renames", "--name-only", merge.before, commit, at=holder.path
-    )
-    report = await read_status(git, at=holder.path, every_file=True)
-    local = {*report.staged, *report.unstaged, *report.untracked, *report.conflicted}
-    files = shown_files(tuple(local.intersection(names(changed.stdout))))
-    if not files and report.is_clean:
-        raise Refused(refusal_of(done, path=holder.path))
-    text = f"{spec.into} is checked out at {holder.path} with local changes that the merge would touch"
-    message = f"{text}: {', '.join(files)}" if files else text
-    hint = f"commit or put away the changes in {holder.path}, then merge again"
-    raise refuse("dirty_repository", message, path=holder.path, hint=hint, files=files)

@@ -25,6 +25,7 @@ RefusalReason = Literal[
     "dirty_repository",
     "branch_exists",
     "branch_checked_out",
+    "branch_diverged",
     "ref_missing",
     "worktree_conflict",
     "merge_conflict",
@@ -62,7 +63,8 @@ class WorktreeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """`base` is a branch, a remote branch of origin, or a commit; only `new_branch` reads it.
 
     `new_branch` refuses a branch that exists, `existing_branch` one that is checked out;
-    `shared_branch` allows a second worktree on it: its caller holds the writer lease.
+    `shared_branch` takes one that may be checked out elsewhere: the worktree stands detached on its commit, and `settle`
+    moves the branch. A second checkout of it would fall behind with each commit of the first.
     `work_of` is another worktree of the repository: what is not committed there (changed, added, deleted and
     untracked files, ignored ones not) lies uncommitted in the new one too. The other one is only read.
     """
@@ -101,6 +103,20 @@ class CommitFacts(msgspec.Struct, frozen=True, kw_only=True):
     files_changed: int
     clean: bool
     left_out: tuple[str, ...] = ()  # repositories of their own inside the worktree: they can't be committed
+
+
+class SettleSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Bring `path`, made as `shared_branch`, and its branch together, forwards only. Nobody else writes there now."""
+
+    repository: str
+    path: str
+    branch: str
+
+
+class SettleFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Where both stand."""
+
+    head: str
 
 
 class MergeSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +190,10 @@ class Worktrees(Protocol):
 
     async def commit(self, spec: CommitSpec) -> CommitFacts | GitRefusal:
         """Commit what is uncommitted (untracked but not ignored included), and say what is new since `since`."""
+        ...
+
+    async def settle(self, spec: SettleSpec) -> SettleFacts | GitRefusal:
+        """Move the branch or its worktree forwards, whichever is behind, or leave everything as it was."""
         ...
 
     async def merge(self, spec: MergeSpec) -> MergeFacts | GitRefusal:

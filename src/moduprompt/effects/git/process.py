@@ -139,9 +139,8 @@ class GitProcess:
                 break
             await asyncio.sleep(HALF_MADE_S)
             output = await self._once(command, at=str(at), extra=extra or {})
-        if output.code in accept:
-            return output
-        lock = lock_in_the_way(output.stderr)
+        # Before the exit code is judged: one that the caller can live with may be due to a lock of the dead all the same.
+        lock = lock_in_the_way(output.stderr) if output.code != 0 else None
         if lock and await lock_is_out_of_the_way(Path(lock), wait_s=self._lock_wait_s):
             output = await self._once(command, at=str(at), extra=extra or {})
         if output.code not in accept:

@@ -22,6 +22,8 @@ from moduprompt.effects.git.port import (
     RemoveFacts,
     RemoveSpec,
     RepositoryFacts,
+    SettleFacts,
+    SettleSpec,
     StatusFacts,
     WorktreeFacts,
     WorktreeSpec,
@@ -29,6 +31,7 @@ from moduprompt.effects.git.port import (
 from moduprompt.effects.git.process import LOCK_WAIT_S, TIME_LIMIT_S, GitProcess, Refused
 from moduprompt.effects.git.reading import digest_of, read_status, repository_facts
 from moduprompt.effects.git.removing import remove_worktree
+from moduprompt.effects.git.settling import settle_worktree
 
 Facts = TypeVar("Facts")
 
@@ -64,6 +67,9 @@ class GitProgram:
     async def commit(self, spec: CommitSpec) -> CommitFacts | GitRefusal:
         return await _as_value(self._commit(spec))
 
+    async def settle(self, spec: SettleSpec) -> SettleFacts | GitRefusal:
+        return await _as_value(self._settle(spec))
+
     async def merge(self, spec: MergeSpec) -> MergeFacts | GitRefusal:
         return await _as_value(self._merge(spec))
 
@@ -86,6 +92,11 @@ class GitProgram:
         place = await find_place(self._git, spec.path)
         async with self._locks.hold(place.top):
             return await commit_worktree(self._git, spec)
+
+    async def _settle(self, spec: SettleSpec) -> SettleFacts:
+        place = await find_place(self._git, spec.repository)
+        async with self._locks.hold(place.common_dir, real_path(spec.path)):
+            return await settle_worktree(self._git, spec, place=place)
 
     async def _merge(self, spec: MergeSpec) -> MergeFacts:
         place = await find_place(self._git, spec.repository)

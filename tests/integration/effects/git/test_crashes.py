@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from moduprompt.effects.git.port import SettleSpec
 from moduprompt.effects.git.program import GitProgram
 from tests.support.git_repository import (
     SALVAGE,
@@ -149,6 +150,7 @@ async def test_a_clone_that_was_killed_is_made_again(
 DAEMON = """
 import asyncio, os, sys, msgspec
 from moduprompt.effects.git import port
+from moduprompt.effects.git.port import SettleSpec
 from moduprompt.effects.git.program import GitProgram
 call, kind, spec = sys.argv[1:]
 wish = msgspec.json.decode(spec, type=getattr(port, kind))
@@ -190,6 +192,77 @@ async def test_a_merge_that_was_killed_is_finished_once(
     granted(await git.merge(repository.to_merge()))
     assert len(repository.git("worktree", "list").splitlines()) == 2
     assert repository.git("fsck", "--strict", "--no-dangling") == ""
+
+
+@pytest.mark.parametrize("step", ["worktree add", "rev-parse --verify HEAD^{commit}"])
+async def test_a_worktree_on_a_shared_branch_that_was_killed_is_made(
+    git: GitProgram, repository: Repository, step: str
+) -> None:
+    home = await made(git, repository)
+    wish = repository.to_share()
+    await killed_daemon(repository, "create", wish=wish, before=step)
+    assert granted(await git.create(wish)).head == repository.head(at=home)
+    assert text_of(wish.path, "readme.txt")
+
+
+async def beside(git: GitProgram, repository: Repository) -> tuple[Path, SettleSpec]:
+    """A worktree that shares the branch of another one, and the wish to settle it."""
+    path = Path(granted(await git.create(repository.to_share())).path)
+    return path, SettleSpec(repository=str(repository.path), path=str(path), branch="mp/one")
+
+
+@pytest.mark.parametrize("step", ["merge-base --is-ancestor", "worktree list", "merge --ff-only"])
+async def test_a_settling_that_was_killed_is_finished_once(
+    git: GitProgram, repository: Repository, step: str
+) -> None:
+    home = await made(git, repository)
+    aside, wish = await beside(git, repository)
+    head = repository.commit("a.txt", "a", at=aside)
+    await killed_daemon(repository, "settle", wish=wish, before=step)
+    assert granted(await git.settle(wish)).head == head
+    assert (repository.head("mp/one"), text_of(home, "a.txt")) == (head, "a")
+    assert repository.git("status", "--porcelain", at=home) == ""
+    assert repository.git("reflog", "show", "mp/one", "--format=%H").splitlines().count(head) == 1
+
+
+@pytest.mark.parametrize("step", ["worktree list", "update-ref"])
+async def test_a_settling_of_a_branch_that_is_checked_out_nowhere_is_finished_once(
+    git: GitProgram, repository: Repository, step: str
+) -> None:
+    home = await made(git, repository)
+    aside, wish = await beside(git, repository)
+    granted(await git.remove(repository.to_remove(home)))
+    head = repository.commit("a.txt", "a", at=aside)
+    await killed_daemon(repository, "settle", wish=wish, before=step)
+    assert granted(await git.settle(wish)).head == head
+    assert repository.git("reflog", "show", "mp/one", "--format=%H").splitlines().count(head) == 1
+
+
+async def test_files_that_a_killed_fast_forward_has_written_are_no_changes_of_anybody(
+    git: GitProgram, repository: Repository
+) -> None:
+    repository.commit("gone.txt", "gone")
+    home = await made(git, repository)
+    aside, wish = await beside(git, repository)
+    repository.git("rm", "--quiet", "gone.txt", at=aside)
+    repository.commit("a.txt", "a", at=aside)
+    head = repository.commit("readme.txt", "later", at=aside)
+    # As it is when git was killed after it had written files, before it wrote its index and the branch.
+    repository.write("a.txt", "a", at=home)
+    repository.write("readme.txt", "later", at=home)
+    (home / "gone.txt").unlink()
+    assert granted(await git.settle(wish)).head == head
+    assert repository.git("status", "--porcelain", at=home) == ""
+
+
+async def test_the_lock_of_a_git_that_was_killed_while_it_settled_is_taken_away(
+    git: GitProgram, repository: Repository
+) -> None:
+    home = await made(git, repository)
+    aside, wish = await beside(git, repository)
+    head = repository.commit("a.txt", "a", at=aside)
+    os.utime(leave_lock(repository, home), (0, 0))
+    assert granted(await git.settle(wish)).head == head
 
 
 @pytest.mark.parametrize("step", ["update-ref", "worktree add", "rev-parse --verify HEAD^{commit}"])

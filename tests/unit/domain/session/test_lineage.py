@@ -202,12 +202,7 @@ def test_a_fork_needs_a_worktree_to_start_from() -> None:
     fork(scene, a_waiting_session(scene, a_project(scene))).refused("no_worktree")
 
 
-def test_a_fork_on_the_same_branch_is_not_offered_yet() -> None:
-    scene = Scene()
-    fork(scene, a_session(scene), "same_branch").refused("fork_mode_unavailable")
-
-
-@pytest.mark.parametrize("mode", ["default", "planning_only"])
+@pytest.mark.parametrize("mode", ["default", "same_branch", "planning_only"])
 def test_a_fork_begins_new_work_and_an_archived_project_takes_none(mode: ForkMode) -> None:
     scene = Scene()
     project_id = a_project(scene)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
 
 from moduprompt.domain.failures import FailureClass
@@ -15,12 +16,14 @@ from moduprompt.domain.worktree.commands import (
     ReportDeleted,
     ReportFailed,
     ReportMerged,
+    ReportSettled,
 )
 from moduprompt.domain.worktree.intents import (
     MakeCommit,
     MakeMerge,
     MakeWorktree,
     RemoveWorktree,
+    SettleBranch,
     WorktreeIntent,
 )
 from moduprompt.effects.git import port
@@ -50,6 +53,15 @@ COMMIT = MakeCommit(
     generation=1,
     author="ada",
 )
+SETTLE = SettleBranch(
+    name="worktree/t/settle/3",
+    workspace_id=WORKSPACE,
+    worktree_id=TREE,
+    repository="/srv/repo",
+    branch="mp/one",
+    path="/srv/tree",
+    generation=3,
+)
 MERGE = MakeMerge(
     name="worktree/t/merge/2",
     workspace_id=WORKSPACE,
@@ -68,7 +80,7 @@ REMOVE = RemoveWorktree(
     path="/srv/tree",
     into="main",
 )
-OPERATIONS = {"create": CREATE, "commit": COMMIT, "merge": MERGE, "delete": REMOVE}
+OPERATIONS = {"create": CREATE, "commit": COMMIT, "settle": SETTLE, "merge": MERGE, "delete": REMOVE}
 
 
 class Scene:
@@ -128,6 +140,42 @@ async def test_a_merge_reports_the_commit_that_holds_it(
     assert scene.reports.commands == [
         ReportMerged(workspace_id=WORKSPACE, worktree_id=TREE, generation=2, commit=reported, into="main")
     ]
+
+
+async def test_a_settling_reports_where_both_stand(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+
+    assert await scene.hand.carry_out(SETTLE) is True
+
+    assert scene.git.asked == [port.SettleSpec(repository="/srv/repo", path="/srv/tree", branch="mp/one")]
+    assert scene.reports.commands == [
+        ReportSettled(workspace_id=WORKSPACE, worktree_id=TREE, generation=3, head="c2")
+    ]
+
+
+async def test_what_could_not_be_settled_is_told_with_what_a_person_can_do(tmp_path: Path) -> None:
+    refusal = port.GitRefusal(
+        reason="branch_diverged", message="each has commits", path="/srv/tree", hint="git merge mp/one"
+    )
+    scene = Scene(tmp_path, refusal=refusal)
+
+    await scene.hand.carry_out(SETTLE)
+
+    (failed,) = scene.reports.commands
+    assert isinstance(failed, ReportFailed)
+    assert (failed.operation, failed.generation) == ("settle", 3)
+    assert failed.failure is FailureClass.WORKTREE_CONFLICT
+    assert failed.reason == f"each has commits; git merge mp/one, then mpctl worktree commit {TREE}"
+
+
+async def test_a_shared_worktree_is_made_beside_its_branch(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+
+    await scene.hand.carry_out(msgspec.structs.replace(CREATE, is_shared=True))
+
+    (spec,) = scene.git.asked
+    assert isinstance(spec, port.WorktreeSpec)
+    assert spec.mode == "shared_branch"
 
 
 async def test_a_removal_says_where_it_saved_what_was_unsaved(tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+"""Runs that wait for their branch: whoever finds it held gets it when it is free, in turn.
+
+A run that begins by itself (a session's first, one whose window has opened, a task's next attempt) waits where a
+person's order would be refused: nobody is there to try again.
+"""
+
+from typing import TypeAlias
+
+from moduprompt.domain.decider import Context, Event, World
+from moduprompt.domain.run.conversations import conversation_of
+from moduprompt.domain.run.decide import begin_run, live_run, locked_out, unfit_to_run
+from moduprompt.domain.run.state import RunState
+from moduprompt.domain.session.events import SessionBranchAwaited, SessionBranchGiven
+from moduprompt.domain.session.state import SessionState, Waiting
+from moduprompt.domain.worktree.events import WorktreeFailed, WorktreeSettled, WriterLocked, WriterReleased
+from moduprompt.domain.worktree.sharing import holder
+from moduprompt.domain.worktree.state import WorktreeState
+from moduprompt.protocol import SessionId
+
+Freed: TypeAlias = WriterReleased | WorktreeSettled | WorktreeFailed
+
+
+def wait_for_branch(session: SessionState, world: World, *, resumes: RunState | None = None) -> list[Event]:
+    """It stands in line for its branch; nothing where nobody holds that, or something else is in its way."""
+    tree = world.find(WorktreeState, session.worktree_id) if session.worktree_id else None
+    if tree is None or session.status == "closed" or live_run(session.session_id, world) is not None:
+        return []
+    if session.waiting is not None or locked_out(session, world) is None:
+        return []
+    turns = (each.waiting.turn for each in _line(tree.branch, world) if each.waiting)
+    return [
+        SessionBranchAwaited(
+            session_id=session.session_id,
+            branch=tree.branch,
+            turn=max(turns, default=0) + 1,
+            holder=_writer(tree, world),
+            resumes=resumes.run_id if resumes else None,
+        )
+    ]
+
+
+def begin_next(event: Freed, world: World, context: Context) -> list[Event]:
+    """The next run on a branch on which nobody writes any more."""
+    tree = world.find(WorktreeState, event.worktree_id)
+    for session in _line(tree.branch, world) if tree else ():
+        # Who can't run now goes on waiting; whoever mends that starts the run.
+        if session.waiting is not None and unfit_to_run(session, world) is None:
+            return begin_run(session, world, context, resumes=_carried_on(session, session.waiting, world))
+    return []
+
+
+def tell_who_waits(event: WriterLocked, world: World) -> list[Event]:
+    """Who waits for a branch knows whom it waits for now."""
+    tree = world.find(WorktreeState, event.worktree_id)
+    return [
+        SessionBranchAwaited(
+            session_id=session.session_id,
+            branch=tree.branch,
+            turn=session.waiting.turn,
+            holder=event.session_id,
+            resumes=session.waiting.resumes,
+        )
+        for session in (_line(tree.branch, world) if tree else ())
+        if tree is not None
+        and session.waiting is not None
+        and session.waiting.holder != event.session_id
+        and session.session_id != event.session_id
+        and _repository(session, world) == tree.repository
+    ]
+
+
+def wait_no_more(world: World) -> list[Event]:
+    """Nobody waits, and nothing begins by itself."""
+    waiting = (each for each in world.every(SessionState) if each.waiting is not None)
+    return [SessionBranchGiven(session_id=each.session_id) for each in waiting]
+
+
+def _line(branch: str, world: World) -> list[SessionState]:
+    return sorted(world.related(SessionState, branch), key=_turn)
+
+
+def _turn(session: SessionState) -> int:
+    return session.waiting.turn if session.waiting else 0
+
+
+def _carried_on(session: SessionState, waiting: Waiting, world: World) -> RunState | None:
+    if waiting.resumes is not None:
+        return world.find(RunState, waiting.resumes)
+    has_run = any(True for _ in world.related(RunState, session.session_id))
+    # An alternative begins with what its original has said by now.
+    return None if has_run or session.fork_of is None else conversation_of(session.fork_of, world)
+
+
+def _writer(tree: WorktreeState, world: World) -> SessionId | None:
+    other = holder(tree, world)
+    return tree.writer or (other.writer if other else None)
+
+
+def _repository(session: SessionState, world: World) -> str | None:
+    tree = world.find(WorktreeState, session.worktree_id) if session.worktree_id else None
+    return tree.repository if tree else None
