@@ -36,6 +36,8 @@ READS: Final = {
     "/v1/artifacts/{ref}/about": 403,
     "/v1/board": 403,
     "/v1/log/export": 403,
+    "/v1/log/head": 403,
+    "/v1/metrics": 403,
     "/v1/recovery": 403,
     "/v1/views": 403,
 }

@@ -186,6 +186,14 @@ async def actor_of(request: HTTPConnection) -> Actor:
     return (await caller_of(request)).actor
 
 
+async def user_of(request: HTTPConnection, what: str, *, hint: str) -> Actor:
+    """Who is asking for what is the daemon's own, or of a whole workspace. Raises Refused for whoever is no user."""
+    actor = await actor_of(request)
+    if actor.kind == "user":
+        return actor
+    raise Refused(refusal(Code.POLICY_DENIED, what, hint=hint, details={"decided_by": "default_rights"}))
+
+
 def token_of(request: HTTPConnection) -> str:
     """The bearer token, good or not; empty where there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")

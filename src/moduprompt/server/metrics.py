@@ -1,7 +1,6 @@
 """What `GET /v1/metrics` tells: collected when somebody asks, from what is counted and from what is there.
 
-A session is told of its own workspace only: how busy the others are is not its business. `docs/metrics.md`
-says what each means and what to be woken for.
+For users only. `docs/metrics.md` says what each means and what to be woken for.
 """
 
 import os
@@ -22,21 +21,20 @@ PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
 
-def collect(actor: Actor, desk: Desk) -> Iterator[Family | Distribution]:
-    """Every family that this actor may see."""
-    yield from _work(actor, desk)
-    if actor.kind == "user":
-        yield Family("mp_build_info", "gauge", "The daemon's version.", {desk.version: 1}, "version")
-        yield from _commits(desk)
-        yield from _streams(desk)
-        yield from _views(desk)
-        yield from _keepers(desk)
-        yield from _limits(desk)
-        yield from _process()
+def collect(user: Actor, desk: Desk) -> Iterator[Family | Distribution]:
+    """Every family, about the workspaces that this user may enter."""
+    yield from _work(user, desk)
+    yield Family("mp_build_info", "gauge", "The daemon's version.", {desk.version: 1}, "version")
+    yield from _commits(desk)
+    yield from _streams(desk)
+    yield from _views(desk)
+    yield from _keepers(desk)
+    yield from _limits(desk)
+    yield from _process()
 
 
-def _work(actor: Actor, desk: Desk) -> Iterator[Family]:
-    known, ledgers = enterable(desk, actor), entered_ledgers(desk, actor)
+def _work(user: Actor, desk: Desk) -> Iterator[Family]:
+    known, ledgers = enterable(desk, user), entered_ledgers(desk, user)
     yield Family("mp_workspaces", "gauge", "Workspaces that you may enter.", one(len(known)))
     yield Family("mp_workspaces_loaded", "gauge", "Those of them in memory.", one(len(ledgers)))
     events = sum(map(desk.kernel.feed.head, known))

@@ -4,8 +4,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from moduprompt.domain.run.state import RunState
-from moduprompt.protocol import SYSTEM_WORKSPACE, Code, Ping, Ready, Refused, refusal, to_timestamp
-from moduprompt.server.desk import actor_of, desk_of, enterable, entered_ledgers
+from moduprompt.protocol import SYSTEM_WORKSPACE, Ping, Ready, to_timestamp
+from moduprompt.server.desk import actor_of, desk_of, enterable, entered_ledgers, user_of
 from moduprompt.server.exposition import MEDIA_TYPE, to_text
 from moduprompt.server.metrics import collect
 from moduprompt.server.replies import to_json
@@ -44,20 +44,13 @@ async def ready(request: Request) -> Response:
 
 async def recovery(request: Request) -> Response:
     """`GET /v1/recovery`: what this daemon found when it started. For users: it names processes and paths."""
-    actor, desk = await actor_of(request), desk_of(request)
-    if actor.kind != "user":
-        raise Refused(
-            refusal(
-                Code.POLICY_DENIED,
-                "what a daemon found when it started is for users",
-                hint="ask the workspace's owner: mpctl recovery show",
-                details={"decided_by": "default_rights"},
-            )
-        )
-    return to_json(desk.start_report.told())
+    hint = "ask the workspace's owner: mpctl recovery show"
+    await user_of(request, "what a daemon found when it started is for users", hint=hint)
+    return to_json(desk_of(request).start_report.told())
 
 
 async def metrics(request: Request) -> Response:
-    """`GET /v1/metrics`: Prometheus text exposition format 0.0.4."""
-    actor, desk = await actor_of(request), desk_of(request)
-    return Response(to_text(collect(actor, desk)), media_type=MEDIA_TYPE)
+    """`GET /v1/metrics`: Prometheus text exposition format 0.0.4. For users: it counts what all sessions do."""
+    hint = "a session sees its own with mpctl session show"
+    user = await user_of(request, "metrics count what the whole daemon does, and are for users", hint=hint)
+    return Response(to_text(collect(user, desk_of(request))), media_type=MEDIA_TYPE)

@@ -12,7 +12,7 @@ from moduprompt.kernel.ledger import Ledger
 from moduprompt.kernel.tracks import WAIT_S
 from moduprompt.kernel.visibility import may_see_all, sees_event
 from moduprompt.protocol import Actor, Code, EventPage, Refused, refusal
-from moduprompt.server.desk import Desk, actor_of, caller_of, desk_of, is_still_known
+from moduprompt.server.desk import Desk, actor_of, caller_of, desk_of, is_still_known, user_of
 from moduprompt.server.replies import head_of, to_json
 from moduprompt.server.routes.moments import moment_of, sight_of
 from moduprompt.server.routes.parameters import check_names, choice, entered, filter_of, number, start_of
@@ -63,8 +63,13 @@ async def stream_ndjson(request: Request) -> Response:
 
 
 async def log_head(request: Request) -> Response:
-    """`GET /v1/log/head`: sequence, chain and state of one workspace, as this daemon has them on its disk."""
-    actor, kernel = await actor_of(request), desk_of(request).kernel
+    """`GET /v1/log/head`: sequence, chain and state of one workspace, as this daemon has them on its disk.
+
+    For users: it vouches for everything in the workspace, of which a session sees its lineage.
+    """
+    hint = "ask the workspace's owner: mpctl log verify"
+    actor = await user_of(request, "the head of a whole log is for users", hint=hint)
+    kernel = desk_of(request).kernel
     check_names(request, "workspace_id", "as_of")
     ledger, feed = await entered(request, actor), kernel.feed
     then = await moment_of(request, ledger)

@@ -3,22 +3,22 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from moduprompt.protocol import Actor, Code, Refused, ViewReport, ViewReports, missing, refusal
-from moduprompt.server.desk import Desk, actor_of, desk_of
+from moduprompt.protocol import Refused, ViewReport, ViewReports, missing
+from moduprompt.server.desk import Desk, desk_of, user_of
 from moduprompt.server.replies import to_json
 from moduprompt.server.routes.parameters import check_names
 
 
 async def views(request: Request) -> Response:
     """`GET /v1/views`."""
-    _users_only(await actor_of(request))
+    await _require_user(request)
     check_names(request)
     return to_json(ViewReports(items=await _reports(desk_of(request))))
 
 
 async def rebuild(request: Request) -> Response:
     """`POST /v1/views/{name}/rebuild`: begins at once and answers how it stands; `GET /v1/views` tells how it goes."""
-    _users_only(await actor_of(request))
+    await _require_user(request)
     check_names(request)
     name, desk = str(request.path_params["name"]), desk_of(request)
     track = desk.kernel.projector.tracks.named(name)
@@ -33,13 +33,6 @@ async def _reports(desk: Desk) -> tuple[ViewReport, ...]:
     return await desk.kernel.projector.reports()
 
 
-def _users_only(actor: Actor) -> None:
-    if actor.kind != "user":
-        raise Refused(
-            refusal(
-                Code.POLICY_DENIED,
-                "read models belong to the whole daemon and are looked after by its users",
-                hint="ask the workspace's owner: mpctl views list",
-                details={"decided_by": "default_rights"},
-            )
-        )
+async def _require_user(request: Request) -> None:
+    what = "read models belong to the whole daemon and are looked after by its users"
+    await user_of(request, what, hint="ask the workspace's owner: mpctl views list")
