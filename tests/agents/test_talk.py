@@ -5,17 +5,9 @@ from __future__ import annotations
 import pytest
 
 from moduprompt.domain.approval.commands import DenyApproval, GrantApproval
-from moduprompt.domain.approval.view import WAITING, ApprovalItem
-from moduprompt.domain.registry import read_event
-from moduprompt.domain.run.view import RunItem
-from moduprompt.domain.session.commands import PromptSession
-from moduprompt.domain.session.events import PromptAccepted
-from moduprompt.effects.runner import port
-from moduprompt.effects.runner.journal import read_journal
-from moduprompt.protocol import ApprovalId, PromptId, SessionId, decode_event
-from tests.support.deadline import eventually_async
-from tests.support.fleet import RUN_S_MAX, Fleet, Session, fleet
+from tests.support.fleet import fleet
 from tests.support.model_server import scripted
+from tests.support.people import asked, intended, said, turns_ended
 from tests.support.programs import need
 
 ASKING = ("--permissions", "ask", "--asks", "people")
@@ -23,45 +15,6 @@ ASKING = ("--permissions", "ask", "--asks", "people")
 
 def a_write(path: str) -> str:
     return scripted({"write": {"path": path, "content": "hi\n"}}, {"text": "Done."}, words=f"{path}.")
-
-
-async def said(own: Fleet, session: Session, text: str) -> PromptId:
-    """A prompt that its session has accepted."""
-    run = await own.client.get(RunItem, session.run_id, workspace_id=own.workspace_id)
-    command = PromptSession(workspace_id=own.workspace_id, session_id=SessionId(run.session_id), prompt=text)
-    accepted = read_event(decode_event((await own.client.submit(command)).events[0]))
-    assert isinstance(accepted, PromptAccepted)
-    return accepted.prompt_id
-
-
-def intended(own: Fleet, session: Session) -> list[str]:
-    """Every input that its keeper was asked for."""
-    run_dir = own.place.data / "runs" / session.run_id
-    told = (entry.report for entry in read_journal(run_dir))
-    return [each.input_id for each in told if isinstance(each, port.InputIntended)]
-
-
-async def asked(own: Fleet, session: Session) -> ApprovalId:
-    """The approval that its program waits for."""
-    found: list[ApprovalItem] = []
-
-    async def is_there() -> bool:
-        every = await own.client.list(ApprovalItem, workspace_id=own.workspace_id)
-        found.extend(each for each in every if each.run_id == session.run_id and each.status == WAITING)
-        return bool(found)
-
-    await eventually_async(is_there, within_s=RUN_S_MAX)
-    return ApprovalId(found[0].id)
-
-
-async def turns_ended(own: Fleet, session: Session, count: int) -> None:
-    """So many turns are over."""
-
-    async def are_over() -> bool:
-        run = await own.client.get(RunItem, session.run_id, workspace_id=own.workspace_id)
-        return run.turns == count and not run.is_in_turn
-
-    await eventually_async(are_over, within_s=RUN_S_MAX)
 
 
 @pytest.mark.timeout(600)

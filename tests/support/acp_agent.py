@@ -10,7 +10,7 @@
     hello    says so; anything else too
 
 `--locked`: it wants to be signed in first, which a variable FAKE_KEY is enough for. Conversations are kept in its
-working directory, so that another process can carry them on.
+working directory, so that another process can carry them on, where git does not look; so are the answers that it got.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ OPTIONS = [
     PermissionOption(option_id="never", name="Never", kind="reject_always"),
 ]
 Stop = Literal["end_turn", "max_tokens", "cancelled"]
+KEPT = Path(".fake")
 
 
 class FakeAgent(Agent):
@@ -131,6 +132,7 @@ class FakeAgent(Agent):
         answer = await self.client.request_permission(session_id, call, OPTIONS)
         if not isinstance(answer.outcome, AllowedOutcome):
             return "cancelled"
+        kept("answer").write_text(answer.outcome.option_id)
         is_allowed = answer.outcome.option_id in ("yes", "ever")
         if is_allowed:
             write_here("written.txt")
@@ -154,9 +156,11 @@ class FakeAgent(Agent):
         await self.client.session_update(session_id, update_agent_message_text(text))
 
 
-def kept(session_id: str) -> Path:
-    """Where a conversation is."""
-    return Path(f".fake-{session_id}")
+def kept(name: str) -> Path:
+    """Where a conversation is, or an answer."""
+    KEPT.mkdir(exist_ok=True)
+    (KEPT / ".gitignore").write_text("*\n")
+    return KEPT / name
 
 
 def write_here(name: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
@@ -18,6 +17,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from moduprompt.client import Client, Endpoint, Loss
+from moduprompt.domain.approval.events import ApprovalAsked
 from moduprompt.domain.decider import Command, Event
 from moduprompt.domain.project.commands import CreateProject
 from moduprompt.domain.registry import read_event
@@ -43,7 +43,7 @@ from tests.support.deadline import eventually_async
 from tests.support.git_repository import Repository, make_repository
 from tests.support.killing import keepers
 from tests.support.model_server import running_model
-from tests.support.programs import KNOWN, PROGRAMS, alone, beside
+from tests.support.programs import DRIVEN, KNOWN, alone, beside, with_programs
 
 E = TypeVar("E", bound=Event)
 
@@ -82,9 +82,8 @@ class Fleet:
         self.repository = repository
         self.workspace_id = WorkspaceId("")
         self.project_id = ProjectId("")
-        self._heard: defaultdict[str, list[Event]] = defaultdict(
-            list
-        )  # by subject; of a run, by its session too
+        # By subject; of a run by its session too, and of what its program asks by the run.
+        self._heard: defaultdict[str, list[Event]] = defaultdict(list)
         self._news = asyncio.Condition()
 
     async def prepare(self) -> None:
@@ -107,12 +106,18 @@ class Fleet:
                     self._heard[envelope.subject.id].append(event)
                     if isinstance(event, RunRequested):
                         self._heard[event.session_id].append(event)
+                    if isinstance(event, ApprovalAsked):
+                        self._heard[event.run_id].append(event)
                     self._news.notify_all()
 
     async def spawn(
         self, name: str, *, program: str, prompt: str | None, words: tuple[str, ...] | None = None
     ) -> Session:
-        """A session on a task of its own that is under way, as soon as its run is asked for."""
+        """A session on a task of its own that is under way, as soon as its run is asked for.
+
+        `program`: one that we know how to lead to the model, else an adapter's name.
+        """
+        known = DRIVEN.get(program)
         task = CreateTask(workspace_id=self.workspace_id, project_id=self.project_id, title=name)
         task_id = TaskId(await self._made(task))
         await self.client.submit(StartTask(workspace_id=self.workspace_id, task_id=task_id))
@@ -120,7 +125,10 @@ class Fleet:
             workspace_id=self.workspace_id,
             project_id=self.project_id,
             name=name,
-            agent=AgentSpec(adapter=program, argv=KNOWN[program].words if words is None else words),
+            agent=AgentSpec(
+                adapter=known.adapter if known else program,
+                argv=words if words is not None else known.words if known else (),
+            ),
             prompt=prompt,
             task_id=task_id,
         )
@@ -155,12 +163,28 @@ class Fleet:
 
     async def first(self, kind: type[E], *, of: str) -> E:
         """The first event of this kind about this subject, as soon as the log has it."""
-        async with asyncio.timeout(RUN_S_MAX), self._news:
-            while True:
-                for event in self._heard[of]:
-                    if isinstance(event, kind):
-                        return event
-                await self._news.wait()
+        async with asyncio.timeout(RUN_S_MAX):
+            async with aclosing(self.every(kind, of=of)) as found:
+                async for event in found:
+                    return event
+        raise AssertionError("BUG: what the log says has no end")
+
+    async def every(self, kind: type[E], *, of: str) -> AsyncGenerator[E]:
+        """The events of this kind about this subject, each as soon as the log has it."""
+        seen = 0
+        while True:
+            async with self._news:
+                while len(self._heard[of]) == seen:
+                    await self._news.wait()
+                fresh = self._heard[of][seen:]
+            seen += len(fresh)
+            for event in fresh:
+                if isinstance(event, kind):
+                    yield event
+
+    def heard(self, of: str) -> tuple[Event, ...]:
+        """What the log has said about this subject so far, in its order."""
+        return tuple(self._heard[of])
 
     async def _made(self, command: Command) -> str:
         """What a create made."""
@@ -230,8 +254,7 @@ def _endpoint(place: Place) -> Endpoint:
 
 
 def _set_up(place: Place, address: str, *, settings: str) -> None:
-    node = shutil.which("node")
-    place.environ["PATH"] = f"{PROGRAMS}:{Path(node or '/').parent}:{place.environ['PATH']}"
+    place.environ["PATH"] = with_programs(place.environ["PATH"])
     for known in KNOWN.values():
         place.environ.update(known.variables)
         place.environ[known.address_in] = address + known.address_end

@@ -20,6 +20,7 @@ from typing import Final
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from moduprompt.domain.run.said import Said
 from moduprompt.effects.agents.port import AgentCommand, AgentRequest, End, Verdict, Work
@@ -32,6 +33,8 @@ from tests.support.source_tree import ROOT
 from tests.support.transcripts import adapter_of, heard, reader_of
 
 PROGRAMS: Final = ROOT / ".agents" / "node_modules" / ".bin"
+# What no test may need: 640 MB of wheels, and a minute on every machine of CI.
+BY_HAND: Final = {"aider": "put aider 0.86.2 on the PATH, for example with pipx install aider-chat"}
 RUN_S_MAX: Final = 150  # gemini takes two to six seconds; a busy machine gets the benefit of the doubt
 LINGER_S: Final = 5.0  # what takes longer to end after its program has been left behind
 # Brings the loopback of a fresh network namespace up, then becomes the program.
@@ -43,14 +46,23 @@ LOOPBACK_UP: Final = (
 
 
 def is_installed(program: str) -> bool:
-    """Whether `make agents` has put it there."""
-    return (PROGRAMS / program).exists()
+    """Whether it is where `make agents` puts it, or on our PATH. Words behind its name don't matter."""
+    name = program.partition(" ")[0]
+    return (PROGRAMS / name).exists() or (name in BY_HAND and shutil.which(name) is not None)
 
 
 def need(program: str) -> None:
     """Skip the test, aloud, where the program isn't installed."""
     if not is_installed(program):
-        pytest.skip(f"{program} is not installed: make agents")
+        how = BY_HAND.get(program, "make agents")
+        pytest.skip(f"{program} is not installed: {how}")
+
+
+def with_programs(path: str) -> str:
+    """A PATH by which they are found. Who was installed by hand comes last: its folder may hold anything."""
+    node = Path(shutil.which("node") or "/")
+    by_hand = (str(Path(found).parent) for name in BY_HAND if (found := shutil.which(name)))
+    return ":".join((str(PROGRAMS), str(node.parent), path, *by_hand))
 
 
 @functools.cache
@@ -109,6 +121,14 @@ KNOWN: Final = {
             variables={"OPENAI_API_KEY": "none"},
         ),
         Known(
+            adapter="aider",
+            words=("--model", "scripted-model"),
+            asking=("--model", "scripted-model"),
+            address_in="OPENAI_BASE_URL",
+            address_end="/v1",
+            variables={"OPENAI_API_KEY": "none"},
+        ),
+        Known(
             adapter="pi",
             words=("--model", "scripted-model"),
             asking=("--model", "scripted-model"),
@@ -127,6 +147,19 @@ ACP_AGENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "claude-agent-acp": (),
 }
 ACP_VENDORS: Final = ("claude", "codex", "gemini")
+
+
+def _by_acp(agent: str, *, vendor: str) -> Known:
+    words = (agent, *ACP_AGENTS[agent])  # it asks a person, whatever it wants to do
+    return replace(KNOWN[vendor], adapter="acp", words=words, asking=words)
+
+
+BY_ACP: Final[Mapping[str, Known]] = {
+    "gemini --acp": _by_acp("gemini", vendor="gemini"),
+    "codex-acp": _by_acp("codex-acp", vendor="codex"),
+    "claude-agent-acp": _by_acp("claude-agent-acp", vendor="claude"),
+}
+DRIVEN: Final = {**KNOWN, **BY_ACP}
 
 
 def acp_variables(model: RunningModel) -> dict[str, str]:
