@@ -202,7 +202,8 @@ class Run:
                 raise Refused("moved_on", "the terminal's mode has changed")
             self._inputs.push(wanted)
             if wanted.input_id is None and wanted.author == "user":
-                self._draft.typed(wanted.data, wanted.author_id)
+                in_lines = self.terminal.modes()[0]
+                self._draft.typed(wanted.data, wanted.author_id, in_lines=in_lines)
             self._last_input = time.monotonic()
         self._inputs.tell(known or wanted, tell)
         self.type_waiting()
