@@ -8,10 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from moduprompt.effects.runner.status.drawing import DRAWN_BYTES_MAX, PASSED_BYTES, Drawing
-from moduprompt.effects.runner.status.facts import BRACKETED_PASTE
+from moduprompt.effects.runner.status.drawing import (
+    DRAWN_BYTES_MAX,
+    KEYS_JUDGED_MAX,
+    PASSED_BYTES,
+    Drawing,
+)
+from moduprompt.effects.runner.status.facts import BRACKETED_PASTE, Sight
 from moduprompt.effects.screen.screen import Screen
-from moduprompt.keeper.recording import OUTPUT, RESIZE, Recording, RecordingError, pack_size
+from moduprompt.keeper.recording import (
+    INPUT,
+    OUTPUT,
+    RESIZE,
+    Recording,
+    RecordingError,
+    pack_input,
+    pack_size,
+)
 
 
 class Keeper:
@@ -24,6 +37,18 @@ class Keeper:
 
     def prints(self, data: bytes) -> None:
         self.recording.append(OUTPUT, 1, data)
+
+    def is_typed_at(self, keys: bytes, *, by: str) -> None:
+        self.recording.append(INPUT, 1, pack_input("user", by, keys))
+
+    def goes_on_and_on(self) -> None:
+        """More than a look draws."""
+        for _ in range(2 * DRAWN_BYTES_MAX // 4_000):
+            self.prints(b"\x1b[H\x1b[2J" + b"." * 3_993)
+
+
+def asks(sight: Sight) -> bool:
+    return sight.lines[0] == "ok?"
 
 
 @pytest.fixture
@@ -94,6 +119,47 @@ async def test_a_look_draws_no_more_than_its_bound(keeper: Keeper, monkeypatch: 
         await drawing.follow()
 
     assert 0 < drawn <= DRAWN_BYTES_MAX + 4_100
+
+
+async def test_an_answer_that_was_passed_over_is_no_draft_and_a_line_is_one(keeper: Keeper) -> None:
+    keeper.prints(b"first")
+    keeper.is_typed_at(b"h", by="ben")
+    keeper.goes_on_and_on()
+    keeper.prints(b"\x1b[H\x1b[2Jok?")
+    keeper.is_typed_at(b"y", by="ada")
+    keeper.is_typed_at(b"es", by="ada")
+    keeper.goes_on_and_on()
+    with closing(Drawing(keeper.path, asks=asks)) as drawing:
+        before = await drawing.follow()
+        keeper.is_typed_at(b"h", by="ada")
+        after = await drawing.follow()
+
+    assert (before.drafts, after.drafts) == ({"ben"}, {"ada", "ben"})
+
+
+async def test_a_line_behind_an_answer_is_a_draft_also_where_both_were_passed_over(keeper: Keeper) -> None:
+    keeper.prints(b"ok?")
+    keeper.is_typed_at(b"y", by="ada")
+    keeper.prints(b"\x1b[H\x1b[2Jgood")
+    keeper.is_typed_at(b"x", by="ada")
+    keeper.goes_on_and_on()
+    with closing(Drawing(keeper.path, asks=asks)) as drawing:
+        sight = await drawing.follow()
+
+    assert sight.drafts == {"ada"}
+
+
+async def test_very_many_keys_that_were_passed_over_are_a_draft_without_another_look(keeper: Keeper) -> None:
+    keeper.prints(b"ok?")
+    for _ in range(KEYS_JUDGED_MAX + 1):
+        keeper.is_typed_at(b"y", by="ada")
+    keeper.goes_on_and_on()
+    with closing(Drawing(keeper.path, asks=asks)) as drawing:
+        many = await drawing.follow()
+        keeper.is_typed_at(b"\r", by="ada")
+        sent = await drawing.follow()
+
+    assert (many.drafts, sent.drafts) == ({"ada"}, frozenset())
 
 
 async def test_a_torn_frame_is_waited_for(keeper: Keeper) -> None:
