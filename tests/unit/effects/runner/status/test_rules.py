@@ -6,6 +6,8 @@ from importlib import resources
 
 import pytest
 
+from moduprompt.effects.runner.status.engine import CALM, observe
+from moduprompt.effects.runner.status.facts import BRACKETED_PASTE, Look, Sight
 from moduprompt.effects.runner.status.rules import (
     CONDITIONS_MAX,
     GENERIC,
@@ -82,3 +84,30 @@ def test_the_rules_that_come_with_us_are_read_under_their_programs_name(program:
 def test_a_program_without_rules_of_its_own_gets_the_generic_ones() -> None:
     assert rules_for("nobody-has-heard-of-it") is not None
     assert rules_for("nobody-has-heard-of-it").program == GENERIC
+
+
+@pytest.mark.parametrize(
+    ("line", "is_hint"),
+    [
+        ("⠋ Working... (esc to interrupt)", True),
+        ("⠼ thinking (esc to cancel, 5s)", True),
+        ("• Working (3s • esc to interrupt)", True),
+        ("  esc interrupt   ctrl+t variants", True),
+        ("✻ Baking… (12s · ↓ 10 tokens · esc to interrupt)", True),
+        ("│ esc again to stop │", True),
+        ("esc to interrupt? [y/n]", False),
+        ("❯ esc to interrupt", False),
+        ("> say esc to interrupt", False),
+        ("You can press esc to interrupt.", False),
+        ("press Ctrl+C to stop the server", False),
+        ("Hold esc to cancel it. Then go on", False),
+    ],
+)
+def test_a_hint_how_to_interrupt_stands_by_itself_and_words_of_a_conversation_are_none(
+    line: str, *, is_hint: bool
+) -> None:
+    sight = Sight(lines=("hello", line, "", "> "), cursor=(3, 2), modes=frozenset({BRACKETED_PASTE}))
+    seen = observe(Look(reply=CALM, sight=sight), rules_for(GENERIC))
+
+    assert seen is not None
+    assert seen.status == ("working" if is_hint else "waiting_input")
