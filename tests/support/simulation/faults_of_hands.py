@@ -10,10 +10,11 @@ from moduprompt.domain.run.commands import ReportLost
 from moduprompt.domain.run.intents import KeepRun
 from moduprompt.effects.reporter import report
 from moduprompt.effects.runner import port
+from moduprompt.effects.runner.desk import Desk
 from moduprompt.effects.runner.hand import RunHand
 from moduprompt.effects.runner.keys import Keys
 from moduprompt.effects.runner.status.facts import Look
-from moduprompt.effects.runner.typist import Desk, Typist
+from moduprompt.effects.runner.typist import Typist
 from tests.support.simulation.faults import Planted
 from tests.support.simulation.swapping import swapped
 

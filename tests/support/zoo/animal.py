@@ -42,6 +42,7 @@ class Animal:
         self.is_line = bool(habits.get("line"))
         self.has_paste = bool(habits.get("paste", True))
         self.is_slow = bool(habits.get("slow"))
+        self.swallows = bool(habits.get("swallows"))  # an Enter, with a question that opens over it
         self.ticks = bool(habits.get("ticks"))
         self.is_inline = bool(habits.get("inline"))
         self.read_max = int(str(habits.get("read_max", 65536)))
@@ -143,7 +144,7 @@ class Animal:
         if ready:
             if self.draws(self.asks / 4) and not self.is_open and self.pending():
                 self.unread += os.read(0, self.read_max)
-                if not self.unread.startswith(b"\r"):  # an Enter that nobody could hold back is left out
+                if self.swallows or not self.unread.startswith(b"\r"):
                     self.open(over=0)
                     return
             self.read()
@@ -173,7 +174,7 @@ class Animal:
             while swallowed.count(PASTE_BEGINS) > swallowed.count(PASTE_ENDS):  # a paste is one thing
                 swallowed += os.read(0, self.read_max)
             self.unread = b""
-            if swallowed == b"\r":
+            if swallowed == b"\r" and not self.swallows:
                 self.unread = swallowed
                 self.close()
                 return

@@ -17,30 +17,29 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Final
 
-import msgspec
-from msgspec.structs import replace
-
 from moduprompt.domain.decider import Intent
 from moduprompt.domain.run.intents import TAKES_TEXT, TypePrompt
-from moduprompt.domain.session.commands import HeldBy, ReportPromptHeld
+from moduprompt.domain.session.commands import ReportPromptHeld
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.composers import Composers
+from moduprompt.effects.runner.desk import Desk, Held, without_own
+from moduprompt.effects.runner.enters import Enters
 from moduprompt.effects.runner.journal import read_journal
 from moduprompt.effects.runner.keys import Form, Keys, Unfit, cleaned, form_for, to_keys
 from moduprompt.effects.runner.prompting import Teller, is_talked_to
 from moduprompt.effects.runner.reports import (
     PromptOutcome,
     cut_short,
-    form_of,
     part_id,
     prompt_of,
     prompt_report,
 )
+from moduprompt.effects.runner.status.drawings import Drawings
 from moduprompt.effects.runner.status.engine import is_stale
 from moduprompt.effects.runner.status.facts import BRACKETED_PASTE, Look
 from moduprompt.effects.runner.status.onlooker import Onlooker, rules_of
-from moduprompt.effects.runner.status.own_text import is_short, lines_below, stands_there, without
+from moduprompt.effects.runner.status.own_text import is_short, stands_there
 from moduprompt.kernel.clock import SystemClock
 from moduprompt.kernel.ports import ArtifactStore, Clock
 from moduprompt.protocol import REASON_MAX, UserId, is_id
@@ -54,7 +53,6 @@ NOT_SEEN: Final = (
 LOOKS_MAX: Final = (
     25  # before the hand is sent again later: a program that redraws moves on between two looks
 )
-AGAIN_MS: Final = 1_500  # by then a program has shown something for an Enter that it took
 ENTER_LOOKS_MAX: Final = 150  # three seconds: of what is taken up again later less is known
 PAUSE_S: Final = 0.02  # between them: about as often as a busy screen is drawn
 SETTLED_MS: Final = 150  # after a paste: for 40 ms gemini takes an Enter for one of the paste's line ends
@@ -64,29 +62,6 @@ QUIET_MS: Final = 40  # between two drawings of one paste
 RESTLESS_MS: Final = 1_000  # after this it is one that draws all the time, and does not wait for silence
 
 log = logging.getLogger(__name__)
-
-
-class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """Why it waits now, and for whom."""
-
-    by: HeldBy
-    evidence: str
-    user_id: str | None = None
-
-
-class Desk(msgspec.Struct, frozen=True, kw_only=True):
-    """One prompt before one terminal. `begun`: ids of what may have been typed of it already."""
-
-    intent: TypePrompt
-    link: port.RunLink
-    onlooker: Onlooker
-    text: bytes
-    begun: frozenset[str] = frozenset()
-
-    @property
-    def begun_as(self) -> Form | None:
-        """How the text was cut that was begun."""
-        return next((form for form in map(form_of, self.begun) if form is not None), None)
 
 
 class Typist:
@@ -113,6 +88,8 @@ class Typist:
         self._typed = typed
         self._composers = composers
         self._clock = clock or SystemClock()
+        self._drawings = Drawings()
+        self._enters = Enters(composers=composers, clock=self._clock, draft_by=self._draft_by)
 
     async def carry_out(self, intent: Intent) -> bool:
         """Place, type, report. False: not now."""
@@ -126,17 +103,24 @@ class Typist:
         if isinstance(found, port.Unreachable):
             return False
         if isinstance(found, port.Gone):
+            self._drawings.forget(intent.run_id)
             return await self._learn(intent, found.entries, found.evidence)
-        program = rules_of(adapter=intent.adapter, argv=intent.argv)
-        onlooker = Onlooker(found, run_dir=self._backend.run_dir(intent.run_id), program=program)
+        onlooker = Onlooker(
+            found,
+            run_dir=self._backend.run_dir(intent.run_id),
+            program=rules_of(adapter=intent.adapter, argv=intent.argv),
+            drawing=self._drawings.take(intent.run_id),
+        )
         begun = self._begun(intent) if intent.is_placed else frozenset[str]()
         desk = Desk(intent=intent, link=found, onlooker=onlooker, text=text, begun=begun)
         async with found:
             with closing(onlooker):
                 try:
-                    return await self._go_on(desk)
+                    done = await self._go_on(desk)
                 except port.LinkClosedError:
                     return False
+                self._drawings.bring_back(intent.run_id, onlooker.leave_drawing())
+                return done
 
     async def _learn(self, intent: TypePrompt, entries: Sequence[port.Entry], evidence: str) -> bool:
         """From the journal of a dead keeper. What was never placed waits for the next run."""
@@ -190,8 +174,13 @@ class Typist:
         keys = to_keys(desk.text, begun_as or form)
         if isinstance(keys, Unfit):  # judged by the mode in which it takes text, not by that of its start
             return await self._give_up(desk.intent, keys.why)
-        async with self._composers.turn(desk.intent.run_id):
-            return await self._type(desk, keys, look)
+        try:
+            async with self._composers.turn(desk.intent.run_id):
+                done = await self._type(desk, keys, look)
+            await self._enters.see_it_go(desk)
+        finally:
+            self._enters.give_up(desk)
+        return done
 
     def _begun(self, intent: TypePrompt) -> frozenset[str]:
         """What of it may have been typed already, as the keeper's journal says."""
@@ -209,8 +198,13 @@ class Typist:
         return None
 
     def _draft_by(self, desk: Desk, look: Look) -> str | None:
-        """Whose line stands there. The keys alone don't say which of them answered a question; the screen does."""
-        author = self._composers.draft_by(desk.intent.run_id) or look.reply.draft_by
+        """Whose line stands there. The keys alone don't say which of them answered a question; the screen does.
+
+        What each key does depends on the terminal's mode, which the keeper knew; keepers of before don't say.
+        """
+        author = look.reply.draft_by
+        if look.reply.printed_since_typed is None:
+            author = self._composers.draft_by(desk.intent.run_id) or author
         is_answer = author is not None and look.sight is not None and author not in look.sight.drafts
         return None if is_answer else author
 
@@ -223,6 +217,8 @@ class Typist:
     async def _type(self, desk: Desk, keys: Keys, look: Look) -> bool | None:
         """Parts and Enter; None where the program has moved on since the look, and nothing was typed."""
         intent = desk.intent
+        if self._enters.is_unsure_for(desk):
+            return None
         if self._composers.draft_by(intent.run_id) is not None:  # perhaps since the look
             drafted = self._draft_by(desk, await desk.onlooker.glance())
             if drafted is not None:
@@ -255,7 +251,7 @@ class Typist:
             if reply.unread_bytes or reply.input_waiting_bytes or is_stale(reply):
                 continue
             shown_ms = reply.since_typed_ms if shown_ms is None else shown_ms
-            held = self._held(desk, _without_own(cleaned(desk.text), look))
+            held = self._held(desk, without_own(cleaned(desk.text), look))
             if held is not None:
                 await self._hold(desk.intent, held)
                 return False
@@ -266,31 +262,14 @@ class Typist:
             if not _is_settled(reply, shown_ms=shown_ms or 0):
                 continue
             typed = await self._send(desk, enter, desk.intent.prompt_id, seen=look)
+            if isinstance(typed, port.InputResult) and typed.outcome == "applied":
+                self._enters.pressed(
+                    desk, enter, seen=look
+                )  # before anybody hears of it, and types the next one
             sent = await self._sent(desk, typed)
-            if isinstance(typed, port.InputResult):
-                await self._see_it_go(desk, enter, sent=look)
             if sent is not None:
                 return sent
         return False
-
-    async def _see_it_go(self, desk: Desk, enter: bytes, *, sent: Look) -> None:
-        """An Enter that a busy program took for a line's end is typed once more: into the same text in the same place."""
-        text = cleaned(desk.text)
-        below = None if sent.sight is None else lines_below(text, sent.sight)
-        for _ in range(ENTER_LOOKS_MAX):
-            await self._clock.sleep(PAUSE_S)
-            look = await desk.onlooker.glance()
-            reply, sight = look.reply, look.sight
-            if reply.unread_bytes or is_stale(reply):
-                continue
-            seen = desk.onlooker.meaning(look)
-            is_ready = seen is not None and seen.status in TAKES_TEXT
-            if sight is None or below is None or not is_ready or lines_below(text, sight) != below:
-                return
-            if (reply.since_typed_ms or AGAIN_MS) >= AGAIN_MS:
-                typed = await self._send(desk, enter, f"{desk.intent.prompt_id}/again", seen=look)
-                if isinstance(typed, port.InputResult) or typed.code != "moved_on":
-                    return
 
     async def _sent(self, desk: Desk, typed: port.InputResult | port.RequestRefused) -> bool | None:
         """What became of the last key; None where the program has moved on since the look."""
@@ -366,11 +345,6 @@ def _is_settled(reply: port.StatusReply, *, shown_ms: int) -> bool:
     is_quiet = reply.quiet_ms >= QUIET_MS or reply.since_typed_ms >= RESTLESS_MS
     wanted_ms = min(max(SETTLED_MS, SLOWLY * shown_ms), SETTLED_MS_MAX)
     return is_quiet and reply.since_typed_ms >= wanted_ms
-
-
-def _without_own(text: str, look: Look) -> Look:
-    """What we have typed may read like a question."""
-    return look if look.sight is None else replace(look, sight=without(text, look.sight))
 
 
 def _stands_there(desk: Desk, look: Look, before: Look) -> bool:

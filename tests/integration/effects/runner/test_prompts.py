@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.zoo.show import FAMILIES, Fates, show
 
-PROMPTS = int(os.environ.get("ZOO_PROMPTS") or 170)
+PROMPTS = int(os.environ.get("ZOO_PROMPTS") or 180)
 PROMPTS_OVER_DEATHS = PROMPTS * 3 // 4
 EACH = 10  # to one animal: all families have their turn
 

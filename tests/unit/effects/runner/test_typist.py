@@ -274,6 +274,19 @@ async def test_a_prompt_waits_visibly_for_a_persons_draft(
     assert keeper.typed == {PROMPT: b"go\r"}
 
 
+@pytest.mark.parametrize(("draft_by", "is_typed"), [(None, True), (ADA, False)])
+async def test_which_keys_end_a_line_is_for_its_keeper_to_say(
+    tmp_path: Path, draft_by: str | None, *, is_typed: bool
+) -> None:
+    keeper = reading()
+    keeper.statuses = [replace(WAITING, printed_since_typed=0, draft_by=draft_by)]
+    scene = Scene(tmp_path, keeper)
+    scene.composers.typed(RUN, b"half\n", port.Author(kind="user", id=ADA))
+
+    assert await scene.hand.carry_out(TYPE) is is_typed
+    assert bool(keeper.typed) is is_typed
+
+
 async def test_a_program_that_moved_on_since_the_look_is_looked_at_again(tmp_path: Path) -> None:
     keeper = reading()
     keeper.moves_on = 3

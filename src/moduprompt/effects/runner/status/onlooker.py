@@ -13,7 +13,7 @@ from moduprompt.effects.agents.catalogue import adapter_named
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.status.drawing import Drawing
 from moduprompt.effects.runner.status.engine import observe, shows_question
-from moduprompt.effects.runner.status.facts import Look, Seen, Sight
+from moduprompt.effects.runner.status.facts import Look, Seen
 from moduprompt.effects.runner.status.rules import rules_for
 from moduprompt.keeper.recording import RECORDING_NAME, RecordingError
 
@@ -34,11 +34,14 @@ class Onlooker:
     `program`: whose rules fit its screen; None where what it prints is for programs to read.
     """
 
-    def __init__(self, link: port.RunLink, *, run_dir: Path, program: str | None) -> None:
+    def __init__(
+        self, link: port.RunLink, *, run_dir: Path, program: str | None, drawing: Drawing | None = None
+    ) -> None:
+        """`drawing`: of this run, from an earlier onlooker; it goes on from where it is."""
         self._link = link
         self._recording = run_dir / RECORDING_NAME
         self._rules = None if program is None else rules_for(program)
-        self._drawing: Drawing | None = None
+        self._drawing = drawing
         self._is_blind = False
 
     def close(self) -> None:
@@ -46,6 +49,11 @@ class Onlooker:
         if self._drawing is not None:
             self._drawing.close()
             self._drawing = None
+
+    def leave_drawing(self) -> Drawing | None:
+        """For the next onlooker; this one has none any more. Not after a look that was broken off."""
+        drawing, self._drawing = self._drawing, None
+        return drawing
 
     async def look(self) -> Seen | None:
         """What it does now; None where that can't be told at this moment. Raises LinkClosedError."""
@@ -64,13 +72,11 @@ class Onlooker:
         """What the rules of its program say to that."""
         return observe(look, self._rules)
 
-    def _asks(self, sight: Sight) -> bool:
-        return self._rules is not None and shows_question(sight, self._rules)
-
     def _drawn(self) -> Drawing | None:
-        if self._drawing is None and not self._is_blind:
+        rules = self._rules
+        if self._drawing is None and rules is not None and not self._is_blind:
             try:
-                self._drawing = Drawing(self._recording, asks=self._asks)
+                self._drawing = Drawing(self._recording, asks=lambda sight: shows_question(sight, rules))
             except (OSError, RecordingError) as fault:
                 self._is_blind = True
                 log.warning("screen.not_drawn", extra={"recording": str(self._recording), "why": str(fault)})
