@@ -43,6 +43,7 @@ AT_ONCE: Final = 10
 PROMPTS_OF_A_RUN: Final = 25
 PERSON: Final = port.Author(kind="user", id="00000000-0000-7000-8000-0000000000ad")
 LOOK_S: Final = 0.03
+READ_LOOKS: Final = 15  # at which all is read: the slowest of them takes a tenth of a second for a line
 SHOWN_MS_MAX: Final = 2_500  # the daemon is more patient; nobody here is busy with anything else
 RUN_S_MAX: Final = 600.0
 PROMPT_S_MAX: Final = float(os.environ.get("ZOO_PATIENCE_S") or 120)
@@ -150,6 +151,7 @@ class Act:
                 for number in range(self._count):
                     if not await self._one(cage, number):
                         break
+                await self._has_read(cage)
             except TimeoutError as late:
                 late.add_note(f"{self._name} {self._seed}: {truth.lines()[-5:]}")
                 raise
@@ -157,6 +159,15 @@ class Act:
                 self._is_over = True
                 await asyncio.gather(answering, return_exceptions=True)
         self._judge(list(cage.post.prompts.values()), truth.lines())
+
+    async def _has_read(self, cage: Cage) -> None:
+        """The program gets the time to read what was typed last, before it is stopped."""
+        looks = 0
+        async with asyncio.timeout(PROMPT_S_MAX):
+            with suppress(port.LinkClosedError):
+                while looks < READ_LOOKS and (now := await cage.link.status()).state == "running":
+                    looks = 0 if now.unread_bytes or now.input_waiting_bytes else looks + 1
+                    await later(LOOK_S)
 
     async def _one(self, cage: Cage, number: int) -> bool:
         """One prompt, with what fate has in store; False where the run is over."""
