@@ -19,16 +19,17 @@ from moduprompt.cli.faults import misused
 from moduprompt.cli.live.picture import Size, draw, draw_sessions
 from moduprompt.cli.live.shows import Show, open_show
 from moduprompt.cli.live.spans import Line, to_ascii, to_coloured, to_plain
-from moduprompt.cli.live.story import Scene
+from moduprompt.cli.live.story import Scene, Story
 from moduprompt.cli.live.tree import draw_tree
 from moduprompt.cli.live.watch import watch
 from moduprompt.cli.moments import Moment
 from moduprompt.cli.progress import waiting_for
 from moduprompt.client import to_typed
-from moduprompt.protocol import Micros, WorkspaceId, to_timestamp
+from moduprompt.protocol import Micros, WorkspaceId, decode_event, encode, to_timestamp
 from moduprompt.views.board import Board
 
 PIPE_COLUMNS: Final = 100  # of a picture that goes into a file or another program
+EVENTS_AT_ONCE: Final = 1_000  # the longest page there is
 IN_TREE: Final = frozenset({"session", "run", "worktree"})  # what a line of the tree is made of
 NO_SESSIONS: Final = "no session yet: mpctl session spawn NAME --project PROJECT"
 
@@ -44,8 +45,8 @@ async def show_board(call: Call, of: WorkspaceId) -> None:
 
 
 async def show_tree(call: Call, of: WorkspaceId) -> None:
-    """The tree of sessions, once; as JSON the board it is drawn from."""
-    raw = await _board(call, of)
+    """The tree of sessions, once; as JSON the board it is drawn from. A session is shown its lineage."""
+    raw = await (_own_board(call, of) if call.is_in_run else _board(call, of))
     if call.is_json:
         call.show(raw, "")
         return
@@ -86,6 +87,18 @@ async def _board(call: Call, of: WorkspaceId) -> bytes:
     past = {} if moment is None else {"as_of": str(moment.seq)}
     async with waiting_for("reading the board" if moment is None else f"folding {moment.seq} events"):
         return await client.read("/v1/board", {"workspace_id": of, **past})
+
+
+async def _own_board(call: Call, of: WorkspaceId) -> bytes:
+    """The board as far as a session sees it: of the events that are shown to it."""
+    client, moment, story = await call.client(), await call.moment(of), Story()
+    as_of = None if moment is None else moment.seq
+    page = await client.read_events(of, limit=EVENTS_AT_ONCE, as_of=as_of)
+    while page.items:
+        for data in page.items:
+            story.tell(decode_event(data))
+        page = await client.read_events(of, from_=story.seq, limit=EVENTS_AT_ONCE, as_of=as_of)
+    return encode(story.scene().board)
 
 
 def _seen(raw: bytes, moment: Moment | None) -> Board:

@@ -32,7 +32,7 @@ from moduprompt.protocol import (
     missing,
     refusal,
 )
-from moduprompt.server.desk import actor_of, desk_of
+from moduprompt.server.desk import actor_of, desk_of, user_of
 from moduprompt.server.replies import to_json
 from moduprompt.server.routes.moments import moment_of
 from moduprompt.server.routes.parameters import check_names, entered
@@ -64,8 +64,9 @@ async def artifact(request: Request) -> Response:
 
 async def about(request: Request) -> Response:
     """`GET /v1/artifacts/{ref}/about`: its row, now or as of a moment."""
-    actor, ref = await actor_of(request), _ref(request)
-    _users_only(actor)
+    hint = "a session reads the texts of its lineage: mpctl capsule show"
+    actor = await user_of(request, "what is known of artifacts is open to users only", hint=hint)
+    ref = _ref(request)
     check_names(request, "workspace_id", "stale", "as_of")
     ledger, kernel = await entered(request, actor), desk_of(request).kernel
     home, seq = ledger.workspace_id, await moment_of(request, ledger)
@@ -131,14 +132,3 @@ def _ref(request: Request) -> ArtifactRef:
 
 def _absent(ref: str) -> Rejection:
     return missing("artifact", ref[:80])
-
-
-def _users_only(actor: Actor) -> None:
-    if actor.kind != "user":
-        raise Refused(
-            refusal(
-                Code.POLICY_DENIED,
-                "what is known of artifacts is open to users only",
-                details={"decided_by": "default_rights"},
-            )
-        )

@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from moduprompt.domain.item import Item
-from moduprompt.protocol import Actor, Code, Refused, WorkspaceId, refusal
-from moduprompt.server.desk import actor_of, desk_of
+from moduprompt.protocol import Code, Refused, WorkspaceId, refusal
+from moduprompt.server.desk import desk_of, user_of
 from moduprompt.server.replies import to_json
 from moduprompt.server.routes.moments import moment_of
 from moduprompt.server.routes.parameters import check_names, entered
@@ -24,9 +24,9 @@ ItemT = TypeVar("ItemT", bound=Item)  # the row's type
 
 async def board(request: Request) -> Response:
     """`GET /v1/board`: a snapshot at a sequence; the events after it lead on."""
-    actor = await actor_of(request)
+    what = "the board shows the whole workspace and is open to its users only"
+    actor = await user_of(request, what, hint="a session sees its own lineage: mpctl session tree")
     check_names(request, "workspace_id", "stale", "as_of")
-    _users_only(actor)
     ledger = await entered(request, actor)
     home, then = ledger.workspace_id, await moment_of(request, ledger)
     if then is not None:
@@ -60,15 +60,3 @@ async def _rows(request: Request, collection: str, kind: type[ItemT], *, workspa
         if len(rows) < READ_MAX:
             return found
         after = rows[-1][0]
-
-
-def _users_only(actor: Actor) -> None:
-    if actor.kind != "user":
-        raise Refused(
-            refusal(
-                Code.POLICY_DENIED,
-                "the board shows the whole workspace and is open to its users only",
-                hint="a session sees its own lineage: mpctl session tree",
-                details={"decided_by": "default_rights"},
-            )
-        )

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from moduprompt.kernel.ledger import Ledger
 from moduprompt.kernel.safe_mode import safe_mode
-from moduprompt.protocol import Actor, Code, Refused, refusal, too_large
-from moduprompt.server.desk import Desk, actor_of, desk_of
+from moduprompt.protocol import Actor, Refused, too_large
+from moduprompt.server.desk import Desk, desk_of, user_of
 from moduprompt.server.replies import BodyTooLarge, head_of, to_json
 from moduprompt.server.routes.parameters import check_names, entered
 from moduprompt.server.seats import SeatedResponse
@@ -64,16 +64,8 @@ async def import_log(request: Request) -> Response:
 
 
 async def _enter_as_user(request: Request) -> Actor:
-    actor = await actor_of(request)
-    if actor.kind != "user":
-        raise Refused(
-            refusal(
-                Code.POLICY_DENIED,
-                "whole workspaces are moved by users only",
-                details={"decided_by": "default_rights"},
-            )
-        )
-    return actor
+    hint = "ask the workspace's owner: mpctl log export"
+    return await user_of(request, "whole workspaces are moved by users only", hint=hint)
 
 
 async def _receive(request: Request, file: BinaryIO) -> None:
