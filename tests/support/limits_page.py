@@ -113,6 +113,16 @@ WAITS: Final = (
         ),
     ),
     Waits(
+        bounds="seconds that the daemon waits for a keeper's word",
+        happens="it dials anew, later and later; `mpctl run show` and `hindered` of readiness say since when",
+        constants=(
+            "effects.runner.link:ANSWER_S_MAX",
+            "effects.runner.link:HELLO_S_MAX",
+            "effects.runner.link:INPUT_S_MAX",
+            "effects.runner.link:HEARTBEAT_S",
+        ),
+    ),
+    Waits(
         bounds="connections beyond the limit that are told why",
         happens="the others are hung up on",
         constants=("server.connection:REFUSED_MAX", "server.connection:REFUSED_S"),

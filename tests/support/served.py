@@ -34,6 +34,7 @@ from moduprompt.domain.workspace.commands import CreateWorkspace
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.recovery.memory import StartMemory
 from moduprompt.effects.runner.attachment import Picture, draw
+from moduprompt.effects.runner.silences import Silences
 from moduprompt.kernel.clock import SystemClock, SystemMint
 from moduprompt.kernel.feed import POSITION_S
 from moduprompt.kernel.kernel import Kernel
@@ -142,8 +143,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 class Served:
     """A daemon that answers."""
 
-    def __init__(self, desk: Desk, *, folder: Path, mint: SystemMint, doors: RunDoors) -> None:
+    def __init__(
+        self, desk: Desk, *, folder: Path, mint: SystemMint, doors: RunDoors, silences: Silences
+    ) -> None:
         self.desk = desk
+        self.silences = silences
         self.kernel = desk.kernel
         self.socket = folder / "mpd.sock"
         self.mint = mint
@@ -277,6 +281,7 @@ async def serve_in(
         house.push_async_callback(kernel.stop)
         await kernel.start(owner_name="ada", hands=hands)
         listener = Listener(kernel.meters)
+        silences = Silences(clock=SystemClock(), hindered=kernel.hindered)
         desk = Desk(
             kernel=kernel,
             terminals=QuietTerminals(folder),
@@ -288,11 +293,12 @@ async def serve_in(
             draining=asyncio.Event(),
             turnstile=listener.turnstile,
             keeper_links=lambda: 0,
+            keepers=silences,
         )
         app = build_app(desk)
         doors = RunDoors(folder / "agents", listener=listener, app=app)
         doors.clear()
-        served = Served(desk, folder=folder, mint=mint, doors=doors)
+        served = Served(desk, folder=folder, mint=mint, doors=doors, silences=silences)
         house.push_async_callback(_drain, served, listener)
         await listener.open(bind_unix(served.socket), app)
         if listen is not None:

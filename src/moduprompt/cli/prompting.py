@@ -109,6 +109,20 @@ def waits_to_start(run: RunItem) -> str | None:
     return f"waits to start, as no {run.waits.place} since {run.waits.since}: {run.waits.why}"
 
 
+def silent_keeper(run: RunItem) -> str | None:
+    """Since when a run's keeper has not answered, and what is known of that; None where it does."""
+    if run.unanswered is None:
+        return None
+    return f"does not answer since {run.unanswered.since}: {run.unanswered.why}"
+
+
+def status_told(run: RunItem) -> str:
+    """How a run stands, in a word or three."""
+    if run.waits is not None:
+        return f"waits, no {run.waits.place}"
+    return f"{run.status}, no answer" if run.unanswered is not None else run.status
+
+
 async def runs_of(call: Call, item: SessionItem) -> Sequence[RunItem]:
     """The runs of a session, oldest first."""
     runs = await call.list(RunItem, of=item.workspace_id)

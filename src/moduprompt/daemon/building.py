@@ -37,6 +37,7 @@ from moduprompt.effects.runner.hand import PROMPT_NAME, RECORDING_NAME, RunHand,
 from moduprompt.effects.runner.homes_hand import HomesHand
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.prompting import Teller
+from moduprompt.effects.runner.silences import Silences
 from moduprompt.effects.runner.terminals import LocalTerminals
 from moduprompt.effects.runner.turns import TurnWatcher
 from moduprompt.effects.runner.typist import Typist
@@ -152,8 +153,15 @@ def build_desk(
         turnstile=listener.turnstile,
         keeper_links=parts.backend.open_links,
         starts=parts.admission,
+        keepers=parts.backend.silences,
         programs=_programs(parts.config, parts.environ),
     )
+
+
+def build_backend(config: Config, kernel: Kernel) -> LocalBackend:
+    """Where runs are kept, and which keepers do not answer."""
+    silences = Silences(clock=SystemClock(), hindered=kernel.hindered)
+    return LocalBackend(config.runs_dir, silences=silences)
 
 
 def build_admission(config: Config, kernel: Kernel) -> Admission:

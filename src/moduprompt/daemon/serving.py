@@ -30,6 +30,7 @@ from moduprompt.daemon.building import (
     Parts,
     begin_comparing,
     build_admission,
+    build_backend,
     build_desk,
     build_hands,
     live_runs,
@@ -44,7 +45,6 @@ from moduprompt.effects.notifier import Notifier
 from moduprompt.effects.observer import LocalObserver
 from moduprompt.effects.recovery.memory import StartMemory
 from moduprompt.effects.runner.composers import Composers
-from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.terminals import LocalTerminals
 from moduprompt.kernel.clock import SystemClock, SystemMint
 from moduprompt.kernel.kernel import Kernel
@@ -184,7 +184,7 @@ async def _serve(
             kernel=kernel,
             mint=mint,
             git=git,
-            backend=LocalBackend(config.runs_dir),
+            backend=build_backend(config, kernel),
             composers=Composers(),
             memory=StartMemory(version=__version__, clock=SystemClock()),
             admission=build_admission(config, kernel),

@@ -15,7 +15,7 @@ import msgspec
 from starlette.requests import HTTPConnection
 
 from moduprompt.domain.run.state import RunState
-from moduprompt.domain.run.view import Waits
+from moduprompt.domain.run.view import Unanswered, Waits
 from moduprompt.domain.session.state import SessionState
 from moduprompt.kernel.clock import token_sha256
 from moduprompt.kernel.kernel import Kernel
@@ -55,6 +55,8 @@ class Picture(Protocol):
 
 class Seat(Protocol):
     """A place at a run's terminal. Leave it with `async with`."""
+
+    has_lost_keeper: bool  # the output broke off since the keeper does not answer: the run may go on
 
     async def __aenter__(self) -> Self: ...
 
@@ -101,7 +103,7 @@ class Terminals(Protocol):
         ...
 
     async def attach(self, run_id: str, *, user_id: str) -> Seat | None:
-        """A seat at its terminal; None where nobody keeps the run any more."""
+        """A seat at its terminal; None where nobody keeps the run any more. Raises Refused while its keeper is silent."""
         ...
 
 
@@ -117,6 +119,30 @@ class NobodyWaits:
     """The `Starts` of a daemon that starts nothing."""
 
     def waits(self, run_id: RunId) -> None:
+        """Never."""
+        del run_id
+
+
+class Keepers(Protocol):
+    """Who keeps runs, and whether they answer."""
+
+    def has_silent(self) -> bool:
+        """Whether there is any keeper that does not answer."""
+        ...
+
+    def unanswered(self, run_id: RunId) -> Unanswered | None:
+        """Since when this run's keeper has not answered; None where it does, or nobody has asked it."""
+        ...
+
+
+class NobodyKeeps:
+    """The `Keepers` of a daemon that starts nothing."""
+
+    def has_silent(self) -> bool:
+        """None."""
+        return False
+
+    def unanswered(self, run_id: RunId) -> None:
         """Never."""
         del run_id
 
@@ -160,6 +186,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     turnstile: Turnstile
     keeper_links: Callable[[], int]
     starts: Starts = NobodyWaits()
+    keepers: Keepers = NobodyKeeps()
     programs: Programs = NoPrograms()
     reads: Seats = msgspec.field(default_factory=read_seats)
     streams: Seats = msgspec.field(default_factory=stream_seats)

@@ -12,6 +12,7 @@ import pytest
 
 from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.run.commands import ReportExited
+from moduprompt.domain.run.view import RunItem, Unanswered
 from moduprompt.domain.workspace.commands import RenameWorkspace
 from moduprompt.kernel import tracks
 from moduprompt.kernel.tracks import Stop
@@ -299,6 +300,23 @@ async def test_a_runs_output_is_served_from_a_byte_on(daemon: Served, tmp_path: 
     assert (await daemon.get(path, follow="1")).body == b"0123456789"
     assert (await daemon.get(path, follow="yes")).status == 400
     assert (await daemon.get("/v1/runs/x/output")).status == 404
+
+
+async def test_a_run_whose_keeper_does_not_answer_says_so_as_long_as_that_is_so(daemon: Served) -> None:
+    workspace = await daemon.make_workspace()
+    line = await daemon.make_session(workspace, await daemon.make_project(workspace))
+    since = daemon.silences.missed(line.run_id, "it is stopped")
+
+    async with daemon.client() as client:
+        (listed,) = await client.list(RunItem, workspace_id=workspace)
+        shown = await client.get(RunItem, line.run_id)
+        assert listed.unanswered == shown.unanswered == Unanswered(since=since, why="it is stopped")
+        ready = await daemon.get("/v1/daemon/ready")
+        assert line.run_id in ready.body.decode()
+
+        daemon.silences.heard(line.run_id)
+        assert (await client.get(RunItem, line.run_id)).unanswered is None
+        assert line.run_id not in (await daemon.get("/v1/daemon/ready")).body.decode()
 
 
 async def test_live_output_ends_when_the_daemon_does(daemon: Served, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ DECODERS: Final[tuple[Decoder, ...]] = (*ON_THE_WIRE, *OF_KEEPERS, *OF_AGENTS, *
 
 OUR_OWN: Final[dict[str, str]] = {
     "server.routes.artifacts:gone": "a row that this program wrote, in a file that may be deleted",
-    "server.routes.reads:with_waiting": "a row that this program wrote, in a file that may be deleted",
+    "server.routes.reads:as_of_now": "a row that this program wrote, in a file that may be deleted",
     "kernel.kernel:Kernel._observe": "a row that this program wrote, in a file that may be deleted",
     "storage.sqlite.editions:Editions._load": "a row that this program wrote, in a file that may be deleted",
     "effects.recovery.comparing:_compare_worktrees": "a row that this program wrote, in a file that may be deleted",

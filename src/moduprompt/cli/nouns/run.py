@@ -15,7 +15,7 @@ from moduprompt.cli.call import Call
 from moduprompt.cli.faults import misused
 from moduprompt.cli.lookup import find_item, find_own, workspace_of
 from moduprompt.cli.printing import print_bytes, print_text
-from moduprompt.cli.prompting import waits_to_start
+from moduprompt.cli.prompting import silent_keeper, status_told, waits_to_start
 from moduprompt.cli.recordings import (
     LINE_CHARS_MAX,
     LastLines,
@@ -51,7 +51,9 @@ if TYPE_CHECKING:
 
 MINE: Final = "MP_RUN"
 TAIL_LINES: Final = 20  # a screenful, nearly
-CONNECT_S: Final = 5.0  # a daemon that runs answers at once
+CONNECT_S: Final = (
+    15.0  # a daemon that runs answers at once, but for a keeper that does not: that takes its time
+)
 DRAWN_BYTES: Final = (
     8 * 1024 * 1024
 )  # of output before a moment: a second or two of drawing, and surely enough
@@ -61,7 +63,7 @@ COLUMNS: Final[tuple[Column[RunItem], ...]] = (
     ("ID", lambda item: item.id),
     ("SESSION", lambda item: short(item.session_id)),
     ("NO", lambda item: item.ordinal),
-    ("STATUS", lambda item: f"waits, no {item.waits.place}" if item.waits else item.status),
+    ("STATUS", status_told),
     ("SEEN", lambda item: item.observed),
     ("CODE", lambda item: item.code),
     ("PROGRAM", lambda item: " ".join(item.argv) or item.adapter),
@@ -103,6 +105,7 @@ async def _show(call: Call) -> None:
         ("session", item.session_id),
         ("status", item.status),
         ("waits", waits_to_start(item)),
+        ("keeper", silent_keeper(item)),
         ("seen", item.observed),
         ("rule", item.rule),
         ("evidence", item.evidence),
@@ -299,7 +302,10 @@ async def _follow(client: Client, item: RunItem, printer: _Printer, *, start: in
     """To the end of the run, over silences and daemons that come and go."""
     while True:
         has_ended = (await client.get(RunItem, item.id, workspace_id=item.workspace_id)).status in ENDED
-        pieces = client.follow_output(RunId(item.id), from_=start, workspace_id=item.workspace_id)
+        pieces, before = (
+            client.follow_output(RunId(item.id), from_=start, workspace_id=item.workspace_id),
+            start,
+        )
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
@@ -310,6 +316,8 @@ async def _follow(client: Client, item: RunItem, printer: _Printer, *, start: in
             continue
         if has_ended:
             return
+        if start == before:  # nobody tells at this moment how it goes on
+            await asyncio.sleep(LOOK_S)
 
 
 async def _named(call: Call) -> RunItem:

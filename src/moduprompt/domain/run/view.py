@@ -50,13 +50,21 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class Unanswered(msgspec.Struct, frozen=True, kw_only=True):
+    """Its keeper lives and has not answered since then; what it says is told when it answers again."""
+
+    since: str
+    why: str
+
+
 class RunItem(Item, frozen=True, kw_only=True):
     """A row of `/v1/runs`. `observed` is what it was last seen doing, with rule and evidence; `seen` the last ones.
 
     `conversation` to `trouble` are what its program told of itself; all of it stays empty for a program that tells
     nothing. `usage.unpriced` counts the reports that had no cost: with any, `cost_micros` is not the whole.
     `resumes` is the run whose conversation it was to carry on, `begun` what became of that, `begun_why` why.
-    `waits` is of the moment of the reading: no event holds it and no row, and a read of the past has none.
+    `waits` and `unanswered` are of the moment of the reading: no event holds them and no row, and a read of the past
+    has none.
     """
 
     session_id: str
@@ -101,6 +109,7 @@ class RunItem(Item, frozen=True, kw_only=True):
     resumes: str | None = None
     begun: str | None = None
     begun_why: str | None = None
+    unanswered: Unanswered | None = None
 
 
 def fold(rows: Rows, event: Event, stamp: Stamp) -> None:

@@ -41,6 +41,7 @@ class Attachment:
         self._author = author
         self._composers = composers
         self.run_id = control.welcome.run_id
+        self.has_lost_keeper = False  # it lives and does not answer: nobody knows whether the run goes on
 
     async def __aenter__(self) -> Self:
         return self
@@ -57,16 +58,22 @@ class Attachment:
 
     async def output(self, start: int, *, is_typing: bool) -> AsyncGenerator[bytes]:
         """Every byte from `start` on, never an empty piece, until the run has ended or its keeper is gone."""
-        with suppress(port.LinkClosedError, ValueError):  # ValueError: the offset is still to come
+        try:
             async for chunk in self._watching.output(start, answers_terminal=is_typing):
                 if chunk.data:
                     yield chunk.data
+        except port.KeeperSilentError:
+            self.has_lost_keeper = True
+        except (port.LinkClosedError, ValueError):  # ValueError: the offset is still to come
+            return
 
     async def type(self, keys: bytes) -> str | None:
         """Keys as they came; None when the terminal has them, else why not."""
         async with self._composers.turn(self.run_id):
             try:
                 typed = await self._control.send_input(keys, author=self._author, input_id=None)
+            except port.KeeperSilentError as fault:
+                return f"{fault}; what was typed may still arrive"
             except port.LinkClosedError as fault:
                 return str(fault)
             if isinstance(typed, port.RequestRefused):

@@ -52,6 +52,7 @@ from moduprompt.protocol import REASON_MAX, ArtifactRef, Fate, RecoveredRun, Run
 
 RECORDING_NAME: Final = "recording.mprec"
 PROMPT_NAME: Final = "prompt.txt"
+FREED_AT_ONCE: Final = 32  # keepers that are let go: each that does not answer takes its seconds
 STOPPED_WAITING: Final = "stopped while it waited for room to start"
 
 log = logging.getLogger(__name__)
@@ -530,17 +531,25 @@ def _place_files(home: Path, files: Iterable[AgentFile]) -> None:
 
 async def free_keepers(backend: port.Backend, ended: Iterable[RunId]) -> tuple[RunId, ...]:
     """Let go of keepers whose runs' ends are known: a daemon that died between knowing and
-    acknowledging left them waiting. Gives whose were freed."""
-    freed: list[RunId] = []
-    for run_id in ended:
-        if not (backend.run_dir(run_id) / SOCKET_NAME).is_socket():
-            continue
-        found = await backend.dial(run_id)
-        if isinstance(found, port.Gone | port.Unreachable):
-            continue
-        async with found as link:
-            with contextlib.suppress(port.LinkClosedError):
-                if link.welcome.state in ("exited", "start_failed"):
-                    await link.ack(link.welcome.journal_last)
-                    freed.append(run_id)
-    return tuple(freed)
+    acknowledging left them waiting. Gives whose were freed. One that does not answer holds up few others."""
+    at_once = asyncio.Semaphore(FREED_AT_ONCE)
+
+    async def freed(run_id: RunId) -> bool:
+        async with at_once:
+            return await _is_freed(backend, run_id)
+
+    asked = tuple(run_id for run_id in ended if (backend.run_dir(run_id) / SOCKET_NAME).is_socket())
+    are_freed = await asyncio.gather(*map(freed, asked))
+    return tuple(run_id for run_id, is_freed in zip(asked, are_freed, strict=True) if is_freed)
+
+
+async def _is_freed(backend: port.Backend, run_id: RunId) -> bool:
+    found = await backend.dial(run_id)
+    if isinstance(found, port.Gone | port.Unreachable):
+        return False
+    async with found as link:
+        with contextlib.suppress(port.LinkClosedError):
+            if link.welcome.state in ("exited", "start_failed"):
+                await link.ack(link.welcome.journal_last)
+                return True
+    return False

@@ -11,30 +11,40 @@ import os
 import secrets
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from weakref import WeakSet
 
 import msgspec
+from msgspec.structs import replace
 
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.journal import read_journal
-from moduprompt.effects.runner.link import KeeperLink, open_link
+from moduprompt.effects.runner.link import KeeperLink, Patience, open_link
+from moduprompt.effects.runner.silences import Silences
 from moduprompt.keeper import __file__ as keeper_package
 from moduprompt.keeper import cgroups, detach, processes
 from moduprompt.keeper.journal import JOURNAL_NAME
 from moduprompt.keeper.keeper import SOCKET_NAME, is_held
+from moduprompt.kernel.clock import SystemClock
 
 START_S_MAX = 20.0  # a keeper needs a tenth of a second; a machine that swaps gets the benefit of the doubt
 KEY_NAME = ".nonce-key"
 KEY_BYTES = 32
 SWEEP_ROUNDS_MAX = 50  # a fork bomb is ended in rounds of SWEEP_PAUSE_S, five seconds in all
 SWEEP_PAUSE_S = 0.1
+STATES = {"T": "is stopped (kill -CONT lets it go on)", "t": "is held by a debugger", "D": "waits for a disk"}
 
 
 class LocalBackend:
     """The `Backend` of this machine."""
 
-    def __init__(self, runs_dir: Path) -> None:
+    def __init__(
+        self, runs_dir: Path, *, silences: Silences | None = None, patience: Patience | None = None
+    ) -> None:
+        """`silences` is told of keepers that do not answer, and that they do again."""
+        self.silences = silences or Silences(clock=SystemClock(), hindered={})
+        self._patience = patience or Patience()
         self._runs_dir = runs_dir.absolute()
         self._key: bytes | None = None
         self._links: WeakSet[KeeperLink] = WeakSet()
@@ -90,14 +100,28 @@ class LocalBackend:
         except OSError as error:
             return port.Gone(run_id=run_id, evidence=f"no run directory: {error}", entries=(), survivors=())
         try:
-            link = await open_link(f"/proc/self/fd/{fd}/{SOCKET_NAME}", nonce=self.nonce(run_id))
-            self._links.add(link)
-            return link
+            link = await open_link(
+                f"/proc/self/fd/{fd}/{SOCKET_NAME}",
+                nonce=self.nonce(run_id),
+                patience=self._patience,
+                missed=partial(self.silences.missed, run_id),
+            )
         except (OSError, TimeoutError, port.LinkClosedError) as error:
-            evidence = f"{type(error).__name__}: {error}"
+            evidence = self._told_by(error)
+        else:
+            self._links.add(link)
+            self.silences.heard(run_id)
+            return link
         finally:
             os.close(fd)
-        return await asyncio.to_thread(self._autopsy, run_id, evidence)
+        return self._silent_or_gone(await asyncio.to_thread(self._autopsy, run_id, evidence))
+
+    def _silent_or_gone(self, found: port.Unreachable | port.Gone) -> port.Unreachable | port.Gone:
+        if isinstance(found, port.Gone):
+            self.silences.heard(found.run_id)
+            return found
+        since = self.silences.missed(found.run_id, found.evidence)
+        return replace(found, evidence=f"no answer since {since}: {found.evidence}")
 
     async def sweep(self, run_id: str) -> tuple[port.ProcessName, ...]:
         """End what is left of a run whose keeper is gone. Returns what was there; never touches a kept run."""
@@ -129,20 +153,23 @@ class LocalBackend:
         return hashlib.blake2b(run_id.encode(), key=self._key, digest_size=32).hexdigest()
 
     def _autopsy(self, run_id: str, evidence: str) -> port.Unreachable | port.Gone:
-        if is_held(str(self.run_dir(run_id))):
-            return port.Unreachable(run_id=run_id, evidence=f"a keeper holds the run; {evidence}")
+        is_kept = is_held(str(self.run_dir(run_id)))
         entries = read_journal(self.run_dir(run_id))
         keeper = next((entry.report for entry in entries if isinstance(entry.report, port.Launching)), None)
-        if keeper is not None and _lives(keeper):
-            return port.Unreachable(run_id=run_id, evidence=f"keeper {keeper.keeper_pid} lives; {evidence}")
-        groups = () if keeper is None else keeper.control_groups
+        if keeper is not None and (is_kept or _lives(keeper)):
+            what = f"keeper {keeper.keeper_pid} {_state_of(keeper.keeper_pid)}"
+            return port.Unreachable(run_id=run_id, evidence=f"{what}; {evidence}")
+        if is_kept:
+            return port.Unreachable(run_id=run_id, evidence=f"a keeper holds the run; {evidence}")
         what = "no journal" if keeper is None else f"keeper {keeper.keeper_pid} is not alive"
         return port.Gone(
-            run_id=run_id,
-            evidence=f"{what}; {evidence}",
-            entries=entries,
-            survivors=_marked(run_id, groups=groups),
+            run_id=run_id, evidence=f"{what}; {evidence}", entries=entries, survivors=_marked(run_id)
         )
+
+    def _told_by(self, error: OSError | port.LinkClosedError) -> str:
+        if isinstance(error, TimeoutError):
+            return f"it has not said who it is within {self._patience.hello_s_max:g} s"
+        return f"{type(error).__name__}: {error}"
 
     def _survivors(self, run_id: str) -> tuple[port.ProcessName, ...]:
         verdict = self._autopsy(run_id, "")
@@ -170,14 +197,20 @@ def _has_begun(run_dir: Path) -> bool:
     return journal.is_file() and journal.stat().st_size > 0
 
 
+def _state_of(pid: int) -> str:
+    """What a process does that should answer and does not."""
+    process = processes.inspect(pid)
+    return STATES.get(process.state, "lives") if process is not None else "lives"
+
+
 def _lives(keeper: port.Launching) -> bool:
     same_boot = keeper.boot_id == processes.boot_id()
     return same_boot and processes.is_alive(keeper.keeper_pid, keeper.keeper_start_time)
 
 
-def _marked(run_id: str, *, groups: tuple[str, ...]) -> tuple[port.ProcessName, ...]:
+def _marked(run_id: str) -> tuple[port.ProcessName, ...]:
     found = {process.pid: process for process in processes.marked(f"MP_RUN={run_id}")}
-    for pid in cgroups.left_in(run_id, groups):
+    for pid in cgroups.left_in(run_id):
         process = processes.inspect(pid)
         if process is not None and process.is_alive:
             found[pid] = process

@@ -8,6 +8,7 @@ Guarantees that every backend keeps (tests/conformance/test_runners.py):
   is no more; then the journal it left decides what is known. Otherwise it is `Unreachable`.
 - Reports come numbered, in order, each at least once until acknowledged; they are durable before they are told.
 - An input with an id is typed at most once, also across restarts of the daemon.
+- Nothing waits for a keeper for ever: what it does not answer in time breaks the connection.
 - A refusal is a value. An exception means that the connection broke (`LinkClosedError`) or our code.
 """
 
@@ -246,7 +247,10 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestRefused(msgspec.Struct, frozen=True, kw_only=True):
-    """The run can't do that now: not_running, input_full, unacknowledged, disk_refused, bad_offset, moved_on."""
+    """The run can't do that now: not_running, input_full, unacknowledged, disk_refused, bad_offset, moved_on.
+
+    `not_taken` is said by the link: the program reads nothing now. Under an id, ask again for what became of it.
+    """
 
     code: str
     message: str
@@ -281,6 +285,10 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True):
 
 class LinkClosedError(Exception):
     """The connection to a keeper ended. Dial again to learn what that means."""
+
+
+class KeeperSilentError(LinkClosedError):
+    """It ended because the keeper did not answer in time. What was asked last may still be done."""
 
 
 class RunLink(Protocol):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,7 @@ from moduprompt.effects.runner.hand import RECORDING_NAME
 from moduprompt.effects.runner.port import Author, Backend, Gone, LinkClosedError, RunLink, Unreachable
 from moduprompt.effects.runner.recording import Output, RecordingReader
 from moduprompt.keeper.recording import RecordingError
+from moduprompt.protocol import Code, Refused, refusal
 
 PIECE_BYTES: Final = 256 * 1024  # of recorded output in one step: a frame may be a single byte
 
@@ -48,16 +49,31 @@ class LocalTerminals:
         return await draw(self.recording(run_id))
 
     async def attach(self, run_id: str, *, user_id: str) -> Attachment | None:
-        """A seat at its terminal; None where nobody keeps the run any more."""
-        watching = await self._backend.dial(run_id)
-        if isinstance(watching, Gone | Unreachable):
+        """A seat at its terminal; None where nobody keeps the run any more. Raises Refused while its keeper is silent."""
+        watching = _answering(await self._backend.dial(run_id))
+        if watching is None:
             return None
-        control = await self._backend.dial(run_id)
-        if isinstance(control, Gone | Unreachable):
-            await watching.close()
-            return None
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(watching.close)
+            control = _answering(await self._backend.dial(run_id))
+            if control is None:
+                return None
+            undo.pop_all()
         author = Author(kind="user", id=user_id)
         return Attachment(watching, control, author=author, composers=self._composers)
+
+
+def _answering(found: RunLink | Unreachable | Gone) -> RunLink | None:
+    if isinstance(found, Unreachable):
+        raise Refused(
+            refusal(
+                Code.UNAVAILABLE,
+                f"the keeper of run {found.run_id} does not answer; the run may go on",
+                hint=f"mpctl run show {found.run_id} says since when",
+                details={"evidence": found.evidence},
+            )
+        )
+    return None if isinstance(found, Gone) else found
 
 
 async def _raw(path: Path) -> AsyncGenerator[bytes]:

@@ -43,7 +43,9 @@ PAGE_DEFAULT = 100
 PAGE_MAX = 1_000  # some 100 kB of items; who wants more follows `next`
 WORKSPACES = "workspaces"
 RUNS = "runs"
-REQUESTED: Final = b'"requested"'  # in the bytes of every row that can wait: the others are not decoded
+REQUESTED: Final = (
+    b'"requested"'  # in the bytes of every row that can wait: as a rule the others are not decoded
+)
 LISTED = ("workspace_id", "cursor", "limit", "stale", "as_of")
 VIEW_OF: Final[dict[str, View]] = {name: view for view in VIEWS for name, _ in view.collections}
 
@@ -73,7 +75,7 @@ async def collection(request: Request) -> Response:
     fetch = await _source(desk, name, ledger=ledger, seq=seq)
     items, last = await _rows(fetch, sight, kind=kind_of(name), after=after, limit=limit)
     if name == RUNS and seq is None:
-        items = tuple(with_waiting(desk, item) for item in items)
+        items = tuple(as_of_now(desk, item) for item in items)
     return to_json(Page(items=items, next=to_cursor(place, last) if last else None, seq_global=head))
 
 
@@ -99,16 +101,19 @@ async def item(request: Request) -> Response:
     if found is None or not sight.shows(Subject(kind=kind, id=id_)):
         raise Refused(missing(kind, id_))
     shown = msgspec.Raw(found)
-    return to_json(with_waiting(desk, shown) if name == RUNS and seq is None else shown)
+    return to_json(as_of_now(desk, shown) if name == RUNS and seq is None else shown)
 
 
-def with_waiting(desk: Desk, row: msgspec.Raw) -> msgspec.Raw:
-    """A run's row; one that waits for room to start says so, as it is at this moment."""
-    if REQUESTED not in bytes(row):
+def as_of_now(desk: Desk, row: msgspec.Raw) -> msgspec.Raw:
+    """A run's row with what only this moment knows: that it waits for room to start, that its keeper is silent."""
+    if REQUESTED not in bytes(row) and not desk.keepers.has_silent():
         return row
     run = msgspec.json.decode(row, type=RunItem)
     waits = desk.starts.waits(RunId(run.id)) if run.status == "requested" else None
-    return row if waits is None else msgspec.Raw(encode(msgspec.structs.replace(run, waits=waits)))
+    unanswered = desk.keepers.unanswered(RunId(run.id))
+    if waits is None and unanswered is None:
+        return row
+    return msgspec.Raw(encode(msgspec.structs.replace(run, waits=waits, unanswered=unanswered)))
 
 
 async def _fresh_row(

@@ -119,18 +119,20 @@ async def _serve(socket: WebSocket, seat: Seat, caller: Caller) -> None:
     tasks = (sending, taking, draining)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        await _say_goodbye(socket, has_ended=sending.done(), is_draining=draining.done())
+        has_ended = sending.done() and not seat.has_lost_keeper
+        comes_again = draining.done() or seat.has_lost_keeper
+        await _say_goodbye(socket, has_ended=has_ended, comes_again=comes_again)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _say_goodbye(socket: WebSocket, *, has_ended: bool, is_draining: bool) -> None:
+async def _say_goodbye(socket: WebSocket, *, has_ended: bool, comes_again: bool) -> None:
     if has_ended:
         await _note(socket, _Note(type="ended"))
         await socket.close()
-    elif is_draining:
+    elif comes_again:  # at the byte where it broke off: then it is known what became of the run
         await _note(socket, _Note(type="draining"))
         await socket.close(RESTARTING, "draining")
 

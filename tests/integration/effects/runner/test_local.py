@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from moduprompt.effects.runner import link as link_module
 from moduprompt.effects.runner import port
-from moduprompt.effects.runner.link import KeeperLink
+from moduprompt.effects.runner.link import KeeperLink, Patience
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.recording import Input, RecordingReader, Resize
 from moduprompt.keeper import processes
@@ -123,19 +122,19 @@ async def test_a_link_that_was_closed_is_not_counted_as_open(backend: LocalBacke
 
 
 async def test_a_keeper_that_does_not_answer_is_not_taken_for_dead(
-    backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
+    backend: LocalBackend, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(link_module, "HELLO_S_MAX", 0.2)
     spec = a_run(*shell("read line"))
+    hasty = LocalBackend(tmp_path / "runs", patience=Patience(hello_s_max=0.2))
     async with running(backend, spec) as link:
         os.kill(link.welcome.keeper_pid, signal.SIGSTOP)
-        verdict = await backend.dial(spec.run_id)
+        verdict = await hasty.dial(spec.run_id)
         swept = await backend.sweep(spec.run_id)
         os.kill(link.welcome.keeper_pid, signal.SIGCONT)
         assert (await link.status()).state == "running"
 
     assert isinstance(verdict, port.Unreachable)
-    assert "holds the run" in verdict.evidence
+    assert f"keeper {link.welcome.keeper_pid} is stopped" in verdict.evidence
     assert swept == ()
 
 
