@@ -45,12 +45,12 @@ def run_of(place: Place, name: str) -> dict[str, Any]:
 
 
 def is_silent(place: Place, name: str) -> bool:
-    return run_of(place, name)["unanswered"] is not None
+    return "unanswered" in run_of(place, name)
 
 
 def fate(place: Place, run_id: str) -> str:
-    told = place.ok("recovery", "show", "--json").json["runs"]
-    return str(next(each["fate"] for each in told if each["run_id"] == run_id))
+    told = place.ok("recovery", "show", "--json").json.get("runs", [])
+    return next((str(each["fate"]) for each in told if each["run_id"] == run_id), "")
 
 
 @pytest.mark.timeout(400)
@@ -70,8 +70,7 @@ def test_a_stopped_keeper_is_shown_and_waited_for_and_what_it_was_told_is_done_o
         assert "does not answer since" in place.ok("run", "show", frozen["id"]).out
         assert "keepers hindered" in place.ok("daemon", "status").out
         place.ok("session", "prompt", "frozen", "once and not twice")
-        refused = place.mpctl("run", "output", frozen["id"])  # what is recorded is there all the time
-        assert refused.status == 0
+        place.ok("run", "output", frozen["id"])  # what is recorded is there all the time
         with seated(
             "mpctl", "run", "attach", frozen["id"], environ={**place.environ, "TERM": "xterm"}
         ) as seat:
@@ -105,4 +104,5 @@ def test_a_keeper_that_stops_while_it_is_listened_to_is_noticed_and_its_run_can_
 
     eventually(lambda: run_of(place, "frozen")["status"] == "exited", within_s=120)
     found = run_of(place, "frozen")
-    assert (found["how"], found["unanswered"]) == ("stopped", None)
+    assert found["how"] == "stopped"
+    assert "unanswered" not in found

@@ -145,6 +145,11 @@ def left_in(run_id: str, noted: "Iterable[str]" = ()) -> list[int]:
     return sorted(set(found))
 
 
+def holds(pid: int, run_id: str) -> bool:
+    """Whether this process is in the group of this run, as it says itself."""
+    return any(line.endswith(f"/{PREFIX}{run_id}") for line in _read(f"/proc/{pid}/cgroup").splitlines())
+
+
 def memory_left() -> int | None:
     """Bytes until our own group's limit, counting what the kernel can drop as free; None without a limit."""
     parents = _parents()

@@ -202,7 +202,9 @@ def _lock() -> bool:
 def is_held(run_dir: str) -> bool:
     """Whether a keeper, perhaps one that is just starting, holds this run directory."""
     try:
-        fd = os.open(f"{run_dir}/{LOCK_NAME}", os.O_RDONLY | os.O_CLOEXEC)
+        # Something else in its place must not hold us up.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        fd = os.open(f"{run_dir}/{LOCK_NAME}", flags)
     except FileNotFoundError:
         return False
     try:

@@ -6,6 +6,7 @@ its start time (clock ticks since boot), since ids repeat.
 """
 
 import os
+import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see moduprompt.keeper
@@ -51,6 +52,33 @@ def is_alive(pid: int, start_time: int) -> bool:
     return process is not None and process.is_alive and process.start_time == start_time
 
 
+def send_signal(process: Process, number: int, *, marker: str = "") -> bool:
+    """Signal this very process, never one that has its id by now. False where it is gone, or beyond us.
+
+    With `marker` (a `NAME=value`) only while its environment still holds that.
+    """
+    try:
+        fd = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        fd = -1  # a kernel before 5.3, or a sandbox that forbids it: the looks below are all there is
+    try:
+        # The descriptor names one process for ever; whether that is the one that was found is asked after it was opened.
+        if not is_alive(process.pid, process.start_time) or (marker and not _is_marked(process.pid, marker)):
+            return False
+        if fd < 0:
+            os.kill(process.pid, number)
+        else:
+            signal.pidfd_send_signal(fd, number)
+    except (ProcessLookupError, PermissionError):
+        return False  # gone, or it changed its user
+    finally:
+        if fd >= 0:
+            os.close(fd)
+    return True
+
+
 def boot_id() -> str:
     """Names this boot: start times of another boot mean nothing."""
     return _read("/proc/sys/kernel/random/boot_id").decode().strip()
@@ -71,8 +99,15 @@ def descendants(ancestor: int) -> list[Process]:
 
 def marked(marker: str) -> list[Process]:
     """Every living process whose environment holds this `NAME=value`: a run's, whoever adopted them."""
-    needle = b"\0" + marker.encode() + b"\0"
-    return [process for process, _ in environments(needle)]
+    return [process for process, _ in environments(_needle(marker))]
+
+
+def _is_marked(pid: int, marker: str) -> bool:
+    return _needle(marker) in b"\0" + _read(f"/proc/{pid}/environ")
+
+
+def _needle(marker: str) -> bytes:
+    return b"\0" + marker.encode() + b"\0"
 
 
 def environments(needle: bytes) -> "Iterator[tuple[Process, bytes]]":

@@ -93,6 +93,7 @@ class Run:
             "keeper_start_time": self.keeper.start_time,
         }
         keeper |= {"boot_id": processes.boot_id(), "control_groups": self._cgroup.folders}
+        keeper["run_id"] = self.spec.run_id
         self._record(recording.RESIZE, recording.pack_size(self.spec.rows, self.spec.cols))
         self.recording.sync()
         sync_directory(self._directory)  # from now on the recording is there, whatever happens

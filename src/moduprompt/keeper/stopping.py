@@ -10,6 +10,8 @@ SIGKILL for its grace can't be ended by anybody; it is reported, not waited for.
 import os
 import signal
 
+from moduprompt.keeper import processes
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # see moduprompt.keeper
     from moduprompt.keeper.processes import Process
@@ -60,16 +62,16 @@ class Ladder:
         return self._step > 2 and now >= self._give_up_at
 
 
-def deliver(number: int, groups: set[int], processes: "list[Process]") -> None:
+def deliver(number: int, groups: set[int], living: "list[Process]") -> None:
     """Send a signal to groups and, unless it is a mere interrupt, to each process too."""
     for group in groups:
         _send(-group, number)
     if number == signal.SIGINT:
         return
-    for process in processes:
-        _send(process.pid, number)
+    for process in living:
+        processes.send_signal(process, number)
         if number == signal.SIGTERM:
-            _send(process.pid, signal.SIGCONT)  # a stopped process acts on nothing but SIGKILL
+            processes.send_signal(process, signal.SIGCONT)  # a stopped process acts on nothing but SIGKILL
 
 
 def _send(target: int, number: int) -> None:

@@ -11,6 +11,8 @@ machine is looked at first and the log after it, so what begins in between is kn
 """
 
 import asyncio
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
@@ -87,12 +89,15 @@ class _Machine(msgspec.Struct, frozen=True, kw_only=True):
     worktree_folders: tuple[str, ...]
     control_groups: tuple[str, ...]
     marked: tuple[_Marked, ...]
+    unread: tuple[str, ...]
 
 
 async def compare(memory: StartMemory, books: Books, *, backend: Backend, grounds: Grounds) -> None:
     """All of it, once. What can't be looked at is said; nothing here stops a daemon."""
     try:
         machine = await asyncio.to_thread(_look, grounds)
+        for why in machine.unread:
+            memory.could_not_compare(why)
         await books.wait()
         await _compare_runs(memory, books, machine=machine, backend=backend)
         await _compare_worktrees(memory, books, machine=machine)
@@ -114,7 +119,7 @@ async def _compare_runs(memory: StartMemory, books: Books, *, machine: _Machine,
     for name in machine.run_folders:
         if status[name] is None:
             kept = ", and a keeper listens there" if name in machine.waiting_keepers else ""
-            memory.left_alone(Stray(kind="run_folder", name=name, why=f"no log knows this run{kept}"))
+            memory.left_alone(Stray(kind="run_folder", name=_shown(name), why=f"no log knows this run{kept}"))
     for group in machine.control_groups:  # of runs without a folder here: another daemon's
         if group in folders and (why := _why(status[group])) is not None:
             memory.left_alone(Stray(kind="control_group", name=cgroups.PREFIX + group, why=why))
@@ -123,6 +128,11 @@ async def _compare_runs(memory: StartMemory, books: Books, *, machine: _Machine,
         if why is not None and processes.is_alive(each.pid, each.start_time):
             name = f"{each.name} ({each.pid})"
             memory.left_alone(Stray(kind="process", name=name, why=f"run {each.run_id}: {why}"))
+
+
+def _shown(name: str) -> str:
+    """A name on a disk may be any bytes; what is said of it is text."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _why(status: str | None) -> str | None:
@@ -142,7 +152,7 @@ async def _compare_worktrees(memory: StartMemory, books: Books, *, machine: _Mac
         status = None if row is None else msgspec.json.decode(row, type=_Worktree).status
         if status in (None, "deleted"):
             why = "no log knows this worktree" if status is None else "the log says it was deleted"
-            memory.left_alone(Stray(kind="worktree_folder", name=name, why=why))
+            memory.left_alone(Stray(kind="worktree_folder", name=_shown(name), why=why))
     after = ""
     while found := await books.rows(WORKTREES, after=after, limit=PAGE):
         after = found[-1][0]
@@ -155,28 +165,61 @@ def _missing(trees: list[tuple[str, _Worktree]]) -> list[MissingWorktree]:
     return [
         MissingWorktree(worktree_id=WorktreeId(id_), workspace_id=tree.workspace_id, path=tree.path)
         for id_, tree in trees
-        if tree.status in THERE and tree.path is not None and not Path(tree.path).is_dir()
+        if tree.status in THERE and tree.path is not None and not _is_there(tree.path)
     ]
 
 
+def _is_there(path: str) -> bool:
+    """Where it can't be told, nothing is called missing."""
+    try:
+        return stat.S_ISDIR(Path(path).stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
 def _look(grounds: Grounds) -> _Machine:
-    run_folders = _folders(grounds.runs_dir)
+    unread: list[str] = []
+    run_folders = _folders(grounds.runs_dir, unread)
     return _Machine(
         run_folders=run_folders,
-        waiting_keepers=frozenset(
-            name for name in run_folders if (grounds.runs_dir / name / SOCKET_NAME).is_socket()
-        ),
-        worktree_folders=_folders(grounds.worktrees_dir),
+        waiting_keepers=frozenset(name for name in run_folders if _listens(grounds.runs_dir / name, unread)),
+        worktree_folders=_folders(grounds.worktrees_dir, unread),
         control_groups=tuple(cgroups.groups()),
         marked=tuple(_marked(grounds.run_sockets_dir)),
+        unread=tuple(unread),
     )
 
 
-def _folders(parent: Path) -> tuple[str, ...]:
-    """Names of folders; one with a dot in front is our own."""
-    if not parent.is_dir():
-        return ()
-    return tuple(sorted(each.name for each in parent.iterdir() if each.is_dir() and each.name[0] != "."))
+def _folders(parent: Path, unread: list[str]) -> tuple[str, ...]:
+    """Names of folders, and of links in their place; one with a dot in front is our own."""
+    found: list[str] = []
+    try:
+        with os.scandir(parent) as entries:
+            found = [each.name for each in entries if each.name[0] != "." and _is_folder(each)]
+    except FileNotFoundError:
+        return ()  # nothing of the kind was ever made
+    except OSError as fault:
+        unread.append(str(fault))
+    return tuple(sorted(found))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() or entry.is_dir(follow_symlinks=False)
+
+
+def _listens(run_folder: Path, unread: list[str]) -> bool:
+    """Whether a keeper has its socket there. What can't be looked into is said, and the rest is looked at."""
+    if run_folder.is_symlink():
+        return False  # no keeper of ours was started there
+    try:
+        return stat.S_ISSOCK(os.lstat(run_folder / SOCKET_NAME).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as fault:
+        unread.append(str(fault))
+        return False
 
 
 def _marked(run_sockets_dir: Path) -> Iterator[_Marked]:

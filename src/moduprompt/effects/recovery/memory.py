@@ -21,6 +21,7 @@ from moduprompt.protocol import (
 
 NAMED_MAX: Final = 1_000  # of each kind: more than a machine's runs; beyond it they are counted
 OPEN: Final[frozenset[Fate]] = frozenset({"looking", "waiting", "unanswering"})  # may still become another
+AS_HOPED: Final[frozenset[Fate]] = frozenset({"looking", "waiting", "reattached", "ended", "begun"})
 T = TypeVar("T", RunId, Stray, MissingWorktree, str)
 
 
@@ -37,6 +38,7 @@ class StartMemory:
         self._missing: list[MissingWorktree] = []
         self._not_compared: list[str] = []
         self._left_out = 0
+        self._unnamed: dict[RunId, Fate] = {}  # runs for which there is no room: one word each
         self._is_expecting = False
         self._is_compared = False
         self._took_ms: int | None = None
@@ -45,16 +47,16 @@ class StartMemory:
         """These were live in the log. One whose fate was told already keeps it."""
         self._is_expecting = True
         for workspace_id, run_id in runs:
-            if run_id not in self._runs:
+            if run_id not in self._runs and run_id not in self._unnamed:
                 self._put(RecoveredRun(run_id=run_id, workspace_id=workspace_id, fate="looking"))
 
     def saw(self, found: RecoveredRun) -> None:
         """What became of a run. The first fate that is final stays. A run that only begins is none of
         this start's, unless it was expected; hands may be faster than `expect`."""
-        known = self._runs.get(found.run_id)
+        known = self._fate(found.run_id)
         if known is None and self._is_expecting and found.fate in ("begun", "waiting"):
             return
-        if known is None or known.fate in OPEN:
+        if known is None or known in OPEN:
             self._put(found)
         self._settle()
 
@@ -89,16 +91,27 @@ class StartMemory:
             freed_keepers=tuple(self._freed),
             strays=tuple(self._strays),
             missing_worktrees=tuple(self._missing),
-            left_out=self._left_out,
+            left_out=self._left_out + len(self._unnamed),
             not_compared=tuple(self._not_compared),
             took_ms=self._took_ms,
         )
 
+    def _fate(self, run_id: RunId) -> Fate | None:
+        named = self._runs.get(run_id)
+        return self._unnamed.get(run_id) if named is None else named.fate
+
     def _put(self, run: RecoveredRun) -> None:
+        """Name it where there is room; of too many, those that people ask for: what is not as they hope."""
         if run.run_id in self._runs or len(self._runs) < NAMED_MAX:
             self._runs[run.run_id] = run
-        else:
-            self._left_out += 1
+            return
+        self._unnamed[run.run_id] = run.fate
+        if run.fate not in AS_HOPED:
+            gives_way = next((each for each in self._runs.values() if each.fate in AS_HOPED), None)
+            if gives_way is not None:
+                del self._runs[gives_way.run_id], self._unnamed[run.run_id]
+                self._unnamed[gives_way.run_id] = gives_way.fate
+                self._runs[run.run_id] = run
 
     def _add(self, to: list[T], one: T) -> None:
         if len(to) < NAMED_MAX:
@@ -107,6 +120,8 @@ class StartMemory:
             self._left_out += 1
 
     def _settle(self) -> None:
-        is_known = all(run.fate != "looking" for run in self._runs.values())
-        if self._took_ms is None and self._is_compared and is_known:
+        if self._took_ms is not None or not self._is_compared:
+            return
+        fates = (*(run.fate for run in self._runs.values()), *self._unnamed.values())
+        if "looking" not in fates:
             self._took_ms = max(0, self._clock.now() - self._began) // 1_000

@@ -8,7 +8,6 @@ any point hears the same entries again and reports nothing twice.
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -37,10 +36,10 @@ from moduprompt.effects.runner.admission import Admission
 from moduprompt.effects.runner.conversations import Chosen, Ground, choose
 from moduprompt.effects.runner.footing import Footings, Trees
 from moduprompt.effects.runner.homes import Homes
+from moduprompt.effects.runner.keeping import is_readable_never, keep_recording
 from moduprompt.effects.runner.limiting import limits_for
 from moduprompt.effects.runner.listening import Listener
 from moduprompt.effects.runner.looking import Looks
-from moduprompt.effects.runner.packing import packed_beside
 from moduprompt.effects.runner.reports import Kept, to_report
 from moduprompt.effects.runner.speaking import Speaker
 from moduprompt.effects.runner.telling import Account, told_afresh, told_going_on
@@ -48,7 +47,7 @@ from moduprompt.effects.runner.verdicts import judge
 from moduprompt.keeper.keeper import SOCKET_NAME
 from moduprompt.keeper.recording import RecordingError
 from moduprompt.kernel.ports import Clock
-from moduprompt.protocol import REASON_MAX, ArtifactRef, Fate, RecoveredRun, RunId, TextRef, WorkspaceId
+from moduprompt.protocol import REASON_MAX, Fate, RecoveredRun, RunId, TextRef, WorkspaceId
 
 RECORDING_NAME: Final = "recording.mprec"
 PROMPT_NAME: Final = "prompt.txt"
@@ -412,8 +411,10 @@ class RunHand:
         fate: Fate = "ended" if gone.last_word is not None else "lost"
         self._tell(intent, fate, entries=len(gone.entries), evidence=gone.evidence, swept=swept)
         if gone.last_word is None:
-            with contextlib.suppress(RecordingError):  # as far as it goes
+            try:
                 await self.listener.rest(intent)
+            except (RecordingError, OSError) as fault:  # as far as it goes
+                _pass_on_what_passes(fault)
             names = ", ".join(swept)
             evidence = f"{gone.evidence}; ended what was left: {names}" if swept else gone.evidence
             lost = ReportLost(
@@ -461,31 +462,21 @@ class RunHand:
         return isinstance(said, port.StartFailed | port.Exited)
 
     async def _keep_what_is_left(self, intent: KeepRun, exited: port.Exited) -> Kept:
-        return Kept(recording=await self._keep_recording(intent), verdict=await self._judge(intent, exited))
+        path = self._backend.run_dir(intent.run_id) / RECORDING_NAME
+        recording = await keep_recording(self._artifacts, intent.workspace_id, path)
+        return Kept(recording=recording, verdict=await self._judge(intent, exited))
 
     async def _judge(self, intent: KeepRun, exited: port.Exited) -> Verdict | None:
         adapter = adapter_named(intent.adapter)
         try:
             said = await self.listener.rest(intent)
-        except RecordingError as fault:
+        except (RecordingError, OSError) as fault:
+            _pass_on_what_passes(fault)
             log.warning("run.not_judged", extra={"run_id": intent.run_id, "fault": str(fault)})
             return Verdict(outcome="unclear", rule="recording_unreadable", evidence=str(fault))
         if adapter is None or said is None:
             return None
         return judge(adapter, said, exited, work=await self._footings.left(intent))
-
-    async def _keep_recording(self, intent: KeepRun) -> ArtifactRef | None:
-        path = self._backend.run_dir(intent.run_id) / RECORDING_NAME
-        if not path.is_file():
-            return None
-        try:
-            packed = await asyncio.to_thread(packed_beside, path)
-        except RecordingError as fault:  # whatever it is, it is what there is
-            log.warning("recording.unreadable", extra={"run_id": intent.run_id, "fault": str(fault)})
-            return await self._artifacts.put_file(intent.workspace_id, path)
-        ref = await self._artifacts.put_file(intent.workspace_id, packed)
-        await asyncio.to_thread(os.replace, packed, path)  # only now: until here the raw one is all there is
-        return ref
 
     async def _end(self, intent: EndRun) -> bool:
         """Tell it to stop. One without a keeper may be about to get one: it is told until its end is known."""
@@ -513,6 +504,11 @@ class RunHand:
                 return "unknown"
         is_settled = isinstance(answer, port.Done) or answer.code == "not_running"
         return "asked" if is_settled else "unknown"
+
+
+def _pass_on_what_passes(fault: RecordingError | OSError) -> None:
+    if isinstance(fault, OSError) and not is_readable_never(fault):
+        raise fault
 
 
 def _unfit(intent: KeepRun, why: str) -> port.StartRefused:

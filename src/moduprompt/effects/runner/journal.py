@@ -1,5 +1,8 @@
 """Reading what a keeper reported: typed entries, from its connection or from the journal it left on disk."""
 
+import errno
+import os
+import stat
 from pathlib import Path
 from typing import get_args
 
@@ -7,6 +10,10 @@ import msgspec
 
 from moduprompt.effects.runner import port
 from moduprompt.keeper.journal import JOURNAL_NAME, scan_journal
+
+JOURNAL_BYTES_MAX = (
+    64 * 1024 * 1024
+)  # some 200,000 prompts to one run; what lies behind nobody of ours has written
 
 
 class _RawEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,10 +43,22 @@ def decode_entry(line: bytes) -> port.Entry:
     return port.Entry(number=raw.number, at_us=raw.at_us, report=report)
 
 
+def _own_file(path: Path) -> bytes:
+    # An agent may write where we do: a pipe in place of the file would hold up whoever reads it, for ever.
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "it is no file", str(path))
+        return file.read(JOURNAL_BYTES_MAX)
+
+
 def read_journal(run_dir: Path) -> tuple[port.Entry, ...]:
-    """The entries of a run's journal, in order, up to the first that no keeper wrote whole. Empty when there is none."""
+    """The entries of a run's journal, in order, up to the first that no keeper wrote whole. Empty when there is none.
+
+    Raises OSError for what can't be read, and for what no keeper has put there: then nobody knows what happened.
+    """
     try:
-        raw = (run_dir / JOURNAL_NAME).read_bytes()
+        raw = _own_file(run_dir / JOURNAL_NAME)
     except FileNotFoundError:
         return ()
     entries: list[port.Entry] = []

@@ -96,9 +96,11 @@ class LocalBackend:
         directory = self.run_dir(run_id)
         try:
             # Through the directory's descriptor, since the path of a Unix socket has only 107 bytes.
-            fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
+            fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError as error:
             return port.Gone(run_id=run_id, evidence=f"no run directory: {error}", entries=(), survivors=())
+        except OSError as error:  # a link, a file, no descriptor left: nothing that says that the run is over
+            return self._silent_or_gone(port.Unreachable(run_id=run_id, evidence=_unusable(directory, error)))
         try:
             link = await open_link(
                 f"/proc/self/fd/{fd}/{SOCKET_NAME}",
@@ -127,14 +129,22 @@ class LocalBackend:
         """End what is left of a run whose keeper is gone. Returns what was there; never touches a kept run."""
         found: dict[int, str] = {}
         for _ in range(SWEEP_ROUNDS_MAX):
-            left = await asyncio.to_thread(self._survivors, run_id)
+            left = await asyncio.to_thread(self._end_what_is_left, run_id)
             if not left:
                 break
-            for survivor in left:
-                found[survivor.pid] = survivor.name
-                _kill(survivor.pid)
+            found.update((each.pid, each.name) for each in left)
             await asyncio.sleep(SWEEP_PAUSE_S)
         return tuple(port.ProcessName(pid=pid, name=name) for pid, name in found.items())
+
+    def _end_what_is_left(self, run_id: str) -> list[processes.Process]:
+        """One round: who lived of a run without a keeper, each of them told to go."""
+        try:
+            silent, entries = self._look(run_id)
+        except OSError:
+            return []  # who can't look must not end anything
+        if silent is not None:
+            return []
+        return [each for each in _left(run_id, _launched_by(entries)) if _end(each, run_id)]
 
     def _make_run_dir(self, run_id: str) -> Path:
         self._runs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -153,27 +163,38 @@ class LocalBackend:
         return hashlib.blake2b(run_id.encode(), key=self._key, digest_size=32).hexdigest()
 
     def _autopsy(self, run_id: str, evidence: str) -> port.Unreachable | port.Gone:
-        is_kept = is_held(str(self.run_dir(run_id)))
-        entries = read_journal(self.run_dir(run_id))
-        keeper = next((entry.report for entry in entries if isinstance(entry.report, port.Launching)), None)
-        if keeper is not None and (is_kept or _lives(keeper)):
-            what = f"keeper {keeper.keeper_pid} {_state_of(keeper.keeper_pid)}"
-            return port.Unreachable(run_id=run_id, evidence=f"{what}; {evidence}")
-        if is_kept:
-            return port.Unreachable(run_id=run_id, evidence=f"a keeper holds the run; {evidence}")
+        """What its folder and the processes say. Where they can't be read nobody knows, and that is no death."""
+        try:
+            silent, entries = self._look(run_id)
+        except OSError as fault:
+            return port.Unreachable(run_id=run_id, evidence=f"its folder can't be read: {fault}; {evidence}")
+        if silent is not None:
+            return port.Unreachable(run_id=run_id, evidence=f"{silent}; {evidence}")
+        keeper = _launched_by(entries)
         what = "no journal" if keeper is None else f"keeper {keeper.keeper_pid} is not alive"
         return port.Gone(
-            run_id=run_id, evidence=f"{what}; {evidence}", entries=entries, survivors=_marked(run_id)
+            run_id=run_id,
+            evidence=f"{what}; {evidence}",
+            entries=entries,
+            survivors=_named(_left(run_id, keeper)),
         )
+
+    def _look(self, run_id: str) -> tuple[str | None, tuple[port.Entry, ...]]:
+        """Why nobody can say that it is over, if so, and its journal. Raises OSError."""
+        # The lock first: when nobody holds it, the journal that is read behind it has the keeper's last word.
+        is_locked = is_held(str(self.run_dir(run_id)))
+        entries = read_journal(self.run_dir(run_id))
+        keeper = _launched_by(entries)
+        if keeper is not None and keeper.run_id not in (None, run_id):
+            return f"its journal is that of run {keeper.run_id}", entries
+        if keeper is not None and (is_locked or _lives(keeper)):
+            return f"keeper {keeper.keeper_pid} {_state_of(keeper.keeper_pid)}", entries
+        return ("a keeper holds the run" if is_locked else None), entries
 
     def _told_by(self, error: OSError | port.LinkClosedError) -> str:
         if isinstance(error, TimeoutError):
             return f"it has not said who it is within {self._patience.hello_s_max:g} s"
         return f"{type(error).__name__}: {error}"
-
-    def _survivors(self, run_id: str) -> tuple[port.ProcessName, ...]:
-        verdict = self._autopsy(run_id, "")
-        return verdict.survivors if isinstance(verdict, port.Gone) else ()
 
 
 def _outcome(run_id: str, code: int | None, complaint: bytes) -> port.Kept | port.StartRefused:
@@ -197,6 +218,15 @@ def _has_begun(run_dir: Path) -> bool:
     return journal.is_file() and journal.stat().st_size > 0
 
 
+def _unusable(directory: Path, error: OSError) -> str:
+    what = "is no folder of ours but a link" if directory.is_symlink() else "can't be opened"
+    return f"{directory} {what}: {error}"
+
+
+def _launched_by(entries: tuple[port.Entry, ...]) -> port.Launching | None:
+    return next((entry.report for entry in entries if isinstance(entry.report, port.Launching)), None)
+
+
 def _state_of(pid: int) -> str:
     """What a process does that should answer and does not."""
     process = processes.inspect(pid)
@@ -208,20 +238,33 @@ def _lives(keeper: port.Launching) -> bool:
     return same_boot and processes.is_alive(keeper.keeper_pid, keeper.keeper_start_time)
 
 
-def _marked(run_id: str) -> tuple[port.ProcessName, ...]:
-    found = {process.pid: process for process in processes.marked(f"MP_RUN={run_id}")}
-    for pid in cgroups.left_in(run_id):
+def _left(run_id: str, keeper: port.Launching | None) -> list[processes.Process]:
+    """Who lives of a run: by the mark in the environment, and by its control group, wherever its keeper made that."""
+    groups = () if keeper is None else keeper.control_groups
+    found = {process.pid: process for process in processes.marked(_mark(run_id))}
+    for pid in cgroups.left_in(run_id, groups):
         process = processes.inspect(pid)
         if process is not None and process.is_alive:
             found[pid] = process
-    return tuple(port.ProcessName(pid=process.pid, name=process.name) for process in found.values())
+    return list(found.values())
 
 
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return  # gone, or not ours any more: the next look tells
+def _end(process: processes.Process, run_id: str) -> bool:
+    """Between look and signal a process may end and its id go to another: who gets it is this one or nobody.
+
+    False where it is gone. One that is beyond us is still there.
+    """
+    is_caught = cgroups.holds(process.pid, run_id)
+    is_sent = processes.send_signal(process, signal.SIGKILL, marker="" if is_caught else _mark(run_id))
+    return is_sent or processes.is_alive(process.pid, process.start_time)
+
+
+def _mark(run_id: str) -> str:
+    return f"MP_RUN={run_id}"
+
+
+def _named(left: list[processes.Process]) -> tuple[port.ProcessName, ...]:
+    return tuple(port.ProcessName(pid=process.pid, name=process.name) for process in left)
 
 
 def _load_key(path: Path) -> bytes:

@@ -78,6 +78,7 @@ class Launching(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     keeper_start_time: int
     boot_id: str
     control_groups: tuple[str, ...] = ()  # the run's folders; older keepers don't say
+    run_id: str | None = None  # older keepers don't say
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="started"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -138,3 +139,67 @@ async def test_what_could_not_be_compared_is_said(tmp_path: Path) -> None:
 
     assert found.strays == (), "nobody is called a stray by read models that are behind"
     assert "behind the log" in found.not_compared[0]
+
+
+async def test_a_name_that_is_no_text_is_told_as_text(tmp_path: Path) -> None:
+    where = grounds(tmp_path)
+    (where.runs_dir / os.fsdecode(b"odd\xff\n")).mkdir()
+
+    found = await compared(tmp_path, Books(), where)
+
+    assert [each.name for each in found.strays] == ["odd\ufffd\n"]
+    assert msgspec.json.encode(found)
+
+
+async def test_a_link_among_the_folders_of_runs_is_named_and_not_followed(tmp_path: Path) -> None:
+    where = grounds(tmp_path)
+    (where.runs_dir / UNKNOWN).symlink_to(
+        where.runs_dir / UNKNOWN
+    )  # to itself: whoever follows goes in circles
+    (where.runs_dir / KNOWN).symlink_to(tmp_path)
+    (tmp_path / "keeper.sock").touch()
+
+    found = await compared(tmp_path, Books(runs={KNOWN: {"status": "exited"}}), where)
+
+    assert [each.name for each in found.strays] == [UNKNOWN]
+    assert (found.freed_keepers, found.not_compared) == ((), ())
+
+
+async def test_what_can_not_be_looked_into_is_said_and_the_rest_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = grounds(tmp_path)
+    (where.runs_dir / UNKNOWN).mkdir()
+    (where.runs_dir / KNOWN).mkdir()
+    looks = os.lstat
+
+    def closed(path: str | Path) -> os.stat_result:
+        if KNOWN in str(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return looks(path)
+
+    monkeypatch.setattr(os, "lstat", closed)
+    found = await compared(tmp_path, Books(runs={KNOWN: {"status": "started"}}), where)
+
+    assert [each.name for each in found.strays] == [UNKNOWN]
+    assert KNOWN in found.not_compared[0]
+
+
+async def test_a_worktree_on_a_disk_that_can_not_be_read_is_not_called_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = grounds(tmp_path)
+    place = str(where.worktrees_dir / KNOWN)
+    looks = Path.stat
+
+    def broken(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if str(path) == place:
+            raise OSError(errno.EIO, "Input/output error", place)
+        return looks(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", broken)
+    books = Books(worktrees={KNOWN: {"status": "ready", "workspace_id": WORKSPACE, "path": place}})
+
+    found = await compared(tmp_path, books, where)
+
+    assert (found.missing_worktrees, found.not_compared) == ((), ())

@@ -60,3 +60,43 @@ def test_what_is_too_much_to_name_is_counted() -> None:
 
     assert len(started.told().strays) == NAMED_MAX
     assert started.told().left_out == 3
+
+
+def many(count: int) -> list[RunId]:
+    return [RunId(f"00000000-0000-7000-8000-{number:012x}") for number in range(count)]
+
+
+def test_of_more_runs_than_can_be_named_each_is_counted_once_however_often_it_is_seen() -> None:
+    started, runs = memory(), many(NAMED_MAX + 500)
+    started.expect((WORKSPACE, run_id) for run_id in runs)
+    assert started.told().left_out == 500
+    for fate in ("unanswering", "unanswering", "reattached", "ended"):
+        for run_id in runs:
+            started.saw(seen(fate, run_id))
+
+    assert started.told().left_out == 500
+    assert {run.fate for run in started.told().runs} == {"reattached"}
+
+
+def test_of_too_many_runs_those_are_named_that_did_not_go_as_hoped() -> None:
+    started, runs = memory(), many(NAMED_MAX + 500)
+    started.expect((WORKSPACE, run_id) for run_id in runs)
+    lost = {*runs[:2], *runs[NAMED_MAX + 7 : NAMED_MAX + 300]}
+    for run_id in runs:
+        started.saw(seen("lost" if run_id in lost else "reattached", run_id))
+
+    told = started.told()
+    assert {run.run_id for run in told.runs if run.fate == "lost"} == lost
+    assert (len(told.runs), told.left_out) == (NAMED_MAX, 500)
+
+
+def test_it_is_still_looking_while_a_run_is_looked_at_for_which_there_was_no_room() -> None:
+    started, runs = memory(), many(NAMED_MAX + 1)
+    started.expect((WORKSPACE, run_id) for run_id in runs)
+    for run_id in runs[:-1]:
+        started.saw(seen("reattached", run_id))
+    started.compared()
+    assert started.told().took_ms is None
+
+    started.saw(seen("reattached", runs[-1]))
+    assert started.told().took_ms is not None
