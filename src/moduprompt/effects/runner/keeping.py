@@ -30,8 +30,10 @@ async def keep_recording(
     artifacts: FolderArtifacts, workspace_id: WorkspaceId, path: Path
 ) -> ArtifactRef | None:
     """Its name as an artifact; None where there is none that could be kept. Raises StorageFailed, OSError: come again."""
+    if not _is_there(path):
+        return None
     try:
-        packed = await asyncio.to_thread(_packed, path)
+        packed = await asyncio.to_thread(packed_beside, path)
     except RecordingError as fault:  # whatever it is, it is what there is
         log.warning("recording.unreadable", extra={"path": str(path), "fault": str(fault)})
         return await _kept_as_it_is(artifacts, workspace_id, path)
@@ -39,15 +41,13 @@ async def keep_recording(
         _raise_what_passes(fault)
         log.warning("recording.lost", extra={"path": str(path), "fault": str(fault)})
         return None
-    if packed is None:
-        return None
     ref = await artifacts.put_file(workspace_id, packed)
     await asyncio.to_thread(os.replace, packed, path)  # only now: until here the raw one is all there is
     return ref
 
 
-def _packed(path: Path) -> Path | None:
-    return packed_beside(path) if path.is_file() else None
+def _is_there(path: Path) -> bool:
+    return path.is_file()
 
 
 def is_readable_never(fault: OSError) -> bool:

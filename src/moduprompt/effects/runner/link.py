@@ -52,13 +52,14 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_s: float = HEARTBEAT_S
 
 
+USUAL = Patience()
 _Reply = tuple[int, bytes]  # frame type and body
 _Item = TypeVar("_Item")
 _T = TypeVar("_T")
 
 
 async def open_link(
-    path: str, *, nonce: str, patience: Patience, missed: Callable[[str], object] | None = None
+    path: str, *, nonce: str, patience: Patience = USUAL, missed: Callable[[str], object] | None = None
 ) -> "KeeperLink":
     """Connect to a keeper's socket and greet it. `missed` is called when it later does not answer in time.
 

@@ -16,6 +16,7 @@ from moduprompt.effects.runner import recording as recordings
 from moduprompt.effects.runner.hand import RECORDING_NAME
 from moduprompt.effects.runner.keeping import keep_recording
 from moduprompt.keeper.recording import OUTPUT, Recording
+from moduprompt.protocol import ArtifactRef, WorkspaceId
 from moduprompt.storage.port import StorageFailed
 from tests.support.fake_runner import EXITED, RUN, STARTED, WORKSPACE, Keeper, gone
 from tests.unit.effects.runner.test_run_hand import KEEP, Scene
@@ -69,7 +70,7 @@ async def test_one_that_can_not_be_read_is_given_up(tmp_path: Path, monkeypatch:
 
 async def test_one_that_is_none_and_can_not_be_copied_is_given_up_too(tmp_path: Path) -> None:
     class Broken(FolderArtifacts):
-        async def put_file(self, *_: object) -> str:
+        async def put_file(self, workspace_id: WorkspaceId, path: Path) -> ArtifactRef:
             raise StorageFailed("broken") from OSError(errno.EIO, "Input/output error")
 
     path = tmp_path / RECORDING_NAME
