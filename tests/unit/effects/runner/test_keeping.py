@@ -71,7 +71,7 @@ async def test_one_that_can_not_be_read_is_given_up(tmp_path: Path, monkeypatch:
 async def test_one_that_is_none_and_can_not_be_copied_is_given_up_too(tmp_path: Path) -> None:
     class Broken(FolderArtifacts):
         async def put_file(self, workspace_id: WorkspaceId, path: Path) -> ArtifactRef:
-            raise StorageFailed("broken") from OSError(errno.EIO, "Input/output error")
+            raise StorageFailed(f"{workspace_id} {path}") from OSError(errno.EIO, "Input/output error")
 
     path = tmp_path / RECORDING_NAME
     path.write_bytes(b"no recording")
