@@ -10,10 +10,12 @@ from typing import Final
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import failed, misused
 from moduprompt.cli.lookup import PART_MIN, find_item, find_own
+from moduprompt.cli.outcomes import LIVE
 from moduprompt.cli.tables import Column, to_table
 from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.typed import text_or_input
 from moduprompt.cli.verbs import Verb
+from moduprompt.cli.waiting_out import parked_told
 from moduprompt.domain.run.view import RunItem
 from moduprompt.domain.session.commands import CancelPrompt, PromptSession, ResendPrompt
 from moduprompt.domain.session.view import PromptItem, SessionItem
@@ -21,7 +23,6 @@ from moduprompt.protocol import Code, PromptId, SessionId
 from moduprompt.views.board_rows import short
 
 MINE: Final = "MP_SESSION"
-LIVE: Final = ("requested", "started")
 COLUMNS: Final[tuple[Column[PromptItem], ...]] = (
     ("ID", lambda prompt: prompt.prompt_id),
     ("STATE", lambda prompt: prompt.state),
@@ -89,6 +90,8 @@ def waits_for(item: SessionItem, runs: Sequence[RunItem]) -> str | None:
     first = next((p for p in item.prompts if p.state == "accepted"), None)
     if first is None:
         return None
+    if (not runs or runs[-1].status not in LIVE) and item.parked is not None:
+        return f"the end of its parking, {parked_told(item)}"
     if not runs or runs[-1].status not in LIVE:
         return f"a run: mpctl run start {short(item.id)}"
     run = runs[-1]
@@ -153,6 +156,8 @@ async def _unheard(call: Call, item: SessionItem) -> list[str]:
     runs = await runs_of(call, item)
     if not runs or runs[-1].status in LIVE:
         return []
+    if item.parked is not None:
+        return [f"{item.name} is parked {parked_told(item)}; the run after that gets it"]
     return [f"no run of {item.name} is live; the next one gets it: mpctl run start {short(item.id)}"]
 
 

@@ -160,7 +160,7 @@ def _waiting(nodes: tuple[BoardNode, ...]) -> tuple[Waiting, ...]:
 
 VIEW = View(
     name="board",
-    version=5,
+    version=6,
     collections=(
         ("board_nodes", BoardNode),
         ("board_edges", BoardEdge),

@@ -61,6 +61,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: int | None = None
     signal: int | None = None
     failure: str | None = None
+    outcome: str | None = None  # whether it did its job; None where nobody could tell
 
 
 class PendingPrompt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

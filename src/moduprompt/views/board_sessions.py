@@ -127,7 +127,8 @@ def _draw_place(rows: Rows, event: SessionEvent, stamp: Stamp) -> None:
 def _told(facts: SessionFacts, event: SessionEvent, stamp: Stamp) -> SessionFacts:
     match event:
         case SessionWorktreeAttached():
-            return replace(facts, worktree_id=event.worktree_id)
+            branch = facts.branch if event.branch is None else event.branch
+            return replace(facts, worktree_id=event.worktree_id, branch=branch)
         case SessionWorktreeDetached():
             return replace(facts, worktree_id=None)
         case PromptAccepted():
@@ -188,7 +189,10 @@ def _seen(run: RunFacts | None, event: RunEvent, stamp: Stamp) -> RunFacts | Non
         case RunExited():
             failure = event.failure.value if event.failure is not None else None
             ended = replace(run, status="exited", how=event.how, code=event.code, signal=event.signal)
-            return replace(ended, failure=failure, evidence=event.reason, since=stamp.timestamp)
+            evidence = event.reason if event.outcome == "succeeded" else event.reason or event.evidence
+            return replace(
+                ended, failure=failure, outcome=event.outcome, evidence=evidence, since=stamp.timestamp
+            )
         case RunLost():
             return replace(run, status="lost", evidence=event.evidence, since=stamp.timestamp)
         case _:
@@ -234,8 +238,11 @@ def _status(facts: SessionFacts) -> str:
 
 
 def _ending(run: RunFacts) -> str:
+    """By its outcome where there is one: an exit code of 0 is a program's word about itself."""
     if run.how == "stopped":
         return "stopped"
+    if run.outcome in ("failed", "unclear"):
+        return run.outcome
     return "exited" if run.how == "exited" and run.code == 0 else "failed"
 
 

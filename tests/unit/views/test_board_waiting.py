@@ -5,15 +5,16 @@ import pytest
 from moduprompt.domain.approval.commands import DenyApproval, GrantApproval
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.item import Stamp
-from moduprompt.domain.run.commands import ObservedStatus, ReportLost
-from moduprompt.domain.session.commands import CloseSession, ReportPrompt
+from moduprompt.domain.run.commands import ObservedStatus, ReportExited, ReportLost, RunOutcome
+from moduprompt.domain.session.commands import AttachWorktree, CloseSession, DetachWorktree, ReportPrompt
+from moduprompt.domain.session.view import SessionItem
 from moduprompt.domain.task.commands import AssignTask, PauseTask, ResumeTask, StartTask
 from moduprompt.domain.task.retries import RetryRule
 from moduprompt.domain.task.state import TaskState
 from moduprompt.domain.worktree.commands import CommitWorktree, ReportFailed, ReportMerged
 from moduprompt.protocol import SessionId, TaskId, to_timestamp
 from moduprompt.views.board import Board, board_snapshot, fold
-from moduprompt.views.board_rows import Wait, short
+from moduprompt.views.board_rows import SessionFacts, Wait, short
 from moduprompt.views.memory import MemoryRows
 from tests.support.domain import KERNEL, NOW, OWNER, WORKSPACE, Scene
 from tests.support.stories import (
@@ -281,3 +282,42 @@ def held_task() -> tuple[Scene, TaskId]:
     task_id = a_running_task(scene, a_project(scene), stages=stages)
     advanced(scene, task_id)
     return scene, task_id
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"), [("succeeded", "exited"), ("failed", "failed"), ("unclear", "unclear")]
+)
+def test_a_session_stands_as_its_runs_outcome_was_although_the_program_said_0(
+    outcome: RunOutcome, status: str
+) -> None:
+    scene = Scene()
+    session_id = a_working_session(scene, a_project(scene))
+    ended = ReportExited(
+        workspace_id=WORKSPACE,
+        run_id=its_run(scene, session_id),
+        how="exited",
+        code=0,
+        failure=FailureClass.PERMISSION_DENIED if outcome == "failed" else None,
+        outcome=outcome,
+        rule="turn_done",
+        evidence="it was looked at",
+    )
+    scene.when(ended, actor=KERNEL)
+
+    assert status_of(scene, session_id) == status
+
+
+def test_a_session_that_works_in_another_worktree_shows_the_branch_there() -> None:
+    scene = Scene()
+    project_id = a_project(scene)
+    left, comes = a_session(scene, project_id), a_session(scene, project_id)
+    tree_id, branch = its_tree(scene, left), scene.row(SessionItem, left).branch
+    for session_id in (left, comes):
+        exited(scene, its_run(scene, session_id))
+    scene.when(CloseSession(workspace_id=WORKSPACE, session_id=left))
+    scene.when(DetachWorktree(workspace_id=WORKSPACE, session_id=comes))
+    scene.when(AttachWorktree(workspace_id=WORKSPACE, session_id=comes, worktree_id=tree_id))
+
+    node = next(node for node in board_of(scene).nodes if node.id == comes)
+    assert isinstance(node.facts, SessionFacts)
+    assert node.facts.branch == branch

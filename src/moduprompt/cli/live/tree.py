@@ -31,15 +31,19 @@ _LOOKS: Final[dict[str, tuple[str, Style, str]]] = {
     "waiting_input": ("◆", "wait", "waits for input"),
     "blocked_on_permission": ("◆", "wait", "waits for permission"),
     "rate_limited": ("◇", "wait", "rate limited"),
+    "parked": ("◇", "wait", "parked"),
     "idle": ("○", "text", "idle"),
     "stopping": ("◌", "wait", "stops"),
     "stopped": ("■", "faint", "stopped"),
     "exited": ("✓", "good", "exited"),
     "failed": ("✗", "bad", "failed"),
+    "unclear": ("?", "wait", "unclear"),
     "lost": ("✗", "bad", "lost"),
     "closed": ("■", "faint", "closed"),
 }
-_RESTS: Final = frozenset({"stopped", "exited", "failed", "lost", "closed"})  # how long does not matter
+_RESTS: Final = frozenset(
+    {"stopped", "exited", "failed", "unclear", "lost", "closed"}
+)  # how long does not matter
 
 
 class Twig(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +135,8 @@ def _ending(run: RunFacts | None) -> str:
     if run is None or run.status != "exited":
         return ""
     if run.how == "exited":
-        return f"exited {run.code}"
+        outcome = {"failed": f", failed ({run.failure})", "unclear": ", unclear"}.get(run.outcome or "", "")
+        return f"exited {run.code}{'' if run.code else outcome}"
     if run.how == "signalled":
         return f"signal {run.signal}"
     return {"timed_out": "timed out", "not_started": "not started"}.get(run.how or "", "")

@@ -258,8 +258,10 @@ def _exited(event: RunExited) -> str:
         case _:
             assert_never(event.how)
     failure = f", {event.failure.value}" if event.failure else ""
+    unclear = ", and nobody can say whether its work is done" if event.outcome == "unclear" else ""
+    why = _because(event.reason or (event.evidence if event.outcome in ("failed", "unclear") else None))
     left = f"; {event.leftovers} of its processes are left" if event.leftovers else ""
-    return f"{how}{failure}{_because(event.reason)}{left}"
+    return f"{how}{failure}{unclear}{why}{left}"
 
 
 def _on(branch: str | None) -> str:

@@ -14,6 +14,7 @@ from moduprompt.cli.attaching import Attached, check_terminal
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import misused
 from moduprompt.cli.lookup import find_item, find_own, workspace_of
+from moduprompt.cli.outcomes import outcome_told
 from moduprompt.cli.printing import print_bytes, print_text
 from moduprompt.cli.prompting import silent_keeper, status_told, waits_to_start
 from moduprompt.cli.recordings import (
@@ -66,6 +67,7 @@ COLUMNS: Final[tuple[Column[RunItem], ...]] = (
     ("STATUS", status_told),
     ("SEEN", lambda item: item.observed),
     ("CODE", lambda item: item.code),
+    ("OUTCOME", lambda item: item.outcome),
     ("PROGRAM", lambda item: " ".join(item.argv) or item.adapter),
 )
 
@@ -123,6 +125,7 @@ async def _show(call: Call) -> None:
         ("ended", item.how),
         ("code", str(item.code) if item.code is not None else None),
         ("signal", str(item.signal) if item.signal is not None else None),
+        ("outcome", outcome_told(item)),
         ("failure", item.failure),
         ("reason", item.reason),
         ("output", f"{item.output_bytes} bytes" if item.output_bytes is not None else None),
