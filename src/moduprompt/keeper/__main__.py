@@ -1,8 +1,7 @@
 """Start a keeper: `python -I -S <this file> RUN_DIR`, the spec as JSON on standard input.
 
-Two lives of one file. Called plainly it detaches (see `detach`), and the detached process comes back
-here with `keep`. The parent of this package goes last on the path, so that the standard library wins
-and nothing beside it can be picked up by accident.
+It detaches (see `detach`), and the detached process is the keeper. The parent of this package goes last on the
+path, so that the standard library wins and nothing beside it can be picked up by accident.
 """
 
 import os
@@ -13,18 +12,18 @@ sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(
 
 def main(arguments: list[str]) -> int:
     """Exit codes are part of the protocol; `moduprompt.keeper.detach` lists them."""
-    match arguments:
-        case ["keep", run_dir, acknowledge_fd, subreaper]:
-            from moduprompt.keeper.keeper import keep
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -I -S keeper/__main__.py RUN_DIR < spec.json\n")
+        return 2
+    from moduprompt.keeper import detach
 
-            return keep(run_dir, int(acknowledge_fd), is_subreaper=subreaper == "subreaper")
-        case [run_dir]:
-            from moduprompt.keeper.detach import detach
+    (run_dir,) = arguments
+    detached = detach.detach(run_dir)
+    if isinstance(detached, int):
+        return detached
+    from moduprompt.keeper.keeper import keep
 
-            return detach(os.path.abspath(__file__), run_dir)
-        case _:
-            sys.stderr.write("usage: python -I -S keeper/__main__.py RUN_DIR < spec.json\n")
-            return 2
+    return keep(run_dir, detached.acknowledge_fd, is_subreaper=detached.is_subreaper)
 
 
 if __name__ == "__main__":
