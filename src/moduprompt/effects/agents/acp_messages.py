@@ -19,12 +19,14 @@ METHOD_NOT_FOUND: Final = -32601
 AUTH_REQUIRED: Final = -32000  # the protocol's own: sign in first
 REQUEST_CANCELLED: Final = -32800  # the protocol's own: it was cancelled, and the agent says so by an error
 STATUS_MIN, STATUS_MAX = 400, 599  # some agents give the status of their model's answer as the code
-# What `errorKind` of an error's data says, where an agent has it.
+# What an error's data says of its kind, where an agent has that: `errorKind` is claude's, `codex_error_info` codex's.
+_KINDS: Final = ("errorKind", "codex_error_info")
 _OF_KIND: Final = {
     "authentication_failed": FailureClass.AUTH_REQUIRED,
     "billing_error": FailureClass.QUOTA_EXHAUSTED,
     "rate_limit": FailureClass.RATE_LIMITED,
     "server_error": FailureClass.NETWORK,
+    "internal_server_error": FailureClass.NETWORK,
 }
 
 
@@ -98,7 +100,7 @@ def meaning(error: Fields) -> tuple[FailureClass, str]:
     data, code = error.inner("data"), error.signed("code")
     texts = (error.text("message"), error.text("data"), data.text("message"), data.text("details"))
     message = ": ".join(dict.fromkeys(text for text in texts if text)) or f"error {code}"
-    kind = data.text("errorKind")
+    kind = next((data.text(name) for name in _KINDS if data.text(name)), "")
     if code == AUTH_REQUIRED:
         return FailureClass.AUTH_REQUIRED, message[:REASON_MAX]
     if STATUS_MIN <= code <= STATUS_MAX:

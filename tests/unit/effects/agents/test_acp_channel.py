@@ -243,6 +243,12 @@ def test_each_stop_reason_is_an_end_of_its_kind(
         (-32603, "Internal error", {"errorKind": "rate_limit"}, FailureClass.RATE_LIMITED),
         (-32603, "Internal error", {"message": "last status: 429 Too Many"}, FailureClass.RATE_LIMITED),
         (-32603, "Internal error", {"details": "fetch failed"}, FailureClass.NETWORK),
+        (
+            -32603,
+            "Internal error",
+            {"message": "High demand.", "codex_error_info": "internal_server_error"},
+            FailureClass.NETWORK,
+        ),
         (-32603, "Internal error", {}, FailureClass.INTERNAL),
     ],
 )
