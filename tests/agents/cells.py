@@ -8,60 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from signal import Signals
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final
 
-import msgspec
-
-Step: TypeAlias = Mapping[str, object]
-Target: TypeAlias = Literal["leader", "all"]
-
-
-class Ends(NamedTuple):
-    """How a run ended: by its event, by its task, and what it had put into its worktree."""
-
-    how: str
-    outcome: str
-    failure: str | None
-    rule: str
-    task: str
-    files: tuple[str, ...] = ()
-
-
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens, and how that ends. `but`: of programs where it ends otherwise; `or_else`: where that is chance."""
-
-    name: str
-    steps: tuple[Step, ...] | None  # None: it is not told anything
-    ends: Ends
-    but: Mapping[str, Ends] = {}
-    or_else: Mapping[str, Ends] = {}
-    may: Literal["all", "ask"] = "all"
-    deed: Literal["stop"] | tuple[Signals, Target] | None = None  # done to it as soon as it has begun
-
-    def ends_of(self, program: str, *, seen: Ends) -> Ends:
-        """How it ends for this program; what was seen, where that is as good."""
-        return seen if seen == self.or_else.get(program) else self.but.get(program, self.ends)
-
-
-def failed(failure: str, *, rule: str = "turn_failed", files: tuple[str, ...] = ()) -> Ends:
-    """A failure that fails its task."""
-    return Ends("exited", "failed", failure, rule, task=f"failed as {failure}", files=files)
-
-
-FINE: Final = Ends("exited", "succeeded", None, "turn_done", task="running")
-WROTE: Final = FINE._replace(files=("hello.txt",))
-UNTOLD: Final = failed("invalid_output", rule="turn_not_ended")
-# Its task waits: who stopped the run says what becomes of it.
-STOPPED: Final = Ends("stopped", "failed", None, "stopped", task="running", files=("begun",))
-KILLED: Final = Ends("signalled", "failed", None, "signalled", task="failed as signalled", files=("begun",))
-AS_KILLED: Final = failed("signalled", rule="turn_not_ended", files=("begun",))
-ALL_FAILED: Final = Ends("exited", "unclear", None, "every_tool_failed", task="failed as invalid_output")
-EITHER: Final = "either"
-# The same attempt goes on later. Whether the program left by itself before it was stopped is chance, and both are true.
-PARKED: Final = Ends(EITHER, "failed", "rate_limited", EITHER, task="parked")
-INTERRUPTED: Final = failed("cancelled", files=("begun",))
-TIMED_OUT: Final = Ends("timed_out", "failed", None, "timed_out", task="failed as timeout")
-LEFT_EARLY: Final = UNTOLD._replace(files=("begun",))
+from moduprompt.domain.run.events import RunToolEnded, RunTurnBegan
+from tests.agents.cell import (
+    ALL_FAILED,
+    AS_KILLED,
+    CALLED,
+    DONE,
+    FAILED_CALL,
+    FINE,
+    IN_A_CALL,
+    INTERRUPTED,
+    KILLED,
+    LEFT_EARLY,
+    PARKED,
+    REFUSED_CALL,
+    STOPPED,
+    TIMED_OUT,
+    UNTOLD,
+    WROTE,
+    Cell,
+    Ends,
+    Step,
+    Target,
+    failed,
+    in_trouble,
+)
+from tests.support.told import OPEN, Told
 
 WRITE: Final[Step] = {"write": {"path": "hello.txt", "content": "hi\n"}}
 # Its tool stands in a session of its own, and nothing that is sent to the program's group reaches it.
@@ -69,9 +43,22 @@ IN_A_TOOL: Final[tuple[Step, ...]] = ({"bash": "touch begun && sleep 301"}, {"te
 SILENT: Final[Step] = {"text": "late", "sleep_s": 600}
 BEGIN: Final[Step] = {"bash": "touch begun"}
 
+# Nothing of a call is told by opencode before the whole step of its model is over.
+LATE: Final[Mapping[str, Told]] = {"opencode": Told(turns=(OPEN,))}
 OF_SIGNALS: Final[Mapping[Signals, Mapping[str, Ends]]] = {
-    Signals.SIGINT: {"claude": INTERRUPTED, "codex": LEFT_EARLY, "gemini": LEFT_EARLY},
-    Signals.SIGTERM: {"claude": AS_KILLED, "gemini": LEFT_EARLY, "pi": AS_KILLED},
+    Signals.SIGINT: {
+        "claude": INTERRUPTED,
+        "codex": LEFT_EARLY,
+        "gemini": LEFT_EARLY,
+        "gemini --acp": LEFT_EARLY,
+        "claude-agent-acp": LEFT_EARLY,
+    },
+    Signals.SIGTERM: {
+        "claude": AS_KILLED,
+        "gemini": LEFT_EARLY,
+        "pi": AS_KILLED,
+        **dict.fromkeys(("gemini --acp", "codex-acp", "claude-agent-acp"), LEFT_EARLY),
+    },
     Signals.SIGKILL: {},
 }
 
@@ -84,6 +71,8 @@ def signalled(number: Signals, target: Target) -> Cell:
         deed=(number, target),
         ends=KILLED,
         but=OF_SIGNALS[number],
+        tells=IN_A_CALL,
+        but_tells=LATE,
     )
 
 
@@ -92,32 +81,78 @@ CELLS: Final = (
         name="it writes, and its command knows whose it is",
         steps=(WRITE, {"bash": "mpctl session show && touch known"}, {"text": "Done."}),
         ends=WROTE._replace(files=("hello.txt", "known")),
+        tells=Told(turns=("done",), calls=("done", "done")),
     ),
     Cell(
         name="401",
         steps=({"status": 401},),
         ends=failed("auth_required"),
+        tells=in_trouble("auth_required"),
         but={"pi": failed("auth_required", rule="turn_not_ended")},  # its last word is an attempt that failed
+        but_tells={"pi": in_trouble("auth_required", turn=OPEN)},
     ),
     Cell(
         name="429 once, with retry-after",
         steps=({"status": 429, "retry_after_s": 1, "times": 1, "text": "fine"},),
         ends=FINE,
+        but={"codex-acp": PARKED},  # it gives up at the first one
+        tells=DONE,
+        but_tells={
+            "claude": DONE._replace(troubles=("rate_limited",)),
+            "codex": DONE._replace(troubles=("rate_limited",)),
+            "codex-acp": in_trouble("rate_limited"),
+        },
     ),
-    Cell(name="429 for ever", steps=({"status": 429},), ends=PARKED),
-    Cell(name="500 for ever", steps=({"status": 500},), ends=failed("network"), but={"opencode": TIMED_OUT}),
-    Cell(name="500 once", steps=({"status": 500, "times": 1, "text": "fine"},), ends=FINE),
-    Cell(name="a slow drip", steps=({"text": "one two three", "sleep_s": 1, "drip_s": 0.1},), ends=FINE),
+    Cell(
+        name="429 for ever",
+        steps=({"status": 429},),
+        ends=PARKED,
+        tells=in_trouble("rate_limited"),
+        or_else={
+            "opencode": TIMED_OUT
+        },  # it waits ever longer in silence: the limit may come before its word
+    ),
+    Cell(
+        name="500 for ever",
+        steps=({"status": 500},),
+        ends=failed("network"),
+        tells=in_trouble("network"),
+        but={"opencode": TIMED_OUT},
+        but_tells={"opencode": Told()},
+    ),
+    Cell(
+        name="500 once",
+        steps=({"status": 500, "times": 1, "text": "fine"},),
+        ends=FINE,
+        tells=DONE,
+        but_tells={"claude": DONE._replace(troubles=("network",))},
+    ),
+    Cell(
+        name="a slow drip",
+        steps=({"text": "one two three", "sleep_s": 1, "drip_s": 0.1},),
+        ends=FINE,
+        tells=DONE,
+    ),
     Cell(
         name="a stream that is cut, each time",
         steps=({"text": "one two three four", "cut": True},),
         ends=failed("network"),
+        tells=in_trouble("network"),
         but={"opencode": TIMED_OUT},
+        but_tells={"opencode": Told()},
     ),
     Cell(
         name="a malformed call once",
         steps=({"bash": "true", "malformed": True, "times": 1}, {"text": "fine"}),
         ends=FINE,
+        tells=FAILED_CALL,
+        but_tells={
+            "codex": DONE,
+            "codex-acp": DONE,
+            "gemini": CALLED,
+            "gemini --acp": CALLED,
+            "opencode": CALLED,
+        },
     ),
     Cell(
         name="a tool that fails",
@@ -125,6 +160,8 @@ CELLS: Final = (
         ends=FINE,
         # Of a tool that failed and one that was refused it tells the same.
         but={"codex": ALL_FAILED},
+        tells=FAILED_CALL,
+        but_tells={"gemini": CALLED, "gemini --acp": CALLED},  # that it failed stands in its words
     ),
     Cell(
         name="it may not write unasked",
@@ -137,23 +174,94 @@ CELLS: Final = (
             "codex": FINE,
             "gemini": FINE,
             "pi": WROTE,  # it has no permissions
+            "gemini --acp": failed("permission_denied", rule="refused_and_nothing_done"),
+            "codex-acp": failed("permission_denied", rule="refused_and_cancelled"),
+            "claude-agent-acp": failed("permission_denied", rule="refused_and_nothing_done"),
         },
         or_else={"codex": ALL_FAILED},  # now and then it tells us, too, that its patch was not applied
+        tells=REFUSED_CALL,
+        but_tells={
+            "codex": DONE,
+            "gemini": DONE,
+            "pi": CALLED,
+            "opencode": REFUSED_CALL._replace(turns=(OPEN,)),
+            "codex-acp": REFUSED_CALL._replace(turns=("interrupted",)),
+        },
     ),
     Cell(name="it is told nothing, and its input is closed", steps=None, ends=UNTOLD),
-    Cell(name="stopped while it waits for its model", steps=(BEGIN, SILENT), deed="stop", ends=STOPPED),
-    Cell(name="stopped in a tool", steps=IN_A_TOOL, deed="stop", ends=STOPPED),
+    Cell(
+        name="stopped while it waits for its model",
+        steps=(BEGIN, SILENT),
+        deed="stop",
+        deed_after=RunToolEnded,
+        ends=STOPPED,
+        tells=Told(turns=(OPEN,), calls=("done",)),
+        but_tells=LATE,
+    ),
+    Cell(
+        name="stopped in a tool",
+        steps=IN_A_TOOL,
+        deed="stop",
+        ends=STOPPED,
+        tells=IN_A_CALL,
+        but_tells=LATE,
+    ),
     signalled(Signals.SIGINT, "all"),
     signalled(Signals.SIGTERM, "all"),
     signalled(Signals.SIGKILL, "all"),
     signalled(Signals.SIGKILL, "leader"),
 )
+# Of an agent that stays for another prompt those in which its model fails, and those in which it doesn't.
+NAMES_OF_FAULTS: Final = ("401", "429 for ever", "500 for ever", "a stream that is cut, each time")
+FAULTS: Final = tuple(cell for cell in CELLS if cell.name in NAMES_OF_FAULTS)
+WITHOUT_FAULTS: Final = tuple(cell for cell in CELLS if cell not in FAULTS and cell.steps is not None)
 # What the programs do of themselves when their first process alone is told to leave: make matrix.
 WIDE: Final = (signalled(Signals.SIGINT, "leader"), signalled(Signals.SIGTERM, "leader"))
-UNANSWERED: Final = Cell(name="silence", steps=(SILENT,), ends=TIMED_OUT)
+UNANSWERED: Final = Cell(name="silence", steps=(SILENT,), ends=TIMED_OUT, tells=Told(turns=(OPEN,)))
 GONE: Final = Cell(
     name="no server",
     steps=({"text": "unheard"},),
     ends=failed("network"),
+    tells=in_trouble("network"),
     but={"codex": TIMED_OUT, "opencode": TIMED_OUT},
+)
+
+# aider says nothing to its model of tools, and edits by the text of an answer. It repeats a request for a minute.
+EDIT: Final[Step] = {"notools": True, "text": "hello.txt\n```\nhi\n```\n"}
+LEFT_WORK: Final = WROTE._replace(rule="left_work")
+AIDER: Final = (
+    Cell(name="it edits", steps=(EDIT,), ends=LEFT_WORK),
+    Cell(
+        name="it only talks",
+        steps=({"notools": True, "text": "Nothing is to be done."},),
+        ends=Ends("exited", "unclear", None, "left_nothing", task="failed as invalid_output"),
+    ),
+    Cell(
+        name="401",
+        steps=({"notools": True, "status": 401},),
+        ends=failed("auth_required", rule="words_of_trouble"),
+    ),
+    Cell(name="429 for ever", steps=({"notools": True, "status": 429},), ends=PARKED),
+    Cell(
+        name="500 for ever",
+        steps=({"notools": True, "status": 500},),
+        ends=failed("network", rule="words_of_trouble"),
+    ),
+    Cell(name="500 once", steps=({**EDIT, "status": 500, "times": 1},), ends=LEFT_WORK),
+    Cell(
+        name="a stream that is cut, each time",
+        steps=({"notools": True, "text": "one two three four", "cut": True},),
+        ends=failed("network", rule="words_of_trouble"),
+    ),
+    Cell(
+        name="stopped while it waits for its model",
+        steps=({"notools": True, **SILENT},),
+        deed="stop",
+        deed_after=RunTurnBegan,
+        ends=STOPPED._replace(files=()),
+    ),
+)
+AIDER_ENDED_BY_A_LIMIT: Final = (
+    Cell(name="500 for ever", steps=({"notools": True, "status": 500},), ends=TIMED_OUT),
+    Cell(name="silence", steps=({"notools": True, **SILENT},), ends=TIMED_OUT),
 )

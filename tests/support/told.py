@@ -19,6 +19,7 @@ from moduprompt.domain.run.events import (
 )
 
 OPEN: Final = "open"  # how something ended of which it never said so
+BEGUN: Final = "begun"  # where it is chance whether the end was still said
 
 
 class Told(NamedTuple):
@@ -28,6 +29,10 @@ class Told(NamedTuple):
     calls: tuple[str, ...] = ()
     troubles: tuple[str, ...] = ()
     tells_tokens: bool = False
+
+    def but_for_ends(self) -> Told:
+        """Of a program that somebody ended: what it had begun."""
+        return Told(turns=(BEGUN,) * len(self.turns), calls=(BEGUN,) * len(self.calls))
 
 
 def told_by(events: Sequence[Event]) -> Told:
