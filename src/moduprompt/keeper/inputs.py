@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # see moduprompt.keeper
 
     Tell = Callable[["Input"], None]
     Report = Callable[[str, Mapping[str, object]], bool]
+    Intend = Callable[[Mapping[str, object]], bool]
     Record = Callable[["Input", bytes], None]
     Printed = Callable[[], int]
 
@@ -55,8 +56,10 @@ class Input:
 class Inputs:
     """The queue of one terminal."""
 
-    def __init__(self, *, report: "Report", record: "Record", printed: "Printed") -> None:
+    def __init__(self, *, report: "Report", intend: "Intend", record: "Record", printed: "Printed") -> None:
+        """`intend`: make an intent durable. Where it can't, nothing of it is ever told, so asking again is safe."""
         self._report = report
+        self._intend = intend
         self._printed = printed
         self._record = record
         self._queue: list[Input] = []
@@ -80,8 +83,7 @@ class Inputs:
             raise Refused("input_full", "the program does not read what was typed before")
         if item.input_id:
             # Intent before effect: after a crash it is known that this may have been typed.
-            if not self._report("input_intended", {"input_id": item.input_id}):
-                self._report("input_failed", {"input_id": item.input_id, "bytes": 0})
+            if not self._intend({"input_id": item.input_id}):
                 raise Refused("disk_refused", "the intent could not be made durable; nothing was typed")
             self._remember(item.input_id, item)
         self._queue.append(item)

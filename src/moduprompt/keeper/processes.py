@@ -97,6 +97,15 @@ def descendants(ancestor: int) -> list[Process]:
     return found
 
 
+def has_children() -> bool:
+    """Whether this process has any, zombies included: who was adopted counts."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
 def marked(marker: str) -> list[Process]:
     """Every living process whose environment holds this `NAME=value`: a run's, whoever adopted them."""
     return [process for process, _ in environments(_needle(marker))]

@@ -32,9 +32,11 @@ if TYPE_CHECKING:  # see moduprompt.keeper
     from moduprompt.keeper.inputs import Tell
     from moduprompt.keeper.spec import Spec
 
+INTENDED = "input_intended"
 RUNNING, STOPPING, EXITED, START_FAILED = "running", "stopping", "exited", "start_failed"
 
 READS_BEFORE_TYPING_MAX = 4  # who prints more than that at once is still printing
+LOOKS_MAX = 8  # for who is left at the end; each passes over those who change hands during it
 LAST_READS_MAX = 64  # at the end: more than a terminal or a pipe can hold; who writes on is none of the run's
 READ_BYTES_MAX = 64 * 1024  # one frame of the recording; also what one turn of the loop may take
 DISK_RETRY_S = 1.0  # how long a disk that refused is left alone; the program's output waits meanwhile
@@ -63,7 +65,10 @@ class Run:
         self.real_terminals = 0  # attached watchers that answer the terminal's questions themselves
         self._is_subreaper = is_subreaper
         self._inputs = Inputs(
-            report=self._report, record=self._record_input, printed=lambda: self.recording.output_bytes
+            report=self._report,
+            intend=self._intend,
+            record=self._record_input,
+            printed=lambda: self.recording.output_bytes,
         )
         self._draft = Draft()
         self._questions = Questions()
@@ -210,10 +215,12 @@ class Run:
         self.type_waiting()
 
     def _must_have_printed(self, output_bytes: int) -> None:
+        if not self._may_read:  # then nobody knows what it has printed by now
+            raise Refused("moved_on", "what the program prints can't be read now")
         for _ in range(READS_BEFORE_TYPING_MAX):
             if not self.read_output():
                 break
-        if self.recording.output_bytes != output_bytes:
+        if not self._may_read or self.recording.output_bytes != output_bytes:
             raise Refused("moved_on", f"the program has printed {self.recording.output_bytes} bytes by now")
 
     def resize(self, rows: int, cols: int) -> None:
@@ -327,6 +334,16 @@ class Run:
         inside = (processes.inspect(pid) for pid in self._cgroup.pids() if pid not in known)
         return found + [process for process in inside if process is not None and process.is_alive]
 
+    def _remains(self) -> list[processes.Process]:
+        """Who lives on when its program has ended. Whoever changed hands during a look is seen by the next one."""
+        left = self._living()
+        for _ in range(LOOKS_MAX):
+            if left or not self._is_subreaper or not processes.has_children():
+                break
+            self.reap()
+            left = self._living()
+        return left
+
     def _caught_by(self) -> str:
         if self._cgroup.catches:
             return "cgroup"
@@ -349,7 +366,7 @@ class Run:
         return found
 
     def _end(self, wait_status: int, now: float) -> None:
-        left = self._living()
+        left = self._remains()
         if left and not self._ladder.is_exhausted(now):
             for process in left[:REPORTED_PROCESSES_MAX]:
                 self._leftovers[process.pid] = process.name
@@ -357,14 +374,15 @@ class Run:
             if number := self._ladder.due(now):
                 self._deliver(number, left)
             return
+        if self._unrecorded:
+            return  # the disk is tried again; the report of the end would wait for it as well
         self._read_again_at = None
-        self._keep_unrecorded()
         for read in (self.read_output, self._read_errors):
             for _ in range(LAST_READS_MAX):
                 if not read():
                     break
-        self._output_dropped += sum(len(data) for _, data in self._unrecorded)
-        self._unrecorded.clear()
+        if self._unrecorded:
+            return
         if self._output_dropped:
             self._record(recording.GAP, recording.pack_gap(self._output_dropped))
         self._close_terminal()
@@ -513,9 +531,15 @@ class Run:
         self._sync_at = self._sync_at or time.monotonic() + SYNC_EVERY_S
         return True
 
-    def _mark(self, kind: str) -> None:
-        """Tie this moment to the report that comes now: its number names the event it leads to."""
-        self._record(recording.MARK, f"journal {self.journal.last + 1} {kind}".encode())
+    def _mark(self, kind: str, *, number: int | None = None) -> None:
+        """Tie this moment to a report, else the one that comes now: its number names the event it leads to."""
+        self._record(recording.MARK, f"journal {number or self.journal.last + 1} {kind}".encode())
+
+    def _intend(self, data: "Mapping[str, object]") -> bool:
+        is_durable = self.journal.append_now(INTENDED, data, at_us=time.time_ns() // 1000)
+        if is_durable:
+            self._mark(INTENDED, number=self.journal.last)
+        return is_durable
 
     def _report(self, kind: str, data: "Mapping[str, object]") -> bool:
         if kind != EXITED:  # whose mark was synced with the rest before

@@ -1,10 +1,19 @@
-"""The end of a run, where others still hold its terminal."""
+"""The end of a run, where others still hold its terminal, or the disk refuses; and what is typed while it does."""
 
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from moduprompt.keeper import processes
+from moduprompt.keeper import run as run_module
+from moduprompt.keeper.inputs import Input, Refused
+from moduprompt.keeper.journal import JOURNAL_NAME, scan_journal
+from moduprompt.keeper.recording import OUTPUT, Recording
 from moduprompt.keeper.run import LAST_READS_MAX, Run
 from tests.unit.keeper.test_spec import spec_of
 
@@ -29,3 +38,129 @@ def test_who_writes_on_after_the_end_does_not_hold_it_up(
     assert run.has_ended
     assert reads == LAST_READS_MAX
     run.recording.close()
+
+
+class Disk:
+    """Refuses until it is told to heal. Short lines of the journal pass where only the recording is refused."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.refuses = True
+        self._append = Recording.append
+        self._datasync = os.fdatasync
+        disk = self
+
+        def append(recording: Recording, kind: int, at_us: int, payload: bytes) -> None:
+            if disk.refuses and kind == OUTPUT:
+                raise OSError(errno.ENOSPC, "full")
+            disk._append(recording, kind, at_us, payload)
+
+        monkeypatch.setattr(Recording, "append", append)
+
+    def refuses_the_journal_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def datasync(fd: int) -> None:
+            if self.refuses:
+                raise OSError(errno.ENOSPC, "full")
+            self._datasync(fd)
+
+        monkeypatch.setattr(os, "fdatasync", datasync)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """A run whose program has been started, as far as its keeper can see."""
+    made = Run(spec_of(run_id="of-nobody"), str(tmp_path), is_subreaper=False)
+    made.agent = processes.inspect(os.getpid())
+    yield made
+    made.recording.close()
+
+
+def printed(run: Run, text: bytes) -> None:
+    """The program prints."""
+    fd = os.open(run.terminal.path, os.O_WRONLY | os.O_NOCTTY)
+    os.write(fd, text)
+    os.close(fd)
+
+
+def kinds(run: Run, tmp_path: Path) -> list[object]:
+    return [entry["kind"] for entry in scan_journal((tmp_path / JOURNAL_NAME).read_bytes())]
+
+
+def an_input(input_id: str) -> Input:
+    return Input(b"yes", author="kernel", author_id="prompt", input_id=input_id)
+
+
+def test_a_run_does_not_end_before_the_disk_has_taken_its_last_output(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch)
+    monkeypatch.setattr(run_module, "DISK_RETRY_S", 0.0)
+    printed(run, b"the last word")
+    run.read_output()
+    run._wait_status = 0  # pyright: ignore[reportPrivateUsage] - its program has ended
+    run.tick()
+    assert not run.has_ended
+
+    disk.refuses = False
+    run.tick()
+    run.tick()
+
+    assert run.has_ended
+    (*_, exited) = scan_journal((tmp_path / JOURNAL_NAME).read_bytes())
+    assert isinstance(exited["data"], dict)
+    assert (exited["data"]["output_bytes"], exited["data"]["output_dropped_bytes"]) == (13, 0)
+
+
+def test_an_intent_that_the_disk_refused_was_never_told_and_can_be_asked_for_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch)
+    disk.refuses_the_journal_too(monkeypatch)
+    with pytest.raises(Refused) as refused:
+        run.accept_input(an_input("one"), lambda _: None)
+    assert refused.value.code == "disk_refused"
+
+    disk.refuses = False
+    run.tick()
+    assert kinds(run, tmp_path) == []
+    outcomes: list[str] = []
+    run.accept_input(an_input("one"), lambda item: outcomes.append(item.outcome))
+
+    assert outcomes == ["applied"]
+    assert kinds(run, tmp_path) == ["input_intended", "input_applied"]
+
+
+def test_nothing_is_typed_by_sight_while_nobody_can_see_what_is_printed(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Disk(monkeypatch)
+    printed(run, b"more")
+    run.read_output()
+    seen = run.recording.output_bytes
+    printed(run, b"Delete everything? [y/n]")
+
+    with pytest.raises(Refused) as refused:
+        run.accept_input(an_input("one"), lambda _: None, if_output_bytes=seen)
+
+    assert refused.value.code == "moved_on"
+
+
+def test_who_changes_hands_while_it_is_looked_for_is_seen_by_the_next_look(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = processes.inspect(os.getpid())
+    assert left is not None
+    looks = iter([[], [left]])
+    run._is_subreaper = True  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(run, "_living", lambda: next(looks))
+    monkeypatch.setattr(run, "reap", lambda: None)
+    monkeypatch.setattr(processes, "has_children", lambda: True)
+
+    assert run._remains() == [left]  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_child_counts_until_it_is_collected() -> None:
+    look = "import os; from moduprompt.keeper.processes import has_children; a = has_children(); "
+    look += "pid = os.fork(); pid or os._exit(0); b = has_children(); os.waitpid(pid, 0); print(a, b, has_children())"
+    said = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+
+    assert said.stdout == "False True False\n"

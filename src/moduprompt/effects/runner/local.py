@@ -1,8 +1,8 @@
 """Runs on this machine: one keeper process for each, found again through its run directory.
 
 <runs_dir>/<run_id>/    keeper.sock keeper.lock journal.ndjson acknowledged recording.mprec keeper.log
-<runs_dir>/.nonce-key   what nonces are derived from, so that they need no storing: only the daemon
-                        can greet a keeper, though agent programs run as the same user
+<runs_dir>/.nonce-key   what nonces are derived from, so that they need no storing: who has not read it can't
+                        greet a keeper (a program of the same user that looks for it can)
 """
 
 import asyncio
@@ -181,15 +181,17 @@ class LocalBackend:
 
     def _look(self, run_id: str) -> tuple[str | None, tuple[port.Entry, ...]]:
         """Why nobody can say that it is over, if so, and its journal. Raises OSError."""
-        # The lock first: when nobody holds it, the journal that is read behind it has the keeper's last word.
         is_locked = is_held(str(self.run_dir(run_id)))
         entries = read_journal(self.run_dir(run_id))
         keeper = _launched_by(entries)
-        if keeper is not None and keeper.run_id not in (None, run_id):
+        if keeper is None:
+            return ("a keeper holds the run" if is_locked else None), entries
+        if keeper.run_id not in (None, run_id):
             return f"its journal is that of run {keeper.run_id}", entries
-        if keeper is not None and (is_locked or _lives(keeper)):
+        # Not the lock: anybody who can open the file can hold it.
+        if _lives(keeper):
             return f"keeper {keeper.keeper_pid} {_state_of(keeper.keeper_pid)}", entries
-        return ("a keeper holds the run" if is_locked else None), entries
+        return None, read_journal(self.run_dir(run_id))  # read behind its death, it has the last word
 
     def _told_by(self, error: OSError | port.LinkClosedError) -> str:
         if isinstance(error, TimeoutError):

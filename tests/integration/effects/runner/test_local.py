@@ -150,6 +150,29 @@ async def test_a_keeper_that_is_still_starting_is_not_taken_for_dead(backend: Lo
     assert isinstance(after, port.Gone)
 
 
+async def test_who_holds_a_dead_keepers_lock_does_not_keep_its_run_from_being_over(
+    backend: LocalBackend,
+) -> None:
+    spec = a_run(*shell("sleep 1000"))
+    assert isinstance(await backend.start(spec), port.Kept)
+    async with await dialled(backend, spec.run_id) as link:
+        with (backend.run_dir(spec.run_id) / "keeper.lock").open("rb") as lock:
+            os.kill(link.welcome.keeper_pid, signal.SIGKILL)
+            eventually(lambda: _is_taken(lock.fileno()))
+            left = await gone(backend, spec.run_id)
+
+    assert any(isinstance(entry.report, port.Started) for entry in left.entries)
+    await backend.sweep(spec.run_id)
+
+
+def _is_taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 async def test_another_daemon_with_another_key_is_refused(backend: LocalBackend, tmp_path: Path) -> None:
     spec = a_run(*shell("read line"))
     async with running(backend, spec):
