@@ -178,6 +178,13 @@ LIMITS: Final[tuple[Limit, ...]] = (
         is_rule=True,
     ),
     Limit(
+        name="lineage_too_wide",
+        bounds="open sessions right below one, or alternatives of one root",
+        constants=("domain.session.width:WIDTH_MAX",),
+        told=Code.VALIDATION_FAILED,
+        is_rule=True,
+    ),
+    Limit(
         name="too_many_repositories",
         bounds="repositories of a project",
         constants=("domain.project.decide:REPOSITORIES_MAX",),

@@ -17,6 +17,7 @@ from moduprompt.domain.project import decide as project_decide
 from moduprompt.domain.project.commands import AttachRepository
 from moduprompt.domain.session import decide as session_decide
 from moduprompt.domain.session import prompting as session_prompting
+from moduprompt.domain.session import width as session_width
 from moduprompt.domain.session.commands import PromptSession, SpawnSession
 from moduprompt.domain.workspace.commands import CreateWorkspace, RenameWorkspace
 from moduprompt.kernel import inbox, writer
@@ -416,6 +417,23 @@ async def beyond_a_lineage(daemon: Served, patch: pytest.MonkeyPatch) -> Told:
     return told(await daemon.submit(spawn))
 
 
+async def beyond_a_width(daemon: Served, patch: pytest.MonkeyPatch) -> Told:
+    workspace = await daemon.make_workspace()
+    project = await daemon.make_project(workspace)
+    parent = await daemon.make_session(workspace, project)
+    patch.setattr(session_width, "WIDTH_MAX", 1)
+    await daemon.make_session(workspace, project, name="child", parent=parent.session_id)
+    spawn = SpawnSession(
+        workspace_id=workspace,
+        project_id=project,
+        name="second child",
+        agent=AGENT,
+        parent_session_id=parent.session_id,
+        place="none",
+    )
+    return told(await daemon.submit(spawn))
+
+
 async def beyond_a_projects_repositories(daemon: Served, patch: pytest.MonkeyPatch) -> Told:
     workspace = await daemon.make_workspace()
     project = await daemon.make_project(workspace)
@@ -449,6 +467,7 @@ EDGES: Final[Mapping[str, Edge]] = {
     "query": beyond_a_search,
     "prompt_queue_full": beyond_a_prompt_queue,
     "lineage_too_deep": beyond_a_lineage,
+    "lineage_too_wide": beyond_a_width,
     "too_many_repositories": beyond_a_projects_repositories,
 }
 

@@ -44,6 +44,7 @@ from moduprompt.domain.session.prompting import (
     resend_prompt,
 )
 from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.session.width import too_wide_below, too_wide_beside
 from moduprompt.policy.rights import DEFAULT_RIGHTS, narrowed
 from moduprompt.protocol import Rejection, SessionId, invalid, missing
 
@@ -177,14 +178,19 @@ def _unfit_parent(parent: SessionState | None, command: SpawnSession, world: Wor
         return invalid("other_project", f"session {parent.session_id} belongs to project {parent.project_id}")
     if len(parent.path) >= DEPTH_MAX:
         return invalid("lineage_too_deep", f"session {parent.session_id} is {DEPTH_MAX} deep already")
-    return spent_out(parent, world)
+    return too_wide_below(parent, world) or spent_out(parent, world)
 
 
 def _fork(command: ForkSession, own: SessionState, *, world: World, context: Context) -> Decision:
     if isinstance(context.observed, Rejection):
         return context.observed
     place: Place = "none" if command.mode == "planning_only" else "new_worktree"
-    refused = _unfit_fork(command, own) or _unfit_home(own, place, world) or spent_out(own, world)
+    refused = (
+        _unfit_fork(command, own)
+        or _unfit_home(own, place, world)
+        or too_wide_beside(own, world)
+        or spent_out(own, world)
+    )
     if refused is not None:
         return refused
     session_id = context.mint(SessionId)
