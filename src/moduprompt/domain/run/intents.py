@@ -27,7 +27,8 @@ class KeepRun(RunIntent, frozen=True, kw_only=True):
     """It has a keeper that is listened to, from before its start until its end is known.
 
     `prompt` is what its session was told, `run_prompt` what this run alone is told, `earlier` what it carries on.
-    `said_upto`: the place in its output up to which the log knows what its program said.
+    `said_upto`: the place in its output up to which the log knows what its program said. `carries_on`: the
+    conversation with which it began, chosen before its start and known as long as it lives.
     """
 
     session_id: SessionId
@@ -44,6 +45,7 @@ class KeepRun(RunIntent, frozen=True, kw_only=True):
     run_prompt: TextRef | None = None
     earlier: Earlier | None = None
     said_upto: int = 0
+    carries_on: str | None = None
 
 
 class EndRun(RunIntent, frozen=True, kw_only=True):
@@ -134,6 +136,7 @@ def _keep(own: RunState, world: World) -> KeepRun:
         # Of one that has started nobody asks any more.
         earlier=earlier(own, world) if own.status == "requested" else None,
         said_upto=own.said_upto,
+        carries_on=own.conversation_id if own.begun == "carried_on" else None,
     )
 
 

@@ -313,7 +313,6 @@ class RunHand:
     ) -> AgentRequest:
         carried_on = chosen.conversation_id if chosen and chosen.begun == "carried_on" else None
         prompt = await self._place_prompt(intent, goes_on=carried_on is not None)
-        known = self._surroundings.variables
         return AgentRequest(
             words=intent.argv,
             prompt=prompt.text if prompt else None,
@@ -322,25 +321,33 @@ class RunHand:
             conversation_id=carried_on,
             cwd=cwd,
             home=str(home),
-            variables={name: known[name] for name in adapter.variables if name in known},
+            variables=self._given(adapter),
         )
 
+    def _given(self, adapter: AgentAdapter) -> dict[str, str]:
+        known = self._surroundings.variables
+        return {name: known[name] for name in adapter.variables if name in known}
+
     def _request_again(self, intent: KeepRun) -> AgentRequest:
-        """By which a run was started, also by a daemon before: its prompt lies in the run's file."""
+        """By which a run was started, also by a daemon before: its prompt lies in the run's file.
+
+        All of it counts: a channel that is fed the recording with another request is owed other lines.
+        """
         request = self._requests.get(intent.run_id)
         if request is not None:
             return request
         homes = Homes(self._backend.run_dir(intent.run_id).parent)
         path = self._backend.run_dir(intent.run_id) / PROMPT_NAME
-        earlier = intent.earlier
+        adapter = adapter_named(intent.adapter)
         return AgentRequest(
             words=intent.argv,
-            prompt=path.read_text("utf-8", "replace") if path.is_file() else None,
+            prompt=path.read_bytes().decode("utf-8", "replace") if path.is_file() else None,
             prompt_file=str(path) if path.is_file() else None,
             run_id=intent.run_id,
-            conversation_id=earlier.conversation_id if earlier and earlier.chosen == "carried_on" else None,
+            conversation_id=intent.carries_on,
             cwd=intent.cwd or str(homes.scratch(intent.session_id)),
             home=str(homes.home(intent.session_id)),
+            variables={} if adapter is None else self._given(adapter),
         )
 
     def _environment(self, intent: KeepRun, command: AgentCommand, *, door: str) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from moduprompt.domain.capsule.commands import WriteCapsule
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import Begun, ReportConversation, StartRun
@@ -14,7 +16,16 @@ from moduprompt.domain.task.retries import RetryRule
 from moduprompt.domain.task.state import TaskState
 from moduprompt.protocol import RunId, SessionId, TaskId
 from tests.support.domain import KERNEL, WORKSPACE, Outcome, Scene, text_ref
-from tests.support.stories import a_project, a_session, a_working_session, exited, its_run, its_tree, made
+from tests.support.stories import (
+    a_project,
+    a_session,
+    a_working_session,
+    exited,
+    its_run,
+    its_tree,
+    made,
+    started,
+)
 
 
 def start(scene: Scene, session_id: SessionId, *, resume: bool = True, prompt: str | None = None) -> Outcome:
@@ -80,6 +91,19 @@ def test_what_was_chosen_is_never_chosen_again() -> None:
     earlier = earlier_of(scene, run_id)
     assert earlier is not None
     assert (earlier.chosen, earlier.conversation_id, earlier.run_id) == ("carried_on", "talk", first)
+
+
+@pytest.mark.parametrize(("begun", "name"), [("carried_on", "talk"), ("fresh", None)])
+def test_a_run_that_has_started_is_still_known_by_what_it_carries_on(begun: Begun, name: str | None) -> None:
+    """Whoever listens to it next has to know how it was begun."""
+    scene = Scene()
+    session_id, _ = a_rested_session(scene)
+    run_id = RunId(start(scene, session_id).one(RunRequested).run_id)
+    chosen(scene, run_id, begun, name=name)
+    started(scene, run_id)
+
+    (keep,) = (each for each in scene.intents() if isinstance(each, KeepRun) and each.run_id == run_id)
+    assert (keep.earlier, keep.carries_on) == (None, name)
 
 
 def test_of_a_run_that_carries_nothing_on_no_choice_is_recorded() -> None:

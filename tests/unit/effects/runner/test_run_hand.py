@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -95,6 +96,7 @@ class Scene:
         found: Keeper | port.Gone | port.Unreachable,
         *,
         reports: Reports | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.backend = Backend(folder / "runs", found)
         self.reports = reports or Reports()
@@ -111,7 +113,9 @@ class Scene:
             artifacts=self.artifacts,
             tokens=Tokens(),
             doors=self.doors,
-            surroundings=Surroundings(home="/home/agent", path="/bin", commands_dir=folder / "bin"),
+            surroundings=Surroundings(
+                home="/home/agent", path="/bin", commands_dir=folder / "bin", variables=variables or {}
+            ),
             clock=self.clock,
             witness=self.memory,
             admission=self.admission,
@@ -546,7 +550,7 @@ async def waits(scene: Scene) -> bool:
 async def test_everything_a_program_said_is_told_before_its_end(tmp_path: Path) -> None:
     output = transcripts("claude")["good"]
     scene = Scene(tmp_path, Keeper(STARTED, EXITED))
-    _record(scene, output)
+    record(scene, output)
 
     assert await scene.hand.carry_out(replace(KEEP, adapter="claude", is_started=True))
 
@@ -559,14 +563,15 @@ async def test_everything_a_program_said_is_told_before_its_end(tmp_path: Path) 
 
 async def test_what_a_lost_run_said_is_not_lost(tmp_path: Path) -> None:
     scene = Scene(tmp_path, gone(STARTED))
-    _record(scene, transcripts("claude")["good"])
+    record(scene, transcripts("claude")["good"])
 
     assert await scene.hand.carry_out(replace(KEEP, adapter="claude", is_started=True))
 
     assert [type(each) for each in scene.reports.commands] == [ReportStarted, ReportSaid, ReportLost]
 
 
-def _record(scene: Scene, output: bytes) -> None:
+def record(scene: Scene, output: bytes) -> None:
+    """What its program has printed so far."""
     folder = scene.backend.run_dir(RUN)
     folder.mkdir(parents=True)
     written = Recording(str(folder / RECORDING_NAME), started_us=1)
@@ -577,7 +582,7 @@ def _record(scene: Scene, output: bytes) -> None:
 async def test_a_run_is_judged_with_what_it_left_in_its_worktree(tmp_path: Path) -> None:
     scene = Scene(tmp_path, gone())
     scene.trees.stands = [stands("c0"), stands("c1")]
-    _record(scene, transcripts("claude")["good"])
+    record(scene, transcripts("claude")["good"])
 
     assert await scene.hand.carry_out(replace(KEEP, adapter="claude", argv=()))
 
