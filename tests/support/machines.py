@@ -382,7 +382,7 @@ def _sighting(own: RunState, status: ObservedStatus) -> Command:
 
 def _begin_gate() -> Scene:
     scene = Scene()
-    stages = (stage("build"), stage("ship", gates=1))
+    stages = (stage("plan"), stage("build"), stage("ship", gates=1))
     scene.when(
         CreateTask(workspace_id=WORKSPACE, project_id=a_project(scene), title="a change", stages=stages)
     )
@@ -397,8 +397,11 @@ def _gate(scene: Scene) -> Iterator[Command]:
 
 
 def _begin_question() -> Scene:
-    """Beside a gate, a run whose program asks for permission."""
+    """Beside a gate of a task that can go back, a run whose program asks for permission."""
     scene = _begin_gate()
+    task_id = next(iter(scene.world.every(TaskState))).task_id
+    scene.when(StartTask(workspace_id=WORKSPACE, task_id=task_id))
+    scene.when(AdvanceStage(workspace_id=WORKSPACE, task_id=task_id))
     scene.when(
         SpawnSession(
             workspace_id=WORKSPACE,
@@ -416,6 +419,7 @@ def _begin_question() -> Scene:
 def _questioned(scene: Scene) -> Iterator[Command]:
     for gate in scene.world.every(GateState):
         yield RequestApproval(workspace_id=WORKSPACE, gate_id=gate.gate_id)
+        yield AdvanceStage(workspace_id=WORKSPACE, task_id=gate.task_id, to="plan")
     run = next(iter(scene.world.every(RunState)))
     if not any(each.question for each in scene.world.every(ApprovalState)):
         yield ReportSaid(workspace_id=WORKSPACE, run_id=run.run_id, upto=run.said_upto + 1, said=(QUESTION,))

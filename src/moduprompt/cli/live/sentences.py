@@ -16,6 +16,7 @@ from moduprompt.domain.approval.events import (
     ApprovalGranted,
     ApprovalRequested,
     ApprovalRevoked,
+    ApprovalSpent,
     ApprovalWithdrawn,
 )
 from moduprompt.domain.artifact.events import ArtifactErased
@@ -167,6 +168,8 @@ def approval_sentence(event: ApprovalFact) -> str:
             return f"is asked for: {plain(event.tool)}"
         case ApprovalWithdrawn():
             return "is not wanted any more" + _because(event.reason)
+        case ApprovalSpent():
+            return "counts no more" + _because(event.reason)
         case ApprovalAnswered():
             told = "its program has been told" if event.how == "given" else "its program was not told"
             return told + _because(event.evidence)

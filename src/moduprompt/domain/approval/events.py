@@ -83,6 +83,14 @@ class ApprovalWithdrawn(ApprovalEvent, frozen=True, kw_only=True):
     reason: Reason
 
 
+class ApprovalSpent(ApprovalEvent, frozen=True, kw_only=True):
+    """The yes was for what is over by now: who wants to pass its gate once more asks again."""
+
+    wire: ClassVar[str] = "approval.spent"
+
+    reason: Reason
+
+
 class ApprovalAnswered(ApprovalEvent, frozen=True, kw_only=True):
     """The program has been told what was decided, once; or never will be."""
 
@@ -99,5 +107,6 @@ ApprovalFact: TypeAlias = (
     | ApprovalDenied
     | ApprovalRevoked
     | ApprovalWithdrawn
+    | ApprovalSpent
     | ApprovalAnswered
 )

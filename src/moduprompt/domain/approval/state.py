@@ -1,11 +1,12 @@
 """An approval's state. A gate asks for one, or a run's program does.
 
 (none) ── requested | asked ──→ requested ── granted ──→ granted ── revoked ──→ revoked
+                                                 │  │                     └── spent ──→ spent
                                                  │  └─ denied ──→ denied
                                                  └─ withdrawn ──→ withdrawn
 
 `asked` is a program's question. What is decided of it is carried to the program, once: `answered` says what
-became of that.
+became of that. `spent` is a yes to a gate that was passed, or was to be: it counts no more.
 """
 
 from typing import ClassVar, Literal, TypeAlias, assert_never
@@ -22,13 +23,14 @@ from moduprompt.domain.approval.events import (
     ApprovalGranted,
     ApprovalRequested,
     ApprovalRevoked,
+    ApprovalSpent,
     ApprovalWithdrawn,
 )
 from moduprompt.domain.decider import State
 from moduprompt.domain.run.events import OfferedOption
 from moduprompt.protocol import ApprovalId, GateId, RunId, SessionId, TaskId, UserId
 
-ApprovalStatus: TypeAlias = Literal["requested", "granted", "denied", "revoked", "withdrawn"]
+ApprovalStatus: TypeAlias = Literal["requested", "granted", "denied", "revoked", "withdrawn", "spent"]
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +77,12 @@ def evolve(own: ApprovalState | None, event: ApprovalFact) -> ApprovalState:
 
 def _moved(
     own: ApprovalState,
-    event: ApprovalGranted | ApprovalDenied | ApprovalRevoked | ApprovalWithdrawn | ApprovalAnswered,
+    event: ApprovalGranted
+    | ApprovalDenied
+    | ApprovalRevoked
+    | ApprovalWithdrawn
+    | ApprovalSpent
+    | ApprovalAnswered,
 ) -> ApprovalState:
     asked = own.question
     match event:
@@ -87,6 +94,8 @@ def _moved(
             return replace(own, status="revoked")
         case ApprovalWithdrawn():
             return replace(own, status="withdrawn")
+        case ApprovalSpent():
+            return replace(own, status="spent")
         case ApprovalAnswered():
             return replace(own, question=replace(asked, answered=event.how) if asked else None)
         case _:

@@ -12,6 +12,7 @@ from moduprompt.domain.approval.events import (
     ApprovalGranted,
     ApprovalRequested,
     ApprovalRevoked,
+    ApprovalSpent,
     ApprovalWithdrawn,
 )
 from moduprompt.domain.decider import Event
@@ -92,6 +93,8 @@ def _changes(event: Event) -> dict[str, object]:
             return {"status": "revoked", "decided_by": event.user_id, "decision_reason": event.reason}
         case ApprovalWithdrawn():
             return {"status": "withdrawn", "decision_reason": event.reason}
+        case ApprovalSpent():
+            return {"status": "spent", "decision_reason": event.reason}
         case ApprovalAnswered():
             return {"answered": event.how}
         case _:

@@ -2,11 +2,11 @@
 
 from typing import assert_never
 
-from moduprompt.domain.approval.events import ApprovalRequested
+from moduprompt.domain.approval.events import ApprovalRequested, ApprovalSpent
 from moduprompt.domain.approval.state import ApprovalState
-from moduprompt.domain.decider import Context, Decision, World
+from moduprompt.domain.decider import Context, Decision, Event, World
 from moduprompt.domain.gate.commands import GateCommand, RequestApproval, SatisfyGate
-from moduprompt.domain.gate.events import GateSatisfied
+from moduprompt.domain.gate.events import GateBlocked, GateSatisfied
 from moduprompt.domain.gate.state import GateState
 from moduprompt.protocol import ApprovalId, invalid
 
@@ -49,4 +49,22 @@ def approval_request(own: GateState, context: Context, *, reason: str | None) ->
         task_id=own.task_id,
         stage=own.stage,
         reason=reason,
+    )
+
+
+def shut_again(own: GateState, world: World, *, reason: str) -> list[Event]:
+    """Closed as on its first day: each yes that it got was for what is over now, and counts no more."""
+    granted = (each for each in world.related(ApprovalState, own.gate_id) if each.status == "granted")
+    spent = [ApprovalSpent(approval_id=each.approval_id, reason=reason) for each in granted]
+    return [*([blocked(own)] if own.is_satisfied else []), *spent]
+
+
+def blocked(own: GateState) -> GateBlocked:
+    """The gate is closed once more."""
+    return GateBlocked(
+        gate_id=own.gate_id,
+        task_id=own.task_id,
+        stage=own.stage,
+        gate_kind=own.gate_kind,
+        approvals_needed=own.approvals_needed,
     )

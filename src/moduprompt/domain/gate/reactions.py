@@ -5,8 +5,8 @@ from typing import TypeAlias
 from moduprompt.domain.approval.events import ApprovalGranted, ApprovalRevoked
 from moduprompt.domain.approval.state import ApprovalState
 from moduprompt.domain.decider import Context, Event, World
-from moduprompt.domain.gate.decide import approval_request, pending_approval
-from moduprompt.domain.gate.events import GateBlocked, GateSatisfied
+from moduprompt.domain.gate.decide import approval_request, blocked, pending_approval
+from moduprompt.domain.gate.events import GateSatisfied
 from moduprompt.domain.gate.state import GateState
 
 Heard: TypeAlias = ApprovalGranted | ApprovalRevoked
@@ -22,7 +22,7 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
     if len(granted) >= own.approvals_needed:
         return [] if own.is_satisfied else [_satisfied(own, len(granted))]
     if own.is_satisfied:
-        return [_blocked(own)]
+        return [blocked(own)]
     if isinstance(event, ApprovalGranted) and pending_approval(own, world) is None:
         return [approval_request(own, context, reason="one more approval is needed")]
     return []
@@ -31,14 +31,4 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
 def _satisfied(own: GateState, granted: int) -> GateSatisfied:
     return GateSatisfied(
         gate_id=own.gate_id, evidence=f"{granted} of {own.approvals_needed} approvals granted"
-    )
-
-
-def _blocked(own: GateState) -> GateBlocked:
-    return GateBlocked(
-        gate_id=own.gate_id,
-        task_id=own.task_id,
-        stage=own.stage,
-        gate_kind=own.gate_kind,
-        approvals_needed=own.approvals_needed,
     )

@@ -1,14 +1,17 @@
 """Moving a task between stages: anyone with the right proposes, the gates decide.
 
 Forward, every gate of every stage on the way must hold. Backward is free: work that is
-taken up again needs nobody's leave. A proposal that is held stays noted, and is carried
+taken up again needs nobody's leave. But each yes was for the work as it stood: whoever goes
+back shuts every gate beyond again, and asks anew. Nobody moves a task while its branch is
+being merged. A proposal that is held stays noted, and is carried
 out by itself when the last gate opens, or when a pause that hid the opening ends.
 """
 
 from moduprompt.domain.decider import Context, Decision, Event, World
-from moduprompt.domain.gate.decide import approval_request, pending_approval
+from moduprompt.domain.gate.decide import approval_request, pending_approval, shut_again
 from moduprompt.domain.gate.state import GateState
 from moduprompt.domain.task.events import StageChanged, TaskBlocked, TaskUnblocked
+from moduprompt.domain.task.merging import is_being_merged
 from moduprompt.domain.task.state import TaskState
 from moduprompt.protocol import GateId, invalid
 
@@ -27,15 +30,24 @@ def propose(own: TaskState, to: str | None, *, world: World, context: Context) -
     if to is not None and there < 0:
         names = ", ".join(stage.name for stage in own.stages)
         return invalid("no_such_stage", f"task {own.task_id} has no stage {to}; it has {names}")
+    if there == here:
+        return []
+    if is_being_merged(own, world):
+        return invalid(
+            "merge_under_way",
+            f"the branch of task {own.task_id} is being merged; it stays in {own.stage} until that is done",
+            hint=f"mpctl task show {own.task_id}",
+        )
     if there >= len(own.stages):
         return invalid(
             "last_stage",
             f"task {own.task_id} is in its last stage {own.stage}",
             hint=f"mpctl task complete {own.task_id}",
         )
-    if there == here:
-        return []
-    return enter(own, own.stages[there].name, world=world, context=context)
+    target = own.stages[there].name
+    if there < here:
+        return [*moved(own, target), *gates_shut_again(own, target, world)]
+    return enter(own, target, world=world, context=context)
 
 
 def enter(own: TaskState, target: str, *, world: World, context: Context) -> list[Event]:
@@ -55,6 +67,14 @@ def closed_gates(own: TaskState, target: str, world: World) -> tuple[GateState, 
     way = own.stages[own.place_of(own.stage) + 1 : own.place_of(target) + 1]
     gates = (world.find(GateState, gate_id) for stage in way for gate_id in stage.gate_ids)
     return tuple(gate for gate in gates if gate is not None and not gate.is_satisfied)
+
+
+def gates_shut_again(own: TaskState, target: str, world: World) -> list[Event]:
+    """Whatever was said about the stages beyond this one was said of work that is taken up again."""
+    beyond = own.stages[own.place_of(target) + 1 :]
+    gates = (world.find(GateState, gate_id) for stage in beyond for gate_id in stage.gate_ids)
+    reason = f"the task went back to {target}"
+    return [fact for gate in gates if gate for fact in shut_again(gate, world, reason=reason)]
 
 
 def moved(own: TaskState, target: str) -> list[Event]:

@@ -24,6 +24,7 @@ from moduprompt.domain.task.events import (
     TaskStarted,
     TaskUnblocked,
 )
+from moduprompt.domain.task.merging import tree_of
 from moduprompt.domain.task.proposals import closed_gates, missing_requests, moved
 from moduprompt.domain.task.state import TaskState
 from moduprompt.domain.worktree.decide import merge_request, merge_target
@@ -138,7 +139,7 @@ def _tried_again(event: TaskStarted, world: World, context: Context) -> list[Eve
 
 
 def _merge(own: TaskState, world: World, context: Context) -> list[Event]:
-    tree = _tree_of(own, world)
+    tree = tree_of(own, world)
     into = merge_target(tree, world) if tree else None
     if tree is None or into is None or tree.status != "ready":
         reason = "no branch to merge: no session with a worktree in the project's repository is assigned"
@@ -239,8 +240,3 @@ def _failure_of(event: RunExited | RunLost, run: RunState) -> FailureClass | Non
     if event.how == "signalled":
         return FailureClass.SIGNALLED
     return FailureClass.EXIT_NONZERO if event.how == "exited" and event.code else None
-
-
-def _tree_of(own: TaskState, world: World) -> WorktreeState | None:
-    session = world.find(SessionState, own.session_id) if own.session_id else None
-    return world.find(WorktreeState, session.worktree_id) if session and session.worktree_id else None
