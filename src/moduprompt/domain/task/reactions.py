@@ -226,6 +226,9 @@ def _ended(event: RunExited | RunLost, world: World, context: Context) -> list[E
 
 
 def _failure_of(event: RunExited | RunLost, run: RunState) -> FailureClass | None:
+    if run.stop_requested:
+        # What a person stopped has not failed, what the kernel stopped has, for its reason. How it ended then is chance.
+        return run.stop_failure
     if isinstance(event, RunLost):
         return FailureClass.LOST
     if event.failure is not None:
@@ -236,7 +239,7 @@ def _failure_of(event: RunExited | RunLost, run: RunState) -> FailureClass | Non
         # Where the program's own word was judged, its exit code says nothing more. Unclear is no success.
         return None if event.outcome == "succeeded" else FailureClass.INVALID_OUTPUT
     if event.how == "not_started":
-        return None if run.stop_requested else FailureClass.SPAWN_FAILED
+        return FailureClass.SPAWN_FAILED
     if event.how == "signalled":
         return FailureClass.SIGNALLED
     return FailureClass.EXIT_NONZERO if event.how == "exited" and event.code else None

@@ -6,6 +6,7 @@ import pytest
 
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import ExitHow, ReportExited, ReportLost, StopRun
+from moduprompt.domain.run.events import RunStopRequested
 from moduprompt.domain.task.commands import (
     AssignTask,
     CancelTask,
@@ -337,3 +338,27 @@ def test_a_task_that_has_not_started_waits_for_nobody_and_fails_by_nobodys_run()
     observed(scene, run, "waiting_input")
     exited(scene, run, code=1)
     assert status(scene, task_id) == "queued"
+
+
+def test_a_run_that_the_kernel_stopped_and_then_lost_has_failed_for_what_it_was_stopped_for() -> None:
+    scene = Scene()
+    task_id, _, run = at_work(scene, TWICE)
+    stopped = RunStopRequested(run_id=run, reason="it gets nowhere", failure=FailureClass.NO_PROGRESS)
+    scene.given(stopped)
+    outcome = scene.when(ReportLost(workspace_id=WORKSPACE, run_id=run, evidence="no keeper"), actor=KERNEL)
+    assert outcome.one(AttemptFailed).failure is FailureClass.NO_PROGRESS
+    assert status(scene, task_id) == "failed"
+
+
+@pytest.mark.parametrize("how", ["stopped", "exited", "signalled", "timed_out", "lost"])
+def test_a_run_that_somebody_stopped_is_not_begun_again_however_it_ended(how: str) -> None:
+    scene = Scene()
+    task_id, _, run = at_work(scene, TWICE)
+    scene.when(StopRun(workspace_id=WORKSPACE, run_id=run, reason="enough"))
+    if how == "lost":
+        report = ReportLost(workspace_id=WORKSPACE, run_id=run, evidence="no keeper")
+        scene.when(report, actor=KERNEL).then_wires("run.lost", "worktree.writer_released")
+    else:
+        outcome = ended(scene, run, how, code=1 if how == "exited" else None)  # type: ignore[arg-type]
+        outcome.then_wires("run.exited", "worktree.writer_released")
+    assert status(scene, task_id) == "running"
