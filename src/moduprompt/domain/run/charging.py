@@ -8,6 +8,7 @@ charged to the same session is stopped. All of it is one decision, so that nothi
 from moduprompt.domain.decider import Event, World
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.events import RunStopRequested, RunUsageReported
+from moduprompt.domain.run.parking import PARKING
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.run.usage import SUM_MAX, Usage
 from moduprompt.domain.session.budgets import bound_reached, charged_for, in_words, without
@@ -65,12 +66,12 @@ def exceed(event: SessionCharged, world: World) -> list[Event]:
 
 
 def stop_charged(event: SessionBudgetExceeded, world: World) -> list[Event]:
-    """Everything that lives and is charged to it ends."""
+    """Everything that lives and is charged to it ends, and for that: also where it was to wait for a window."""
     reason = f"the budget of session {event.session_id} is used up: {in_words(event)}"[:REASON_MAX]
     return [
         RunStopRequested(run_id=run.run_id, reason=reason, failure=FailureClass.BUDGET_EXCEEDED)
         for run in _runs_charged_to(event.session_id, world)
-        if run.is_live() and not run.stop_requested
+        if run.is_live() and (not run.stop_requested or run.stop_failure in PARKING)
     ]
 
 

@@ -25,7 +25,8 @@ def wait_for_branch(session: SessionState, world: World, *, resumes: RunState | 
     tree = world.find(WorktreeState, session.worktree_id) if session.worktree_id else None
     if tree is None or session.status == "closed" or live_run(session.session_id, world) is not None:
         return []
-    if session.waiting is not None or locked_out(session, world) is None:
+    refused = unfit_to_run(session, world)
+    if session.waiting is not None or refused is None or refused != locked_out(session, world):
         return []
     turns = (each.waiting.turn for each in _line(tree.branch, world) if each.waiting)
     return [

@@ -30,6 +30,7 @@ from moduprompt.domain.task.state import TaskState
 from moduprompt.domain.worktree.decide import merge_request, merge_target
 from moduprompt.domain.worktree.events import WorktreeFailed, WorktreeMerged
 from moduprompt.domain.worktree.state import WorktreeState
+from moduprompt.protocol import Rejection
 
 GOES_ON: Final = ("run_live", "writer_locked", "branch_locked")  # the run is there, or begins in its turn
 
@@ -132,10 +133,12 @@ def _tried_again(event: TaskStarted, world: World, context: Context) -> list[Eve
     if session is None:
         return []
     resumes = conversation_of(session.session_id, world) if own.carries_on else None
-    if unfit_to_run(session, world) is not None:
-        # It runs already, waits for its branch, or a person must say who goes on.
+    refused = unfit_to_run(session, world)
+    if refused is None:
+        return begin_run(session, world, context, resumes=resumes)
+    if _reason_of(refused) in GOES_ON:
         return wait_for_branch(session, world, resumes=resumes)
-    return begin_run(session, world, context, resumes=resumes)
+    return failed_attempt(own, _failure_behind(refused), reason=refused.message, context=context)
 
 
 def _merge(own: TaskState, world: World, context: Context) -> list[Event]:
@@ -189,10 +192,25 @@ def _unparked(event: SessionUnparked, world: World, context: Context) -> list[Ev
         if event.why == "closed":
             reason = f"session {event.session_id} was closed while it was parked"
             facts.extend(failed_attempt(own, FailureClass.CANCELLED, reason=reason, context=context))
-        elif refused is not None and (refused.details or {}).get("reason") not in GOES_ON:
+        elif refused is not None and _reason_of(refused) not in GOES_ON:
             reason = f"the window is open, but {refused.message}"
-            facts.extend(failed_attempt(own, FailureClass.RATE_LIMITED, reason=reason, context=context))
+            facts.extend(failed_attempt(own, _failure_behind(refused), reason=reason, context=context))
     return facts
+
+
+def _reason_of(refused: Rejection) -> object:
+    return (refused.details or {}).get("reason")
+
+
+def _failure_behind(refused: Rejection) -> FailureClass:
+    """What an attempt has failed of whose run may not begin: nothing that another attempt could mend by itself."""
+    match _reason_of(refused):
+        case "budget_exceeded":
+            return FailureClass.BUDGET_EXCEEDED
+        case "session_closed":
+            return FailureClass.CANCELLED
+        case _:  # its worktree is gone, or its project takes no work
+            return FailureClass.DEPENDENCY_FAILED
 
 
 def _observed(event: RunStatusObserved, world: World) -> list[Event]:

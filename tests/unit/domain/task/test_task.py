@@ -274,11 +274,15 @@ def test_opening_a_task_again_starts_its_sessions_program_again() -> None:
     order(scene, RetryTask, task_id).then_wires("task.started", "worktree.writer_locked", "run.requested")
 
 
-def test_a_task_whose_session_is_closed_is_opened_again_for_a_person_to_say_who_goes_on() -> None:
+def test_a_task_whose_session_is_closed_is_tried_again_when_a_person_has_said_who_goes_on() -> None:
     scene = Scene()
     project_id = a_project(scene)
     session_id = a_session(scene, project_id)
     task_id = a_running_task(scene, project_id, session_id=session_id)
     scene.when(CloseSession(workspace_id=WORKSPACE, session_id=session_id))
     fail(scene, task_id)
-    order(scene, RetryTask, task_id).then_wires("task.started")
+    order(scene, RetryTask, task_id).then_wires("task.started", "task.attempt_failed", "task.failed")
+    other = a_session(scene, project_id)
+    exited(scene, its_run(scene, other))
+    scene.when(AssignTask(workspace_id=WORKSPACE, task_id=task_id, session_id=other))
+    order(scene, RetryTask, task_id).then_wires("task.started", "worktree.writer_locked", "run.requested")
