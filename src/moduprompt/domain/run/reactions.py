@@ -18,6 +18,8 @@ from moduprompt.domain.run.events import (
 from moduprompt.domain.run.intents import TAKES_TEXT
 from moduprompt.domain.run.noticing import notice
 from moduprompt.domain.run.parking import park, stop_for_good
+from moduprompt.domain.run.saying import RULE_VERSION as SAID_VERSION
+from moduprompt.domain.run.saying import SAID_TURN, began_behind
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.run.waiting import begin_next, tell_who_waits, wait_for_branch, wait_no_more
 from moduprompt.domain.session.budgets import spent_out
@@ -176,8 +178,25 @@ def _placed_nowhere(event: PromptPlaced, world: World) -> list[Event]:
 
 
 def _answered(event: PromptSubmitted, world: World) -> list[Event]:
+    """It works on what was typed, until something else is seen: who typed two at once would spoil both.
+
+    Where its program has told of a turn behind the last key, that turn is the prompt's: it was taken, and what the
+    program was seen doing since then is what it does.
+    """
     live = live_run(event.session_id, world)
-    if live is None or live.observed not in TAKES_TEXT:
+    if live is None or event.run_id not in (None, live.run_id):
+        return []
+    if event.output_bytes is not None and live.turn_at > event.output_bytes:
+        return [
+            TurnObserved(
+                session_id=event.session_id,
+                prompt_id=event.prompt_id,
+                rule=SAID_TURN,
+                rule_version=SAID_VERSION,
+                evidence=began_behind(live.turns),
+            )
+        ]
+    if live.observed not in TAKES_TEXT:
         return []
     return [
         RunStatusObserved(

@@ -4,7 +4,12 @@ Each thing said has its place in the program's output, and places rise. What lie
 taken last is a wish already fulfilled, however it comes again: alone, or beside what is new. So is all that comes
 for a run whose end is known; the recording has it. What says nothing new (a name that was told before) is no fact.
 
-A turn that begins after a prompt went in, or the prompt's own name, shows that the prompt has arrived.
+A turn that begins after a prompt went in, or the prompt's own name, shows that the prompt has arrived. Programs are
+often through with it before it is known here that all of it went in, and these two come in any order: what the
+program told of a turn behind the last key counts for that prompt whichever is decided first.
+
+What it does after a report is an observation where it does something else than before, or a turn lies in between:
+who waited, worked and waits again has been seen to wait anew.
 """
 
 from collections.abc import Iterator
@@ -48,6 +53,7 @@ from moduprompt.protocol import PromptId, TextRef
 
 SAID_TURN: Final = "said_turn"  # a turn began after the prompt had gone in
 SAID_PROMPT: Final = "said_prompt"  # the program called the prompt by its name
+CALLED_BY_NAME: Final = "the program called it by its name"
 RULE_VERSION: Final = 1
 
 
@@ -56,6 +62,11 @@ def decide_said(command: ReportSaid, own: RunState, world: World) -> Decision:
     if not own.is_live() or command.upto <= own.said_upto:
         return []
     return _Scribe(command, own, world.find(SessionState, own.session_id)).facts()
+
+
+def began_behind(turn: int) -> str:
+    """The evidence that a prompt has arrived by a turn."""
+    return f"turn {turn} began after the prompt had gone in"
 
 
 class _Scribe:
@@ -69,6 +80,8 @@ class _Scribe:
         self._own = own
         self._session = session
         self._turn = own.turns
+        self._status = own.observed
+        self._has_turned = False  # what is seen afterwards is news, even where it is what was seen before
         self._conversation = own.conversation_id
         self._arrived: set[PromptId] = set()
 
@@ -78,7 +91,7 @@ class _Scribe:
             self._upto = place
             found += self._facts_of(said)
         if self._seen is not None:
-            found += _observed(self._own, self._seen)
+            found += self._observed(self._seen)
         return found
 
     def _facts_of(self, said: Said) -> Iterator[Event]:
@@ -90,11 +103,13 @@ class _Scribe:
                     yield RunConversationNamed(run_id=run_id, upto=upto, conversation_id=said.conversation_id)
             case TurnBegan():
                 self._turn += 1
+                self._has_turned = True
                 yield RunTurnBegan(run_id=run_id, upto=upto, turn=self._turn)
                 yield from self._turn_shows()
             case PromptTaken():
                 yield from self._taken(said)
             case TurnEnded():
+                self._has_turned = True
                 yield RunTurnEnded(
                     run_id=run_id, upto=upto, turn=self._turn, how=said.how, failure=said.failure
                 )
@@ -167,24 +182,46 @@ class _Scribe:
         last = self._session.submitted if self._session else None
         if last is None or last.run_id != self._own.run_id or self._upto <= (last.output_bytes or 0):
             return
-        yield from self._arrives(
-            last.prompt_id, rule=SAID_TURN, evidence=f"turn {self._turn} began after the prompt had gone in"
-        )
+        yield from self._arrives(last.prompt_id, rule=SAID_TURN, evidence=began_behind(self._turn))
 
     def _taken(self, said: PromptTaken) -> Iterator[Event]:
         session = self._session
         if session is None:
             return
-        evidence = "the program called it by its name"
         if any(each.prompt_id == said.prompt_id and each.is_placed for each in session.prompts):
             # The program was faster than who reports that all of it has gone in.
             if said.prompt_id not in self._arrived:
+                # First: what follows from a prompt that is in depends on what its program does.
+                yield from self._works_on(said.prompt_id)
                 yield PromptSubmitted(
                     session_id=session.session_id, prompt_id=said.prompt_id, run_id=self._own.run_id
                 )
-            yield from self._arrives(said.prompt_id, rule=SAID_PROMPT, evidence=evidence)
+            yield from self._arrives(said.prompt_id, rule=SAID_PROMPT, evidence=CALLED_BY_NAME)
         elif session.submitted is not None and session.submitted.prompt_id == said.prompt_id:
-            yield from self._arrives(said.prompt_id, rule=SAID_PROMPT, evidence=evidence)
+            yield from self._arrives(said.prompt_id, rule=SAID_PROMPT, evidence=CALLED_BY_NAME)
+
+    def _works_on(self, prompt_id: PromptId) -> Iterator[Event]:
+        if self._status == "working":
+            return
+        self._status = "working"
+        yield RunStatusObserved(
+            run_id=self._own.run_id,
+            status="working",
+            rule=SAID_PROMPT,
+            rule_version=RULE_VERSION,
+            evidence=f"prompt {prompt_id}: {CALLED_BY_NAME}",
+        )
+
+    def _observed(self, seen: Sighting) -> Iterator[Event]:
+        if self._status == seen.status and (seen.status == "working" or not self._has_turned):
+            return
+        yield RunStatusObserved(
+            run_id=self._own.run_id,
+            status=seen.status,
+            rule=seen.rule,
+            rule_version=seen.rule_version,
+            evidence=seen.evidence,
+        )
 
     def _arrives(self, prompt_id: PromptId, *, rule: str, evidence: str) -> Iterator[Event]:
         if prompt_id in self._arrived:
@@ -201,17 +238,3 @@ class _Scribe:
 
 def _stored(detail: Detail) -> TextRef:
     return TextRef(ref=detail.ref, chars=detail.chars)
-
-
-def _observed(own: RunState, seen: Sighting) -> list[Event]:
-    if own.observed == seen.status:
-        return []
-    return [
-        RunStatusObserved(
-            run_id=own.run_id,
-            status=seen.status,
-            rule=seen.rule,
-            rule_version=seen.rule_version,
-            evidence=seen.evidence,
-        )
-    ]

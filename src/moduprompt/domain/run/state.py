@@ -64,7 +64,7 @@ class RunState(State, frozen=True, kw_only=True):
     """What decisions need of a run.
 
     `conversation_id` is what its program calls its conversation, as far as that is known; `begun` says how a
-    run began that was to carry one on.
+    run began that was to carry one on; `turn_at` where in its output the last turn is told of first.
     """
 
     index_by: ClassVar[str | None] = "session_id"
@@ -90,6 +90,7 @@ class RunState(State, frozen=True, kw_only=True):
     said_upto: int = 0
     conversation_id: str | None = None
     turns: int = 0
+    turn_at: int = 0
     is_in_turn: bool = False
     usage: Usage = Usage()
     trouble: Trouble | None = None
@@ -147,11 +148,20 @@ def _told(own: RunState, event: ToldFact) -> RunState:
         case RunConversationNamed():
             return replace(own, conversation_id=event.conversation_id)
         case RunTurnBegan():
-            return replace(own, turns=event.turn, is_in_turn=True, trouble=None, turn_failure=None)
+            return replace(
+                own,
+                turns=event.turn,
+                turn_at=event.upto,
+                is_in_turn=True,
+                trouble=None,
+                turn_failure=None,
+            )
         case RunTurnEnded():
+            # Some programs end a turn of which they never said that it began.
+            over = replace(own, is_in_turn=False, turn_at=own.turn_at if own.is_in_turn else event.upto)
             if event.how != "done":
-                return replace(own, is_in_turn=False, turn_failure=event.failure)
-            return replace(own, is_in_turn=False, trouble=None, progress=turned(own.progress))
+                return replace(over, turn_failure=event.failure)
+            return replace(over, trouble=None, progress=turned(own.progress))
         case RunUsageReported():
             return replace(own, usage=summed(own.usage, event))
         case RunTroubleObserved():
