@@ -27,7 +27,8 @@ class Earlier(msgspec.Struct, frozen=True, kw_only=True):
     """The conversation that a run is to carry on, and what is known of it.
 
     `cwd`: the worktree it was held in; None where it had none. `chosen` is what was reported already: whoever
-    starts the run a second time does the same again. `capsules`: what the run is told where it begins fresh.
+    starts the run a second time does the same again. `capsules`: what the run is told where it begins fresh;
+    `has_heard`: whether what this run alone is told was said in it already.
     """
 
     run_id: RunId
@@ -37,6 +38,7 @@ class Earlier(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str | None
     capsules: tuple[CapsuleText, ...]
     chosen: Begun | None = None
+    has_heard: bool = False
 
 
 def conversation_of(session_id: SessionId, world: World) -> RunState | None:
@@ -65,4 +67,5 @@ def earlier(own: RunState, world: World) -> Earlier | None:
         cwd=tree.path if tree else None,
         capsules=tuple(CapsuleText(kind=each.capsule_kind, text=each.text) for each in written),
         chosen=own.begun,
+        has_heard=own.told_in is not None and own.told_in in (source.run_id, source.told_in),
     )

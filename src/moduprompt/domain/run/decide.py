@@ -106,12 +106,15 @@ def begin_run(
     context: Context,
     *,
     resumes: RunState | None = None,
+    continues: RunState | None = None,
     prompt: TextRef | None = None,
 ) -> list[Event]:
     """The session's next run, with the writer's lease of its worktree where nobody holds it.
 
-    `resumes` is the run whose conversation it is to carry on, `prompt` what this run alone is told.
+    `resumes` is the run whose conversation it is to carry on, `prompt` what this run alone is told; `continues` the
+    run whose work goes on, so that it is told what that one was.
     """
+    told = continues if continues is not None and continues.prompt is not None else None
     run_id = context.mint(RunId)
     earlier = sum(1 for _ in world.related(RunState, session.session_id))
     tree = world.find(WorktreeState, session.worktree_id) if session.worktree_id else None
@@ -129,7 +132,8 @@ def begin_run(
         rows=ROWS,
         cols=COLS,
         resumes=resumes.run_id if resumes else None,
-        prompt=prompt,
+        prompt=told.prompt if told else prompt,
+        told_in=(told.told_in or told.run_id) if told else None,
     )
     if session.parked is not None:
         # Whoever starts it before its time has waited enough; the timer finds nothing to do.

@@ -45,7 +45,8 @@ class RunEvent(Event, frozen=True, kw_only=True):
 class RunRequested(RunEvent, frozen=True, kw_only=True):
     """It shall start. Of its token the log keeps the SHA-256, in hex.
 
-    `resumes`: the run whose conversation it is to carry on. `prompt`: what this run is told.
+    `resumes`: the run whose conversation it is to carry on. `prompt`: what this run is told, and `told_in` the run that
+    was told it first, where this one goes on with its work.
     """
 
     wire: ClassVar[str] = "run.requested"
@@ -60,6 +61,7 @@ class RunRequested(RunEvent, frozen=True, kw_only=True):
     cols: Side
     resumes: Id[RunId] | None = None
     prompt: TextRef | None = None
+    told_in: Id[RunId] | None = None
 
 
 class RunConversationChosen(RunEvent, frozen=True, kw_only=True):

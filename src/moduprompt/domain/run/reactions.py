@@ -162,11 +162,12 @@ def _unparked(event: SessionUnparked, world: World, context: Context) -> list[Ev
     session = world.find(SessionState, event.session_id)
     if event.why != "due" or session is None:
         return []
-    # The same work goes on: with its conversation where its program can carry it on.
+    # The same work goes on: with its conversation where its program can carry it on, and told the same.
     resumes = conversation_of(session.session_id, world)
+    parked = world.find(RunState, event.run_id)
     if unfit_to_run(session, world) is not None:
-        return wait_for_branch(session, world, resumes=resumes)
-    return begin_run(session, world, context, resumes=resumes)
+        return wait_for_branch(session, world, resumes=resumes, continues=parked)
+    return begin_run(session, world, context, resumes=resumes, continues=parked)
 
 
 def _placed_nowhere(event: PromptPlaced, world: World) -> list[Event]:

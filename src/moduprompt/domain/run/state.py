@@ -85,6 +85,7 @@ class RunState(State, frozen=True, kw_only=True):
     stop_requested: bool = False
     stop_failure: FailureClass | None = None
     prompt: TextRef | None = None
+    told_in: RunId | None = None
     resumes: RunId | None = None
     begun: Begun | None = None
     said_upto: int = 0
@@ -117,6 +118,7 @@ def evolve(own: RunState | None, event: RunFact) -> RunState:
             rows=event.rows,
             cols=event.cols,
             prompt=event.prompt,
+            told_in=event.told_in,
             resumes=event.resumes,
         )
     assert own is not None, "BUG: a run's first event is run.requested"

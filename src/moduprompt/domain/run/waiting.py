@@ -20,7 +20,13 @@ from moduprompt.protocol import SessionId
 Freed: TypeAlias = WriterReleased | WorktreeSettled | WorktreeFailed
 
 
-def wait_for_branch(session: SessionState, world: World, *, resumes: RunState | None = None) -> list[Event]:
+def wait_for_branch(
+    session: SessionState,
+    world: World,
+    *,
+    resumes: RunState | None = None,
+    continues: RunState | None = None,
+) -> list[Event]:
     """It stands in line for its branch; nothing where nobody holds that, or something else is in its way."""
     tree = world.find(WorktreeState, session.worktree_id) if session.worktree_id else None
     if tree is None or session.status == "closed" or live_run(session.session_id, world) is not None:
@@ -36,6 +42,7 @@ def wait_for_branch(session: SessionState, world: World, *, resumes: RunState | 
             turn=max(turns, default=0) + 1,
             holder=_writer(tree, world),
             resumes=resumes.run_id if resumes else None,
+            continues=continues.run_id if continues else None,
         )
     ]
 
@@ -46,7 +53,14 @@ def begin_next(event: Freed, world: World, context: Context) -> list[Event]:
     for session in _line(tree.branch, world) if tree else ():
         # Who can't run now goes on waiting; whoever mends that starts the run.
         if session.waiting is not None and unfit_to_run(session, world) is None:
-            return begin_run(session, world, context, resumes=_carried_on(session, session.waiting, world))
+            continues = session.waiting.continues
+            return begin_run(
+                session,
+                world,
+                context,
+                resumes=_carried_on(session, session.waiting, world),
+                continues=world.find(RunState, continues) if continues else None,
+            )
     return []
 
 
@@ -60,6 +74,7 @@ def tell_who_waits(event: WriterLocked, world: World) -> list[Event]:
             turn=session.waiting.turn,
             holder=event.session_id,
             resumes=session.waiting.resumes,
+            continues=session.waiting.continues,
         )
         for session in (_line(tree.branch, world) if tree else ())
         if tree is not None

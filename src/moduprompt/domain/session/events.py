@@ -236,7 +236,8 @@ class SessionBranchAwaited(SessionEvent, frozen=True, kw_only=True):
     """Its next run begins by itself when nobody writes on its branch any more; `holder` does now.
 
     `turn`: who waits for a branch with a smaller one goes first; `resumes`: the run whose conversation it is to
-    carry on. Said again when somebody else holds the branch.
+    carry on, `continues`: the run whose work, so that it is told the same. Said again when somebody else holds the
+    branch.
     """
 
     wire: ClassVar[str] = "session.branch_awaited"
@@ -245,6 +246,7 @@ class SessionBranchAwaited(SessionEvent, frozen=True, kw_only=True):
     turn: Count
     holder: Id[SessionId] | None = None
     resumes: Id[RunId] | None = None
+    continues: Id[RunId] | None = None
 
 
 class SessionBranchGiven(SessionEvent, frozen=True, kw_only=True):

@@ -94,11 +94,15 @@ class Parked(State, frozen=True, kw_only=True):
 
 
 class Waiting(State, frozen=True, kw_only=True):
-    """A place in the line for a branch, and the run whose conversation is to be carried on when its turn comes."""
+    """A place in the line for a branch, and the run whose conversation is to be carried on when its turn comes.
+
+    `continues`: the run whose work goes on, so that the next one is told the same.
+    """
 
     turn: int
     holder: SessionId | None
     resumes: RunId | None
+    continues: RunId | None = None
 
 
 class SessionState(State, frozen=True, kw_only=True):
@@ -176,7 +180,9 @@ def evolve(own: SessionState | None, event: SessionFact) -> SessionState:
         case SessionUnparked():
             return replace(own, parked=None)
         case SessionBranchAwaited():
-            waiting = Waiting(turn=event.turn, holder=event.holder, resumes=event.resumes)
+            waiting = Waiting(
+                turn=event.turn, holder=event.holder, resumes=event.resumes, continues=event.continues
+            )
             return replace(own, awaits=event.branch, waiting=waiting)
         case SessionBranchGiven():
             return replace(own, awaits=None, waiting=None)

@@ -379,8 +379,10 @@ class RunHand:
         prompt = await self._text(intent, intent.prompt)
         run_prompt = await self._text(intent, intent.run_prompt)
         if goes_on:  # a fork has a task of its own, which its source's conversation has not heard of
-            is_own = intent.earlier is not None and intent.earlier.session_id == intent.session_id
-            return told_going_on(None if is_own else prompt, run_prompt)
+            earlier = intent.earlier
+            is_own = earlier is not None and earlier.session_id == intent.session_id
+            has_heard = earlier is not None and earlier.has_heard
+            return told_going_on(None if is_own else prompt, None if has_heard else run_prompt)
         capsules = intent.earlier.capsules if intent.earlier else ()
         accounts = [
             Account(kind=each.kind, text=text)

@@ -16,11 +16,19 @@ from moduprompt.domain.run.commands import (
     StartRun,
 )
 from moduprompt.domain.run.decide import live_run
-from moduprompt.domain.run.events import RunExited, RunStopRequested
+from moduprompt.domain.run.events import RunExited, RunRequested, RunStopRequested
+from moduprompt.domain.run.intents import KeepRun
 from moduprompt.domain.run.parking import FIRST_S, LONGEST_S, PARKS_MAX, SPREAD
-from moduprompt.domain.run.said import Said, TroubleSeen, TurnBegan, TurnEnded, UsageReported
+from moduprompt.domain.run.said import (
+    ConversationNamed,
+    Said,
+    TroubleSeen,
+    TurnBegan,
+    TurnEnded,
+    UsageReported,
+)
 from moduprompt.domain.run.state import RunState
-from moduprompt.domain.session.commands import CloseSession, FireUnpark
+from moduprompt.domain.session.commands import AttachWorktree, CloseSession, FireUnpark
 from moduprompt.domain.session.events import SessionParked, SessionUnparked
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.task.commands import PauseTask
@@ -31,7 +39,16 @@ from moduprompt.protocol import SECOND, RunId, SessionId, to_micros
 from moduprompt.views.board import VIEW as BOARD
 from moduprompt.views.board_rows import BoardNode
 from tests.support.domain import KERNEL, NOW, WORKSPACE, Outcome, Scene
-from tests.support.stories import a_project, a_running_task, a_session, its_run, started
+from tests.support.stories import (
+    a_project,
+    a_running_task,
+    a_session,
+    a_waiting_session,
+    exited,
+    its_run,
+    its_tree,
+    started,
+)
 
 LIMITED = FailureClass.RATE_LIMITED
 
@@ -86,6 +103,17 @@ class Story:
 
     def task(self) -> TaskState:
         return self.scene.state(TaskState, self.task_id)
+
+
+def another_writer(story: Story) -> SessionId:
+    """A session that writes where the parked one does."""
+    project_id = story.scene.state(SessionState, story.session_id).project_id
+    other = a_waiting_session(story.scene, project_id, place="none")
+    exited(story.scene, its_run(story.scene, other))
+    tree = its_tree(story.scene, story.session_id)
+    story.scene.when(AttachWorktree(workspace_id=WORKSPACE, session_id=other, worktree_id=tree))
+    assert story.scene.when(StartRun(workspace_id=WORKSPACE, session_id=other)).rejection is None
+    return other
 
 
 def limited(retry_after_s: int | None = None) -> TroubleSeen:
@@ -268,3 +296,71 @@ def test_the_board_shows_until_when_it_is_parked() -> None:
     assert [wait.until for wait in node.waits] == [due_at]
     story.fires()
     assert story.board_node().status == "starting"
+
+
+def told_alone(story: Story, prompt: str = "do Y") -> RunRequested:
+    """A run that a person starts with words of its own, instead of the story's first."""
+    exited(story.scene, story.run())
+    order = StartRun(workspace_id=WORKSPACE, session_id=story.session_id, prompt=prompt, resume=True)
+    begun = story.scene.when(order).one(RunRequested)
+    started(story.scene, begun.run_id)
+    return begun
+
+
+def keeps(story: Story) -> KeepRun:
+    wanted = [each for each in story.scene.intents() if isinstance(each, KeepRun)]
+    assert len(wanted) == 1
+    return wanted[0]
+
+
+def test_what_a_run_alone_was_told_is_told_to_the_one_that_goes_on_however_often_it_is_parked() -> None:
+    story = Story()
+    told = told_alone(story)
+    for _ in range(3):
+        story.ends()
+        begun = story.fires().one(RunRequested)
+        assert (begun.prompt, begun.told_in) == (told.prompt, told.run_id)
+        assert begun.prompt is not None
+        started(story.scene, story.run())
+
+
+def test_a_conversation_that_has_heard_it_is_not_told_it_again() -> None:
+    story = Story()
+    told_alone(story)
+    story.says(ConversationNamed(conversation_id="the second"))
+    story.ends()
+    story.fires()
+    earlier = keeps(story).earlier
+    assert earlier is not None
+    assert (earlier.conversation_id, earlier.has_heard) == ("the second", True)
+
+
+def test_a_conversation_of_before_is_told_it() -> None:
+    story = Story()
+    story.says(ConversationNamed(conversation_id="the first"))
+    told_alone(story)
+    story.ends()
+    story.fires()
+    earlier = keeps(story).earlier
+    assert earlier is not None
+    assert (earlier.conversation_id, earlier.has_heard) == ("the first", False)
+
+
+def test_who_is_told_the_same_by_a_person_once_more_is_told_it() -> None:
+    story = Story()
+    told_alone(story)
+    story.says(ConversationNamed(conversation_id="the second"))
+    told_alone(story)
+    assert story.scene.state(RunState, story.run()).told_in is None
+
+
+def test_it_is_told_when_its_branch_is_free_too() -> None:
+    story = Story()
+    told = told_alone(story)
+    story.ends()
+    other = another_writer(story)
+    story.fires()
+    assert live_run(story.session_id, story.scene.world) is None
+    exited(story.scene, its_run(story.scene, other))
+    begun = story.scene.state(RunState, story.run())
+    assert (begun.prompt, begun.told_in) == (told.prompt, told.run_id)

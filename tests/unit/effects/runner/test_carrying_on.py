@@ -144,3 +144,20 @@ async def test_a_run_that_carried_on_is_known_by_its_conversation_after_a_restar
     assert said[0] == ConversationNamed(conversation_id="talk")
     assert {ToolCalled, ToolEnded} <= {type(each) for each in said}
     assert "owed/session/new" not in keeper.typed
+
+
+async def told(tmp_path: Path, *, has_heard: bool) -> str:
+    """What a run is told first that goes on with another one's work, in a conversation that is there."""
+    scene = Scene(tmp_path, gone())
+    a_talk(scene)
+    words = await scene.artifacts.put(WORKSPACE, b"do Y")
+    earlier = replace(EARLIER, has_heard=has_heard)
+    await scene.hand.carry_out(
+        replace(CARRYING_ON, run_prompt=TextRef(ref=words, chars=4), earlier=earlier),
+    )
+    return (scene.backend.run_dir(RUN) / PROMPT_NAME).read_text()
+
+
+async def test_a_conversation_hears_the_same_once(tmp_path: Path) -> None:
+    assert await told(tmp_path / "new", has_heard=False) == "do Y"
+    assert await told(tmp_path / "known", has_heard=True) == GO_ON
