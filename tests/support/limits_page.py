@@ -109,7 +109,7 @@ WAITS: Final = (
         happens="what lies before is passed over but for modes and titles",
         constants=(
             "effects.runner.status.drawing:DRAWN_BYTES_MAX",
-            "effects.runner.status.drawing:SLICE_BYTES",
+            "effects.runner.status.drawing:SLICE_S",
         ),
     ),
     Waits(

@@ -161,7 +161,7 @@ class Screen:
             case "\b":
                 page.move_to(cursor.x - 1, cursor.y)
             case "\t":
-                self._tabulate(is_forward=True)
+                self._tabulate(1, is_forward=True)
             case "\n" | "\v" | "\f":
                 page.index()
             case "\r":
@@ -221,25 +221,26 @@ class Screen:
         """What needs more than the page."""
         match token.final:
             case "I" | "Z":
-                for _ in range(min(token.number(0, 1), self.cols)):
-                    self._tabulate(is_forward=token.final == "I")
+                self._tabulate(min(token.number(0, 1), self.cols), is_forward=token.final == "I")
             case "g" if token.choice == 0:
                 self._tabs.discard(self.page.cursor.x)
             case "g" if token.choice == 3:
                 self._tabs.clear()
             case "b" if self._last:
-                self._show(self._last * min(token.number(0, 1), self.rows * self.cols))
+                # Who draws with it fills a line; more than that would only cost whoever looks.
+                self._show(self._last * min(token.number(0, 1), self.cols))
             case "h" | "l" if any(each[0] == _INSERT for each in token.parameters):
                 self._is_inserting = token.final == "h"
             case _:
                 return
 
-    def _tabulate(self, *, is_forward: bool) -> None:
+    def _tabulate(self, count: int, *, is_forward: bool) -> None:
         x, y = self.page.cursor.x, self.page.cursor.y
-        if is_forward:
-            self.page.move_to(min((tab for tab in self._tabs if tab > x), default=self.cols), y)
-        else:
-            self.page.move_to(max((tab for tab in self._tabs if tab < x), default=0), y)
+        stops = sorted(tab for tab in self._tabs if (tab > x if is_forward else tab < x))
+        if not is_forward:
+            stops.reverse()
+        border = self.cols if is_forward else 0
+        self.page.move_to(stops[count - 1] if count <= len(stops) else border, y)
 
     def _set_private(self, mode: int, *, is_set: bool) -> None:
         if mode in _ALTERNATES:

@@ -56,6 +56,15 @@ def shown(data: bytes | str, *, rows: int = ROWS, cols: int = COLS) -> Screen:
         pytest.param("x\x1b[3b", ["xxxx", "", "", ""], (0, 4), id="repeat"),
         pytest.param("\x1b(0lqk\x1b(Bq", ["┌─┐q", "", "", ""], (0, 4), id="line drawing"),
         pytest.param("a\x1b[4G*", ["a  *", "", "", ""], (0, 4), id="a column"),
+        pytest.param(
+            "\x1b[2Ix\x1b[2Zy", ["y        x", "", "", ""], (0, 1), id="two tabs, and two back"
+        ),
+        pytest.param(
+            "ab\x1b[9999999Ix\x1b[9999999Zy",
+            ["yb" + " " * 7 + "x", "", "", ""],
+            (0, 1),
+            id="tabs to the border",
+        ),
         pytest.param("\t\tx\x1b[Zy", ["        yx", "", "", ""], (0, 9), id="back a tab"),
         pytest.param("中文x", ["中文x", "", "", ""], (0, 5), id="wide characters take two columns"),
         pytest.param("012345678中", ["012345678", "中", "", ""], (1, 2), id="a wide one wraps early"),

@@ -28,7 +28,8 @@ from moduprompt.keeper import recording as format_
 from moduprompt.keeper.drafts import Draft
 
 DRAWN_BYTES_MAX: Final = 128 * 1024  # 75 ms of work at the worst; agent programs print 1 to 10 kB a second
-SLICE_BYTES: Final = 8 * 1024  # drawn in one go: 5 ms in which the daemon answers nobody
+SLICE_S: Final = 0.005  # in which the daemon answers nobody
+SIP_BYTES: Final = 512  # between two looks at the clock: a few bytes can have the whole screen drawn anew
 PASSED_BYTES: Final = 1024 * 1024  # looked through in one go, some milliseconds; longer than any frame
 KEYS_JUDGED_MAX: Final = 8  # that were passed over: an answer is a key or two, and each costs a drawing
 
@@ -85,17 +86,17 @@ class Drawing:
     async def _draw_until(self, end: int) -> None:
         if end - self._position > DRAWN_BYTES_MAX:
             await self._pass_over(end - DRAWN_BYTES_MAX)
-        drawn = 0
+        clock = asyncio.get_running_loop().time
+        slice_ends = clock() + SLICE_S
         for frame in format_.scan_frames(self._fd, start=self._position):
             if self._position >= end:
                 break
             self._position = frame.end
             for piece in self._pieces(frame):
                 self._screen.feed(piece)
-                drawn += len(piece)
-                if drawn >= SLICE_BYTES:
-                    drawn = 0
+                if clock() >= slice_ends:
                     await asyncio.sleep(0)
+                    slice_ends = clock() + SLICE_S
 
     async def _judge_passed(self) -> None:
         """Of keys that were passed over: which of them were answers."""
@@ -131,7 +132,7 @@ class Drawing:
         if frame.kind != format_.OUTPUT:
             return []
         data = frame.payload
-        return [data[at : at + SLICE_BYTES] for at in range(0, len(data), SLICE_BYTES)]
+        return [data[at : at + SIP_BYTES] for at in range(0, len(data), SIP_BYTES)]
 
     async def _pass_over(self, target: int) -> None:
         """Go on at the last frame that begins before there; of the others only what lasts is taken."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from moduprompt.effects.runner.status import drawing as drawing_module
 from moduprompt.effects.runner.status.drawing import (
     DRAWN_BYTES_MAX,
     KEYS_JUDGED_MAX,
@@ -119,6 +121,29 @@ async def test_a_look_draws_no_more_than_its_bound(keeper: Keeper, monkeypatch: 
         await drawing.follow()
 
     assert 0 < drawn <= DRAWN_BYTES_MAX + 4_100
+
+
+async def test_the_loop_has_its_turn_within_what_a_few_bytes_may_cost(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each of these has the whole screen drawn anew; as time is not to be tested, no slice has any.
+    monkeypatch.setattr(drawing_module, "SLICE_S", 0.0)
+    keeper.prints(b"\x1b#8" * 2_000)
+    turns, has_ended = 0, False
+
+    async def others() -> None:
+        nonlocal turns
+        while not has_ended:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    with closing(Drawing(keeper.path)) as drawing:
+        await drawing.follow()
+    has_ended = True
+    await beside
+
+    assert turns >= 2_000 * 3 // 512
 
 
 async def test_an_answer_that_was_passed_over_is_no_draft_and_a_line_is_one(keeper: Keeper) -> None:
