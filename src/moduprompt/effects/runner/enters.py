@@ -9,8 +9,9 @@ printed in between. Into an empty input line it would do nothing. Until that is 
 would be merged with this one. Forgotten with the daemon.
 """
 
+import logging
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -29,11 +30,15 @@ AGAINS_MAX: Final = (
     2  # a question may take the second one, too; whoever loses three is looked after by a person
 )
 LOOKS_MAX: Final = 150  # three seconds at `PAUSE_S`: of what is taken up again later less is known
+GONE_LOOKS: Final = 5  # one after another: between two pieces of a drawing half of it stands there
 PAUSE_S: Final = 0.02  # between looks: about as often as a busy screen is drawn
 ANSWER_PAUSE_S: Final = 0.25  # while a question is open: a person is never quicker
 ANSWER_LOOKS_MAX: Final = 2_400  # ten minutes: who answers later sees for himself what stands there
 
+Place: TypeAlias = Literal["here", "asked", "busy", "gone"]
 DraftBy: TypeAlias = Callable[[Desk, Look], str | None]
+
+log = logging.getLogger(__name__)
 
 
 class Pressed(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,25 +81,21 @@ class Enters:
             await self._look_after(desk, pressed.enter, sent=pressed.seen)
 
     async def _look_after(self, desk: Desk, enter: bytes, *, sent: Look) -> None:
-        text = cleaned(desk.text)
-        below = None if sent.sight is None else lines_below(text, sent.sight)
-        looks, questions, agains = 0, 0, 0
-        while below is not None and looks < LOOKS_MAX and agains < AGAINS_MAX:
-            await self._clock.sleep(ANSWER_PAUSE_S if questions else PAUSE_S)
-            looks, questions = (looks, questions + 1) if questions else (looks + 1, 0)
+        below = None if sent.sight is None else lines_below(cleaned(desk.text), sent.sight)
+        looks, answer_looks, agains, away = 0, 0, 0, 0
+        while below is not None and max(looks / LOOKS_MAX, answer_looks / ANSWER_LOOKS_MAX) < 1:
+            await self._clock.sleep(ANSWER_PAUSE_S if answer_looks and not away else PAUSE_S)
+            looks, answer_looks = (looks, answer_looks + 1) if answer_looks else (looks + 1, 0)
             look = await desk.onlooker.glance()
             if look.reply.unread_bytes or is_stale(look.reply):
                 continue
-            seen, asked = desk.onlooker.meaning(look), desk.onlooker.meaning(without_own(text, look))
-            if look.sight is None or seen is None or questions > ANSWER_LOOKS_MAX:
+            place = _place(desk, look, below=below)
+            answer_looks += place == "asked" and not answer_looks
+            is_away = place == "gone" or (place == "busy" and not answer_looks)
+            away = away + 1 if is_away else 0
+            if away == GONE_LOOKS or agains == AGAINS_MAX:
                 return
-            if asked is not None and asked.status == "blocked_on_permission":
-                questions = max(questions, 1)
-            elif seen.status not in TAKES_TEXT and questions:
-                continue  # it does what was answered; our text is hidden, or sent
-            elif seen.status not in TAKES_TEXT or lines_below(text, look.sight) != below:
-                return
-            elif (look.reply.since_typed_ms or AGAIN_MS) >= AGAIN_MS:
+            if place == "here" and (look.reply.since_typed_ms or AGAIN_MS) >= AGAIN_MS:
                 typed = await self._press_again(desk, enter, seen=look, number=agains + 1)
                 if typed is None or (isinstance(typed, port.RequestRefused) and typed.code != "moved_on"):
                     return
@@ -107,6 +108,7 @@ class Enters:
         async with self._composers.turn(desk.intent.run_id):
             if self._draft_by(desk, await desk.onlooker.glance()) is not None:
                 return None
+            log.info("prompt.enter_again", extra={"prompt_id": desk.intent.prompt_id, "number": number})
             return await desk.link.send_input(
                 enter,
                 author=port.Author(kind="user", id=desk.intent.prompt_id),
@@ -114,3 +116,16 @@ class Enters:
                 if_output_bytes=seen.reply.output_bytes,
                 if_canonical=seen.reply.canonical,
             )
+
+
+def _place(desk: Desk, look: Look, *, below: int) -> Place:
+    """Where the text is by now: where it was, hidden by a question or by work, or somewhere else."""
+    text = cleaned(desk.text)
+    asked, seen = desk.onlooker.meaning(without_own(text, look)), desk.onlooker.meaning(look)
+    if asked is not None and asked.status == "blocked_on_permission":
+        return "asked"
+    if look.sight is None or seen is None:
+        return "gone"
+    if seen.status not in TAKES_TEXT:
+        return "busy"
+    return "here" if lines_below(text, look.sight) == below else "gone"

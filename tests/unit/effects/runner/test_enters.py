@@ -13,7 +13,7 @@ from moduprompt.domain.run.intents import TypePrompt
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.desk import Desk
-from moduprompt.effects.runner.enters import AGAIN_MS, AGAINS_MAX, Enters
+from moduprompt.effects.runner.enters import AGAIN_MS, AGAINS_MAX, GONE_LOOKS, Enters
 from moduprompt.effects.runner.status.onlooker import Onlooker
 from moduprompt.keeper.recording import OUTPUT, RECORDING_NAME, RESIZE, Recording, pack_size
 from moduprompt.protocol import ArtifactRef, PromptId, SessionId, TextRef
@@ -39,7 +39,7 @@ PAGE = "\x1b[?2004h\x1b]2;✳ Claude\x07\x1b[H\x1b[2J"
 STANDS = f"{PAGE}hello\r\n❯ {TEXT}\r\n? for shortcuts"
 ASKS = f"{PAGE}Do you want to?\r\n ❯ 1. Yes\r\n   2. No\r\n Esc to cancel"
 GONE = f"{PAGE}> {TEXT}\r\nok\r\n❯ \r\n? for shortcuts"
-WORKS = "\x1b]2;⠂ Claude\x07"
+WORKS = f"{PAGE}❯ \x1b]2;⠂ Claude\x07"
 
 
 class Scene:
@@ -91,7 +91,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 async def test_what_a_question_swallowed_is_typed_once_more_when_it_is_answered(scene: Scene) -> None:
     await scene.press()
-    scene.shows(ASKS, ASKS, WORKS, STANDS, GONE)
+    scene.shows(ASKS, ASKS, WORKS, STANDS, STANDS, *(GONE,) * GONE_LOOKS)
     await scene.enters.see_it_go(scene.desk)
 
     assert scene.keeper.typed == {f"{PROMPT}/again/1": b"\r"}
@@ -110,7 +110,16 @@ async def test_what_a_busy_program_took_for_a_lines_end_is_typed_once_more_after
 ) -> None:
     await scene.press()
     scene.keeper.statuses = [replace(RAW, since_typed_ms=AGAIN_MS - 1)] * 3 + [RAW]
-    scene.shows("", "", "", "", "", GONE)
+    scene.shows("", "", "", "", "", *(GONE,) * GONE_LOOKS)
+    await scene.enters.see_it_go(scene.desk)
+
+    assert scene.agains == [f"{PROMPT}/again/1"]
+
+
+@pytest.mark.parametrize("in_between", [PAGE, f"{PAGE}❯ ", WORKS, GONE])
+async def test_a_picture_that_is_only_half_drawn_tells_nothing(scene: Scene, in_between: str) -> None:
+    await scene.press()
+    scene.shows(*(in_between,) * (GONE_LOOKS - 1), STANDS, STANDS, *(GONE,) * GONE_LOOKS)
     await scene.enters.see_it_go(scene.desk)
 
     assert scene.agains == [f"{PROMPT}/again/1"]
@@ -168,7 +177,7 @@ async def test_a_program_that_has_ended_is_looked_at_no_more(scene: Scene) -> No
     scene.keeper.statuses = [replace(RAW, state="ended")]
     await scene.enters.see_it_go(scene.desk)
 
-    assert (scene.agains, scene.keeper.looks) == ([], 2)
+    assert (scene.agains, scene.keeper.looks) == ([], 1 + GONE_LOOKS)
 
 
 async def test_a_keeper_that_takes_nothing_is_not_asked_for_ever(scene: Scene) -> None:
