@@ -1,7 +1,8 @@
 """Inputs on their way into the terminal: typed once, in order, and known afterwards.
 
     intended (durable) ──typed to the last byte──> applied
-                       └──the program ended first──> failed
+        │              └──the program ended first──> failed
+        └──not to be typed any more, as a last look says──> withdrawn: its id is free
 
 An input with an id is never typed twice: asking again, also from another connection, answers the first
 one's outcome. After a keeper's death an intent without an outcome means: perhaps typed. An input without
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # see moduprompt.keeper
     Intend = Callable[[Mapping[str, object]], bool]
     Record = Callable[["Input", bytes], None]
     Printed = Callable[[], int]
+    Check = Callable[[], None]
 
 APPLIED, FAILED = "applied", "failed"
 WAITING_BYTES_MAX = 1024 * 1024  # for a program that doesn't read
@@ -77,14 +79,25 @@ class Inputs:
         """The input that came with this id before."""
         return self._known.get(input_id) if input_id else None
 
-    def push(self, item: Input) -> None:
-        """Queue an input. Raises Refused when it can't be promised; then nothing of it will be typed."""
+    def push(self, item: Input, *, check: "Check | None" = None) -> None:
+        """Queue an input. Raises Refused when it can't be promised; then nothing of it will be typed.
+
+        `check` raises Refused where it should not be typed by now: to make the intent durable takes a while. What is
+        withdrawn so leaves its id free.
+        """
         if self.waiting_bytes + len(item.data) > WAITING_BYTES_MAX:
             raise Refused("input_full", "the program does not read what was typed before")
         if item.input_id:
             # Intent before effect: after a crash it is known that this may have been typed.
             if not self._intend({"input_id": item.input_id}):
                 raise Refused("disk_refused", "the intent could not be made durable; nothing was typed")
+            if check is not None:
+                try:
+                    check()
+                except Refused:
+                    told = {"input_id": item.input_id, "bytes": 0, "withdrawn": True}
+                    self._report("input_failed", told)
+                    raise
             self._remember(item.input_id, item)
         self._queue.append(item)
 

@@ -202,17 +202,24 @@ class Run:
                 raise Refused("not_running", "the program has ended")
             if len(self.journal.unacknowledged) >= UNACKNOWLEDGED_MAX:
                 raise Refused("unacknowledged", "too many reports wait for the daemon's acknowledgement")
-            if if_output_bytes is not None:
-                self._must_have_printed(if_output_bytes)
-            if if_canonical is not None and self.terminal.modes()[0] is not if_canonical:
-                raise Refused("moved_on", "the terminal's mode has changed")
-            self._inputs.push(wanted)
+            self._must_stand_still(output_bytes=if_output_bytes, canonical=if_canonical)
+            # Once more when the intent is durable: that takes milliseconds, in which a question may open.
+            self._inputs.push(
+                wanted,
+                check=lambda: self._must_stand_still(output_bytes=if_output_bytes, canonical=if_canonical),
+            )
             if wanted.input_id is None and wanted.author == "user":
                 in_lines = self.terminal.modes()[0]
                 self._draft.typed(wanted.data, wanted.author_id, in_lines=in_lines)
             self._last_input = time.monotonic()
         self._inputs.tell(known or wanted, tell)
         self.type_waiting()
+
+    def _must_stand_still(self, *, output_bytes: int | None, canonical: bool | None) -> None:
+        if output_bytes is not None:
+            self._must_have_printed(output_bytes)
+        if canonical is not None and self.terminal.modes()[0] is not canonical:
+            raise Refused("moved_on", "the terminal's mode has changed")
 
     def _must_have_printed(self, output_bytes: int) -> None:
         if not self._may_read:  # then nobody knows what it has printed by now

@@ -115,10 +115,14 @@ class InputApplied(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
 
 
 class InputFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="input_failed"):
-    """The program ended first; the terminal has taken so many bytes and will take no more."""
+    """The program ended first; the terminal has taken so many bytes and will take no more.
+
+    `withdrawn`: the program moved on while its intent was synced. No byte was typed, and the id may come again.
+    """
 
     input_id: str
     bytes: int
+    withdrawn: bool = False
 
 
 class LimitHit(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="limit_hit"):

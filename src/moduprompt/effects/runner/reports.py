@@ -53,6 +53,8 @@ def to_report(intent: KeepRun, entry: port.Entry, *, kept: Kept) -> Reported | N
         prompt_id = PromptId(said.input_id)
         return prompt_report(intent, prompt_id, outcome="submitted", output_bytes=said.output_bytes)
     if isinstance(said, port.InputFailed):
+        if said.withdrawn:
+            return None  # it goes on as if nothing had been tried
         return prompt_report(
             intent, prompt_of(said.input_id), outcome="uncertain", evidence=cut_short(said.bytes)
         )

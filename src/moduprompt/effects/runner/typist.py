@@ -131,7 +131,7 @@ class Typist:
                 case port.InputApplied(input_id=intent.prompt_id, output_bytes=output_bytes):
                     await self._say(intent, "submitted", output_bytes=output_bytes)
                     return True
-                case port.InputFailed(input_id=input_id, bytes=typed_bytes) if (
+                case port.InputFailed(input_id=input_id, bytes=typed_bytes, withdrawn=False) if (
                     prompt_of(input_id) == intent.prompt_id
                 ):
                     return await self._give_up(intent, cut_short(typed_bytes))
@@ -184,9 +184,16 @@ class Typist:
 
     def _begun(self, intent: TypePrompt) -> frozenset[str]:
         """What of it may have been typed already, as the keeper's journal says."""
-        told = (entry.report for entry in read_journal(self._backend.run_dir(intent.run_id)))
-        ids = (each.input_id for each in told if isinstance(each, port.InputIntended))
-        return frozenset(each for each in ids if prompt_of(each) == intent.prompt_id)
+        begun: set[str] = set()
+        for entry in read_journal(self._backend.run_dir(intent.run_id)):
+            match entry.report:
+                case port.InputIntended(input_id=input_id) if prompt_of(input_id) == intent.prompt_id:
+                    begun.add(input_id)
+                case port.InputFailed(input_id=input_id, withdrawn=True):
+                    begun.discard(input_id)
+                case _:
+                    continue
+        return frozenset(begun)
 
     def _held(self, desk: Desk, look: Look) -> Held | None:
         author = self._draft_by(desk, look)

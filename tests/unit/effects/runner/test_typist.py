@@ -14,6 +14,7 @@ from moduprompt.effects.runner import port
 from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.keys import LINE_BYTES_MAX
 from moduprompt.effects.runner.typist import Typist
+from moduprompt.keeper.journal import Journal
 from moduprompt.keeper.wire import INPUT_BYTES_MAX
 from moduprompt.protocol import ArtifactRef, PromptId, Refused, SessionId, TextRef
 from tests.support.fake_runner import (
@@ -193,6 +194,38 @@ async def test_a_dead_keepers_journal_says_what_became_of_it(
     assert await scene.hand.carry_out(PLACED) is True
     assert scene.outcomes == [outcome]
     assert words in scene.evidence
+
+
+async def test_what_was_withdrawn_goes_on_as_if_nothing_had_been_tried(tmp_path: Path) -> None:
+    keeper = reading()
+    keeper.statuses = [replace(WAITING, draft_by=ADA), WAITING]
+    scene = Scene(tmp_path, keeper)
+    (tmp_path / RUN).mkdir()
+    journal = Journal(str(tmp_path / RUN))
+    journal.append("input_intended", {"input_id": PROMPT}, at_us=1)
+    journal.append("input_failed", {"input_id": PROMPT, "bytes": 0, "withdrawn": True}, at_us=2)
+
+    assert await scene.hand.carry_out(PLACED) is False
+    assert keeper.typed == {}
+    assert await scene.hand.carry_out(PLACED) is True
+    assert keeper.typed == {PROMPT: b"go\r"}
+    assert scene.outcomes == ["submitted"]
+
+
+async def test_a_dead_keeper_typed_what_it_withdrew_before_and_tried_again(tmp_path: Path) -> None:
+    scene = Scene(
+        tmp_path,
+        gone(
+            STARTED,
+            port.InputIntended(input_id=PROMPT),
+            port.InputFailed(input_id=PROMPT, bytes=0, withdrawn=True),
+            port.InputIntended(input_id=PROMPT),
+            port.InputApplied(input_id=PROMPT, bytes=3),
+        ),
+    )
+
+    assert await scene.hand.carry_out(PLACED) is True
+    assert scene.outcomes == ["submitted"]
 
 
 async def test_a_text_that_was_erased_is_not_typed(tmp_path: Path) -> None:
