@@ -6,6 +6,7 @@ long paste by a mark of their own: compared is what is left without blanks and f
 """
 
 import re
+from itertools import accumulate
 from typing import Final
 
 from msgspec.structs import replace
@@ -17,6 +18,8 @@ TOLD_CHARS_MIN: Final = 8  # a shorter text may stand anywhere
 LINE_CHARS_MIN: Final = (
     6  # a line so short is ours only beside another one that is: `1. Yes` may be an answer
 )
+ON_SCREEN_CHARS_MAX: Final = 20_000  # of a text; no screen has more of it
+ON_SCREEN_LINES_MAX: Final = 200
 _FRAME: Final = re.compile(r"[\s│┃|─━┄╌╭╮╰╯┌┐└┘├┤▌▎▏▐█▀▄>❯›»→▶►●]+")
 _MARK: Final = re.compile(
     r"\[\s*[Pp]ast(?:e|ed)\b[^\]]{0,80}\]?"
@@ -55,15 +58,48 @@ def lines_below(text: str, sight: Sight) -> int | None:
 
 
 def without(text: str, sight: Sight) -> Sight:
-    """The screen with nothing in those lines that are of this text."""
-    wanted = _bare(text)
-    bare = tuple(map(_bare, sight.lines))
-    ours = [len(line) >= LINE_CHARS_MIN and line in wanted for line in bare]
-    for at in (*range(1, len(bare)), *reversed(range(len(bare) - 1))):
-        beside = any(ours[max(at - 1, 0) : at + 2])
-        ours[at] = ours[at] or (beside and bool(bare[at]) and bare[at] in wanted)
-    lines = tuple("" if own else line for own, line in zip(ours, sight.lines, strict=True))
-    return replace(sight, lines=lines)
+    """The screen with nothing in those lines that are of this text.
+
+    Ours are rows that follow one another as the text does: a whole line of it, or two rows at least that begin or end as a line of
+    it does. A question that has only some words of a line is none of ours.
+    """
+    rows = [(at, bare) for at, bare in enumerate(map(_bare, sight.lines)) if bare]
+    lines = [bare for bare in map(_bare, _ends_of(text)) if bare]
+    downwards = _chains([bare for _, bare in rows], lines)
+    upwards = _chains([bare[::-1] for _, bare in reversed(rows)], [line[::-1] for line in reversed(lines)])
+    ours = {rows[n][0] for n in downwards} | {rows[len(rows) - 1 - n][0] for n in upwards}
+    kept = tuple("" if at in ours else line for at, line in enumerate(sight.lines))
+    return replace(sight, lines=kept)
+
+
+def _ends_of(text: str) -> list[str]:
+    """The lines of a text that may stand on a screen: of a very long one, its beginning and its end."""
+    if len(text) > ON_SCREEN_CHARS_MAX:
+        half = ON_SCREEN_CHARS_MAX // 2
+        text = f"{text[:half]}\n{text[-half:]}"
+    lines = text.split("\n")
+    half = ON_SCREEN_LINES_MAX // 2
+    return lines if len(lines) <= 2 * half else lines[:half] + lines[-half:]
+
+
+def _chains(rows: list[str], lines: list[str]) -> set[int]:
+    """The rows of all chains that begin as a line does, and are that whole line or two rows at least."""
+    whole = "".join(lines)
+    begins = (0, *accumulate(map(len, lines)))
+    ends, found = frozenset(begins), set[int]()
+    open_: dict[int, int] = {}  # by where in the text it has come to: the first row of the longest such chain
+    for at, row in enumerate(rows):
+        open_ = {
+            upto + len(row): first
+            for upto, first in (dict.fromkeys(begins, at) | open_).items()
+            if whole.startswith(row, upto)
+        }
+        told_from = max((n for n in range(at + 1) if len(rows[n]) >= LINE_CHARS_MIN), default=-1)
+        chains = (
+            first for upto, first in open_.items() if first <= told_from and (at > first or upto in ends)
+        )
+        found.update(range(min(chains, default=at + 1), at + 1))
+    return found
 
 
 def _bare(text: str) -> str:

@@ -49,6 +49,31 @@ def test_a_choice_that_is_worded_like_a_line_of_the_text_stays() -> None:
     assert without(TEXT, seen) == seen
 
 
+def test_a_question_that_has_some_words_of_a_line_stays() -> None:
+    text = "please say: May I go on with step 1? (y/n) and no more"
+    seen = sight("hello", f"> {text}", "", "May I go on with step 1? (y/n)")
+    assert without(text, seen).lines == ("hello", "", "", "May I go on with step 1? (y/n)")
+    folded = sight(
+        "> please say: May I go ", "  on with step 1? (y/n)", "  and no more", "go on with step 1? (y/n)"
+    )
+    assert without(text, folded).lines == ("", "", "", "go on with step 1? (y/n)")
+
+
+@pytest.mark.parametrize("cut", [slice(0, 2), slice(1, 3), slice(0, 3)])
+def test_a_folded_line_is_ours_also_where_only_its_beginning_or_its_end_is_shown(cut: slice) -> None:
+    text = "please say: May I go on with step 1? (y/n) and no more"
+    rows = ("│ please say: May I go │", "│ on with step 1? (y/n) │", "│ and no more │")[cut]
+    assert set(without(text, sight("hello", *rows)).lines) == {"hello", ""}
+
+
+def test_of_a_text_that_no_screen_holds_the_ends_are_known() -> None:
+    text = "the beginning of it\n" + "a line of the middle\n" * 50_000 + "Overwrite? [y/n]"
+    seen = sight(
+        "> the beginning of it", "a line of the middle", "...", "a line of the middle", "Overwrite? [y/n]"
+    )
+    assert without(text, seen).lines == ("", "", "...", "", "")
+
+
 def test_where_a_text_stands_is_told_by_what_is_below_it() -> None:
     before = sight("hello", "> two", "  lines of it", "-- footer")
     ignored = sight("hello", "> two", "  lines of it", "  ", "-- footer")
