@@ -46,7 +46,7 @@ from moduprompt.domain.session.prompting import (
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.session.width import too_wide_below, too_wide_beside
 from moduprompt.policy.rights import DEFAULT_RIGHTS, narrowed
-from moduprompt.protocol import Rejection, SessionId, invalid, missing
+from moduprompt.protocol import Code, Rejection, SessionId, invalid, missing
 
 DEPTH_MAX = 16  # a lineage this deep has lost its purpose
 
@@ -118,6 +118,7 @@ def _spawn(command: SpawnSession, world: World, context: Context) -> Decision:
         _unfit_project(project, command.place, world)
         or _unfit_parent(parent, command, world)
         or unfit_budget(command)
+        or _unfit_patience(command, context)
     )
     if refused is not None:
         return refused
@@ -148,6 +149,18 @@ def _spawn(command: SpawnSession, world: World, context: Context) -> Decision:
         *first_budget(command, session_id),
         *_first_patience(command, session_id),
     ]
+
+
+def _unfit_patience(command: SpawnSession, context: Context) -> Rejection | None:
+    """Who may not set its own patience gives no child more of it."""
+    if command.patience == "bounded" or context.actor.kind != "session":
+        return None
+    return Rejection(
+        code=Code.POLICY_DENIED,
+        message=f"session {context.actor.id} can't spawn one that is not stopped when it gets nowhere",
+        details={"reason": "never_for_sessions"},
+        hint="spawn it without --endless; a user may say session set-patience",
+    )
 
 
 def _first_patience(command: SpawnSession, session_id: SessionId) -> list[SessionPatienceSet]:

@@ -15,9 +15,9 @@ from moduprompt.domain.worktree.events import WorktreeRequested
 from moduprompt.domain.worktree.intents import MakeWorktree
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.policy.rights import DEFAULT_RIGHTS, Right
-from moduprompt.protocol import ProjectId, Rejection, SessionId, invalid
+from moduprompt.protocol import Actor, ProjectId, Rejection, SessionId, invalid
 from tests.support.domain import WORKSPACE, Outcome, Scene, an_id, text_ref
-from tests.support.stories import AGENT, a_project, a_session, a_waiting_session
+from tests.support.stories import AGENT, a_project, a_session, a_waiting_session, a_working_session
 
 NO_PROGRAM = invalid("program_missing", "no program `agent`")
 
@@ -250,3 +250,22 @@ def test_a_fork_has_the_limits_of_its_origin() -> None:
     scene = Scene()
     origin = spawn(scene, a_project(scene), limits=RunLimitsSpec(wall_s=60), place="none").one(SessionSpawned)
     assert fork(scene, origin.session_id, "planning_only").one(SessionForked).limits == RunLimits(wall_s=60)
+
+
+def test_an_agent_gives_its_child_no_more_patience_than_it_may_have_itself() -> None:
+    scene = Scene()
+    project_id = a_project(scene)
+    parent = a_working_session(scene, project_id)
+    spawn = SpawnSession(
+        workspace_id=WORKSPACE,
+        project_id=project_id,
+        name="child",
+        agent=AGENT,
+        parent_session_id=parent,
+        patience="endless",
+    )
+
+    scene.when(spawn, actor=Actor(kind="session", id=parent)).refused(
+        "never_for_sessions", code="policy_denied"
+    )
+    scene.when(spawn).then_wires("session.spawned", "session.patience_set", "worktree.requested")
