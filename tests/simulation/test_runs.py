@@ -36,6 +36,7 @@ def test_what_can_happen_happens() -> None:
 
     assert min(sum(each.lost for each in lives), sum(each.kills for each in lives)) > len(lives)
     assert sum(each.typed for each in lives) > 3 * len(lives)
+    assert sum(each.interrupts for each in lives) > 3
     assert sum(each.runs for each in lives) > sum(each.lost for each in lives) + len(lives)
 
 

@@ -6,7 +6,7 @@ What their walks give is kept in `tests/golden/machines/`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, get_args
 
 from moduprompt.domain.approval.commands import DenyApproval, GrantApproval, ReportAnswered, RevokeApproval
 from moduprompt.domain.approval.state import ApprovalState
@@ -43,6 +43,7 @@ from moduprompt.domain.run.said import (
     PermissionAsked,
     PermissionOption,
     PermissionWithdrawn,
+    PromptAwaited,
     Said,
     ToolCalled,
     ToolEnded,
@@ -59,9 +60,12 @@ from moduprompt.domain.session.commands import (
     DetachWorktree,
     FireUnpark,
     ForkSession,
+    InterruptOutcome,
+    InterruptSession,
     PromptSession,
     RenameSession,
     ReportHomeErased,
+    ReportInterrupt,
     ReportPrompt,
     ReportPromptHeld,
     ReportTurn,
@@ -107,7 +111,7 @@ from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import SYSTEM_WORKSPACE, UserId
 from moduprompt.storage.hashing import content_hash
 from tests.support.domain import OWNER, SEEN, WORKSPACE, Scene
-from tests.support.stories import AGENT, a_project, a_session, stage
+from tests.support.stories import AGENT, a_project, a_session, a_working_session, stage
 from tests.support.walks import Machine, edges
 
 
@@ -249,6 +253,29 @@ def _of_session(own: SessionState) -> Iterator[Command]:
             )
 
 
+def _begin_turn() -> Scene:
+    scene = Scene()
+    a_working_session(scene)
+    return scene
+
+
+def _turn(scene: Scene) -> Iterator[Command]:
+    (own,), (run,) = scene.world.every(SessionState), scene.world.every(RunState)
+    yield InterruptSession(workspace_id=WORKSPACE, session_id=own.session_id)
+    yield _sighting(run, "waiting_input")
+    yield CloseSession(workspace_id=WORKSPACE, session_id=own.session_id)
+    if own.interrupt is not None:
+        for outcome in get_args(InterruptOutcome):
+            yield ReportInterrupt(
+                workspace_id=WORKSPACE,
+                session_id=own.session_id,
+                interrupt_id=own.interrupt.interrupt_id,
+                outcome=outcome,
+            )
+    yield from (timer.command for timer in scene.timers())
+    yield ReportExited(workspace_id=WORKSPACE, run_id=run.run_id, how="signalled", signal=2)
+
+
 def _making(tree: WorktreeState) -> Iterator[Command]:
     yield ReportCreated(workspace_id=WORKSPACE, worktree_id=tree.worktree_id, path="/srv/t", head="c0")
     yield _failure(tree, "create")
@@ -319,6 +346,7 @@ QUESTION: Final = PermissionAsked(
 )
 EVERYTHING_SAID: tuple[Said, ...] = (
     ConversationNamed(conversation_id="c1"),
+    PromptAwaited(),
     TurnBegan(),
     ToolCalled(call_id="t1", tool="write", arguments_digest="0" * 64),
     ToolEnded(call_id="t1", how="done"),
@@ -508,7 +536,13 @@ MACHINES: tuple[Machine, ...] = (
     Machine(noun="workspace", begin=_begin_workspace, orders=_workspace, depth=4),
     Machine(noun="user", begin=_begin_user, orders=_nothing, depth=1),
     Machine(noun="project", begin=_begin_project, orders=_project, depth=5),
-    Machine(noun="session", begin=_begin_session, orders=_session, depth=5),
+    Machine(
+        noun="session",
+        begin=_begin_session,
+        orders=_session,
+        depth=5,
+        beside=Machine(noun="session", begin=_begin_turn, orders=_turn, depth=6),
+    ),
     Machine(noun="worktree", begin=_begin_session, orders=_worktree, depth=7),
     Machine(noun="run", begin=_begin_run, orders=_run, depth=6),
     Machine(noun="approval", begin=_begin_question, orders=_questioned, depth=5),

@@ -36,12 +36,16 @@ Orders = Callable[[Scene], Iterable[Command]]
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """One walk: where it begins, what is ordered at each place, how far it goes."""
+    """One walk: where it begins, what is ordered at each place, how far it goes.
+
+    `beside`: another walk of the same noun, from a beginning that the first would need too many steps for.
+    """
 
     noun: str
     begin: Callable[[], Scene]
     orders: Orders
     depth: int
+    beside: Machine | None = None
 
 
 def status_of(own: State | None) -> str:
@@ -66,8 +70,9 @@ def status_of(own: State | None) -> str:
 def edges(machine: Machine) -> list[str]:
     """Every edge of the machine's own aggregate that the walk went along, sorted."""
     found: set[str] = set()
-    for before, after in walk(machine):
-        found |= set(_edges_between(machine.noun, before, after))
+    for each in (machine, machine.beside):
+        for before, after in walk(each) if each is not None else ():
+            found |= set(_edges_between(machine.noun, before, after))
     return sorted(found)
 
 

@@ -26,15 +26,24 @@ MINE: Final = "MP_SESSION"
 COLUMNS: Final[tuple[Column[PromptItem], ...]] = (
     ("ID", lambda prompt: prompt.prompt_id),
     ("STATE", lambda prompt: prompt.state),
+    ("INTO", lambda prompt: _turn_of(prompt)),
     ("BECAUSE", lambda prompt: prompt.evidence),
     ("AGAIN", lambda prompt: short(prompt.resend_of) if prompt.resend_of else None),
 )
+UNHEARD: Final = ("accepted", "placed", "submitted")
 WHY: Final = {
     "working": "it works; it is typed when the program asks for input",
     "unknown": "nobody knows yet what it does",
     "blocked_on_permission": "it asks for permission: a person answers first",
     "rate_limited": "it is held by a rate limit",
 }
+
+
+def _turn_of(prompt: PromptItem) -> str | None:
+    """The turn that it steers, or has steered."""
+    if prompt.steered_into is not None:
+        return f"turn {prompt.steered_into}"
+    return "the turn that runs" if prompt.steer and prompt.state in UNHEARD else None
 
 
 async def _prompt(call: Call) -> None:

@@ -35,6 +35,7 @@ from moduprompt.effects.runner.answering import Answerer
 from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.hand import PROMPT_NAME, RECORDING_NAME, RunHand, Surroundings
 from moduprompt.effects.runner.homes_hand import HomesHand
+from moduprompt.effects.runner.interrupting import Interrupter
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.prompting import Teller
 from moduprompt.effects.runner.silences import Silences
@@ -201,10 +202,13 @@ def build_hands(parts: Parts, *, doors: RunDoors) -> tuple[Hand, ...]:
         teller=teller,
     )
     answering = Answerer(kernel, listener=runs.listener, speaker=runs.speaker)
+    interrupting = Interrupter(
+        backend, kernel, listener=runs.listener, speaker=runs.speaker, composers=parts.composers
+    )
     eraser = EraseHand(artifacts, run_dir=backend.run_dir, recording=RECORDING_NAME, prompt=PROMPT_NAME)
     git_hand = GitHand(parts.git, kernel, worktrees_dir=config.worktrees_dir)
     homes = HomesHand(kernel, runs_dir=config.runs_dir)
-    return runs, typing, answering, TurnWatcher(backend, kernel), git_hand, eraser, homes
+    return runs, typing, answering, interrupting, TurnWatcher(backend, kernel), git_hand, eraser, homes
 
 
 def _programs(config: Config, environ: Mapping[str, str]) -> LocalPrograms:

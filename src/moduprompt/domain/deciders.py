@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from moduprompt.domain import leaving, placing
+from moduprompt.domain import leaving, turns
 from moduprompt.domain.approval import commands as approval_commands
 from moduprompt.domain.approval import decide as approval_decide
 from moduprompt.domain.approval import events as approval_events
@@ -98,9 +98,13 @@ DECIDERS: tuple[Decider, ...] = (
     Decider(
         noun="session",
         state=session_state.SessionState,
-        commands=(*get_args(session_commands.SessionCommand), *get_args(session_commands.PlaceCommand)),
+        commands=(
+            *get_args(session_commands.SessionCommand),
+            *get_args(session_commands.PlaceCommand),
+            *get_args(session_commands.TurnCommand),
+        ),
         events=get_args(session_events.SessionFact),
-        decide=placing.decide,
+        decide=turns.decide,
         evolve=session_state.evolve,
         timers=session_timers.timers,
         intents=leaving.intents,

@@ -12,7 +12,7 @@ from moduprompt.domain.decider import Command, World
 from moduprompt.domain.gate.commands import RequestApproval
 from moduprompt.domain.gate.state import GateState
 from moduprompt.domain.run.state import RunState
-from moduprompt.domain.session.commands import ForkSession, PromptSession, SpawnSession
+from moduprompt.domain.session.commands import ForkSession, InterruptSession, PromptSession, SpawnSession
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.task.commands import AdvanceStage
 from moduprompt.domain.task.state import TaskState
@@ -31,7 +31,7 @@ def scope_of(command: Command, asker: SessionState, world: World) -> Scope:
             within = within and (command.task_id is None or _works_on(asker, command.task_id, world))
         case ForkSession():
             within = command.session_id == asker.session_id
-        case PromptSession():
+        case PromptSession() | InterruptSession():
             target = world.find(SessionState, command.session_id)
             within = target is not None and asker.is_above(target)
         case CommitWorktree():

@@ -7,11 +7,12 @@ from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from moduprompt.domain.run.commands import ReportLost
-from moduprompt.domain.run.intents import KeepRun
+from moduprompt.domain.run.intents import InterruptTurn, KeepRun
 from moduprompt.effects.reporter import report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.desk import Desk
 from moduprompt.effects.runner.hand import RunHand
+from moduprompt.effects.runner.interrupting import Interrupter
 from moduprompt.effects.runner.keys import Keys
 from moduprompt.effects.runner.status.facts import Look
 from moduprompt.effects.runner.typist import Typist
@@ -94,6 +95,20 @@ def typed_under_a_new_id_after_a_restart() -> AbstractContextManager[None]:
     return swapped(Typist, "_type", broken)
 
 
+def interrupted_under_a_new_id_after_a_restart() -> AbstractContextManager[None]:
+    whole = Interrupter._type
+
+    async def broken(self: Interrupter, intent: InterruptTurn, keys: bytes, *, link: port.RunLink) -> bool:
+        if not intent.is_placed:
+            return await whole(self, intent, keys, link=link)
+        author = port.Author(kind="user", id=intent.interrupt_id)
+        await link.send_input(keys, author=author, input_id=f"interrupt/{intent.interrupt_id} again")
+        await self._say(intent, "sent")
+        return True
+
+    return swapped(Interrupter, "_type", broken)
+
+
 PLANTED_IN_HANDS: Final[tuple[Planted, ...]] = (
     Planted(
         name="acknowledged_before_it_is_told",
@@ -119,5 +134,10 @@ PLANTED_IN_HANDS: Final[tuple[Planted, ...]] = (
         name="typed_under_a_new_id_after_a_restart",
         what="a prompt that may have been typed is typed under another id",
         plant=typed_under_a_new_id_after_a_restart,
+    ),
+    Planted(
+        name="interrupted_under_a_new_id_after_a_restart",
+        what="an interrupt that may have been sent is sent under another id",
+        plant=interrupted_under_a_new_id_after_a_restart,
     ),
 )

@@ -10,8 +10,8 @@ from moduprompt.domain.decider import Command, Intent
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.leaving import EraseHome
 from moduprompt.domain.run.commands import ReportExited, ReportLost, ReportStarted, ReportStatus
-from moduprompt.domain.run.intents import EndRun, KeepRun, ResizeTerminal, TypePrompt
-from moduprompt.domain.session.commands import ReportHomeErased, ReportPrompt
+from moduprompt.domain.run.intents import EndRun, InterruptTurn, KeepRun, ResizeTerminal, TypePrompt
+from moduprompt.domain.session.commands import ReportHomeErased, ReportInterrupt, ReportPrompt
 from moduprompt.domain.worktree.commands import (
     Operation,
     ReportCommitted,
@@ -48,6 +48,7 @@ class SimHand:
             EndRun,
             ResizeTerminal,
             TypePrompt,
+            InterruptTurn,
             MakeWorktree,
             MakeCommit,
             MakeMerge,
@@ -71,6 +72,8 @@ class SimHand:
                 await self._tell(end, key=f"{intent.name}/done")
             case TypePrompt():
                 await self._type(intent)
+            case InterruptTurn():
+                await self._interrupt(intent)
             case EraseHome():
                 erased = ReportHomeErased(workspace_id=intent.workspace_id, session_id=intent.session_id)
                 await self._tell(erased, key=f"{intent.name}/done")
@@ -112,6 +115,20 @@ class SimHand:
                 session_id=intent.session_id,
                 prompt_id=intent.prompt_id,
                 outcome=step,
+            )
+            await self._tell(report, key=f"{intent.name}/{step}")
+            await self._clock.pass_by(self._rng.choice(DELAYS_S))
+
+    async def _interrupt(self, intent: InterruptTurn) -> None:
+        end = self._rng.choice(("sent", "sent", "not_taken", "uncertain"))
+        steps = (end,) if intent.is_placed else ("placed", end)
+        for step in steps:
+            report = ReportInterrupt(
+                workspace_id=intent.workspace_id,
+                session_id=intent.session_id,
+                interrupt_id=intent.interrupt_id,
+                outcome=step,
+                evidence="as the seed says",
             )
             await self._tell(report, key=f"{intent.name}/{step}")
             await self._clock.pass_by(self._rng.choice(DELAYS_S))

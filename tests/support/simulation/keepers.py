@@ -3,6 +3,7 @@
 
     a keeper    lives → dies (kill -9, or its machine) | leaves (its end is acknowledged)
     a program   begins → reads so many lines → ends; without its keeper it may live on
+    a turn      a line may begin a long one, which ends by itself, or by a key
 
 What a journal holds stays readable after its keeper's death. Time passes between any two steps, so that a
 daemon may die there; the real hands of the runner are what is looked at.
@@ -23,6 +24,13 @@ from tests.support.simulation.virtual_time import VirtualClock
 STEP_S: Final = (0.0, 0.0, 0.001, 0.05)
 LINES: Final = 6  # that a program reads before it ends by itself
 SIGKILL: Final = 9
+INTERRUPT: Final = "interrupt/"  # what such an input's id begins with
+TURN_LOOKS: Final = (
+    8,
+    0,
+    3,
+    40,
+)  # so often a program is seen at work, first behind its start, then behind each line
 
 
 class SimKeeper:
@@ -39,6 +47,8 @@ class SimKeeper:
         self.begun = 0
         self.typed: dict[str, port.InputResult] = {}
         self.read: list[str] = []  # ids of what its program has got, in order
+        self.interrupts: list[str] = []  # ids of those that it got
+        self.looks_at_work = TURN_LOOKS[0]  # before it is seen waiting for a line
         self.intended: list[str] = []  # of what is on its way to the program
         self.moved = asyncio.Event()
         self.report(port.Launching(keeper_pid=pid, keeper_start_time=1, boot_id="b"))
@@ -56,11 +66,16 @@ class SimKeeper:
     def type(self, input_id: str) -> port.InputResult:
         """The program reads it, and may be done then."""
         self.intended.remove(input_id)
-        self.read.append(input_id)
+        if input_id.startswith(INTERRUPT):
+            self.interrupts.append(input_id)
+            self.looks_at_work = 0
+        else:
+            self.read.append(input_id)
+            self.looks_at_work = TURN_LOOKS[len(self.read) % len(TURN_LOOKS)]
         result = port.InputResult(input_id=input_id, outcome="applied", bytes=1)
         self.typed[input_id] = result
         self.report(port.InputApplied(input_id=input_id, bytes=1))
-        if len(self.read) == LINES:
+        if len(self.read) == LINES and not input_id.startswith(INTERRUPT):
             self.end()
         return result
 
@@ -183,8 +198,11 @@ class SimLink:
         return result
 
     async def status(self) -> port.StatusReply:
-        """It waits for a line as long as it runs."""
+        """It waits for a line as long as it runs and is in no turn."""
         await self._step()
+        if self._keeper.program_lives and self._keeper.looks_at_work:
+            self._keeper.looks_at_work -= 1
+            return WORKING
         return WAITING if self._keeper.program_lives else WORKING
 
     async def close_input(self) -> port.Done | port.RequestRefused:

@@ -8,6 +8,7 @@ round, and all of it at the end, when everything has become quiet.
 
 import asyncio
 import tempfile
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +17,20 @@ import msgspec
 from moduprompt.domain.decider import Command
 from moduprompt.domain.project.commands import CreateProject
 from moduprompt.domain.project.events import ProjectCreated
+from moduprompt.domain.registry import read_event
 from moduprompt.domain.run.commands import StopRun
 from moduprompt.domain.run.events import RunExited, RunLost, RunRequested, RunStarted
 from moduprompt.domain.run.state import RunState
-from moduprompt.domain.session.commands import AgentSpec, PromptSession, SpawnSession
-from moduprompt.domain.session.events import PromptSubmitted, SessionSpawned
+from moduprompt.domain.session.commands import AgentSpec, InterruptSession, PromptSession, SpawnSession
+from moduprompt.domain.session.events import (
+    InterruptNotTaken,
+    InterruptRequested,
+    InterruptSent,
+    InterruptUncertain,
+    PromptSubmitted,
+    SessionInterrupted,
+    SessionSpawned,
+)
 from moduprompt.domain.task.commands import CreateTask, StartTask
 from moduprompt.domain.task.events import TaskCreated, TaskStarted
 from moduprompt.domain.task.retries import RetryRule
@@ -32,6 +42,7 @@ from moduprompt.effects.runner import port
 from moduprompt.effects.runner.admission import Admission
 from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.hand import RunHand, Surroundings
+from moduprompt.effects.runner.interrupting import Interrupter
 from moduprompt.effects.runner.typist import Typist
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ports import Hand
@@ -53,7 +64,7 @@ from tests.support.kernel_stories import Asked
 from tests.support.simulation.checks import check_image
 from tests.support.simulation.disk import ordered_failures
 from tests.support.simulation.image import Image, Violation, hold
-from tests.support.simulation.keepers import SimBackend, SimKeeper
+from tests.support.simulation.keepers import INTERRUPT, SimBackend, SimKeeper
 from tests.support.simulation.living import at_rest
 from tests.support.simulation.machine import Machine, World
 from tests.support.simulation.medium import Directory
@@ -79,6 +90,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     lost: int
     typed: int
     kills: int  # of keepers and programs
+    interrupts: int  # that a program got
 
 
 def keep_runs(seed: int, *, turns: tuple[int, ...] | None = None) -> Kept:
@@ -123,6 +135,7 @@ class _Keeping:
             lost=sum(event.event_type == RunLost.wire for event in events),
             typed=sum(len(keeper.read) for keeper in self._backend.keepers.values()),
             kills=self._kills,
+            interrupts=sum(len(keeper.interrupts) for keeper in self._backend.keepers.values()),
         )
 
     async def _round(self, holds: Directory, number: int) -> Directory:
@@ -186,7 +199,10 @@ class _Keeping:
             composers=composers,
             clock=world.clock,
         )
-        return runs, typist
+        interrupter = Interrupter(
+            self._backend, kernel, listener=runs.listener, speaker=runs.speaker, composers=composers
+        )
+        return runs, typist, interrupter
 
     async def _work(self, machine: Machine, number: int) -> None:
         await machine.start(self._hands)
@@ -203,6 +219,18 @@ class _Keeping:
             run = self._rng.choice(runs)
             command = StopRun(workspace_id=self._workspace, run_id=run.run_id)
             await self._ask(machine, f"stop {run.run_id}", command)
+        for order in count():
+            if machine.died.done():
+                return
+            await self._interrupt(machine, f"interrupt {number} {order}")
+
+    async def _interrupt(self, machine: Machine, key: str) -> None:
+        """Some session, after a while in which a turn may have begun; where there is none, it is refused."""
+        await self._world.clock.pass_by(self._rng.choice((0.1, 0.5, 2.0)))
+        command = InterruptSession(workspace_id=self._workspace, session_id=self._rng.choice(self._sessions))
+        answer = await machine.ask(Asked(command=command, actor=machine.owner, key=key))
+        known = (Code.VALIDATION_FAILED, Code.UNAVAILABLE)
+        hold("alive", isinstance(answer, Accepted) or answer.rejection.code in known, f"{key}: {answer}")
 
     def _prompt(self, session_id: SessionId, number: int) -> PromptSession:
         return PromptSession(workspace_id=self._workspace, session_id=session_id, prompt=f"line {number}")
@@ -265,6 +293,7 @@ class _Keeping:
         _is_told(events, list(self._backend.keepers.values()))
         _runs_follow_each_other(events)
         _typed_once(events, list(self._backend.keepers.values()))
+        _interrupted_once(events, list(self._backend.keepers.values()))
 
 
 def _subject(answer: Accepted, wire: str, *, home: bool = False) -> str:
@@ -335,3 +364,24 @@ def _typed_once(events: tuple[EventEnvelope, ...], keepers: list[SimKeeper]) -> 
             hold("typed once", prompt in read, f"prompt {prompt} was never typed")
     for keeper in keepers:
         hold("one run", keeper.begun <= 1, f"{keeper.run_id} began {keeper.begun} times")
+
+
+def _interrupted_once(events: tuple[EventEnvelope, ...], keepers: list[SimKeeper]) -> None:
+    """No interrupt goes in twice, and what the log says came of each is so."""
+    got = [id_.removeprefix(INTERRUPT).partition(" ")[0] for keeper in keepers for id_ in keeper.interrupts]
+    hold("interrupted once", len(got) == len(set(got)), f"sent twice: {got}")
+    wanted, settled = set[str](), list[str]()
+    for event in events:
+        match read_event(event):
+            case InterruptRequested() as said:
+                wanted.add(said.interrupt_id)
+            case InterruptSent() as said:
+                hold("interrupted once", said.interrupt_id in got, f"{said.interrupt_id} was never sent")
+            case InterruptNotTaken() as said:
+                hold("interrupted once", said.interrupt_id not in got, f"{said.interrupt_id} was sent")
+                settled.append(said.interrupt_id)
+            case SessionInterrupted() | InterruptUncertain() as said:
+                settled.append(said.interrupt_id)
+            case _:
+                continue
+    hold("interrupted once", sorted(wanted) == sorted(settled), f"of {wanted} these are settled: {settled}")

@@ -11,7 +11,7 @@ from moduprompt.domain.gate.commands import RequestApproval
 from moduprompt.domain.gate.state import GateState
 from moduprompt.domain.registry import COMMANDS
 from moduprompt.domain.scope import reads_text, scope_of, sees
-from moduprompt.domain.session.commands import ForkSession, PromptSession, SpawnSession
+from moduprompt.domain.session.commands import ForkSession, InterruptSession, PromptSession, SpawnSession
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.task.commands import AdvanceStage
 from moduprompt.domain.task.state import TaskState
@@ -102,11 +102,13 @@ def test_a_session_forks_itself_only(family: Family) -> None:
         assert family.allows(fork) == (session_id == family.parent)
 
 
-def test_a_session_prompts_its_descendants_only(family: Family) -> None:
+def test_a_session_prompts_and_interrupts_its_descendants_only(family: Family) -> None:
     grandchild = a_session(family.scene, family.project_id, parent=family.child)
     for session_id in (*family.everybody(), grandchild, SessionId(an_id(1))):
         prompt = PromptSession(workspace_id=WORKSPACE, session_id=session_id, prompt="go on")
-        assert family.allows(prompt) == (session_id in (family.child, grandchild))
+        interrupt = InterruptSession(workspace_id=WORKSPACE, session_id=session_id)
+        for order in (prompt, interrupt):
+            assert family.allows(order) == (session_id in (family.child, grandchild))
 
 
 def test_a_session_commits_in_its_own_worktree_only(family: Family) -> None:
@@ -150,7 +152,8 @@ def test_a_session_reads_the_texts_of_its_lineage_only(family: Family) -> None:
 
 def test_what_is_not_said_to_be_within_is_outside(family: Family) -> None:
     listed = (
-        SpawnSession, ForkSession, PromptSession, CommitWorktree, AdvanceStage, RequestApproval, WriteCapsule,
+        SpawnSession, ForkSession, PromptSession, InterruptSession, CommitWorktree, AdvanceStage, RequestApproval,
+        WriteCapsule,
     )  # fmt: skip
     for kind in COMMANDS.values():
         if kind not in listed:

@@ -9,6 +9,7 @@ from moduprompt.domain.run.events import (
     RunLineSkipped,
     RunPermissionAsked,
     RunPermissionWithdrawn,
+    RunPromptAwaited,
     RunToolCalled,
     RunToolEnded,
     RunTroubleObserved,
@@ -26,6 +27,8 @@ def told_sentence(event: ToldFact) -> str:
     match event:
         case RunConversationNamed():
             return "names its conversation"
+        case RunPromptAwaited():
+            return "is ready for its first prompt"
         case RunTurnBegan():
             return f"begins turn {event.turn}"
         case RunTurnEnded():

@@ -22,6 +22,12 @@ from moduprompt.domain.run.events import (
 )
 from moduprompt.domain.session.budgets import dollars, in_words
 from moduprompt.domain.session.events import (
+    InterruptFact,
+    InterruptNotTaken,
+    InterruptPlaced,
+    InterruptRequested,
+    InterruptSent,
+    InterruptUncertain,
     PromptAccepted,
     PromptCancelled,
     PromptHeld,
@@ -37,6 +43,7 @@ from moduprompt.domain.session.events import (
     SessionFact,
     SessionForked,
     SessionHomeErased,
+    SessionInterrupted,
     SessionParked,
     SessionPatienceSet,
     SessionRenamed,
@@ -106,7 +113,8 @@ def session_sentence(event: SessionFact, names: Names) -> str:
         case PromptAccepted():
             chars = event.prompt.chars
             again = " once more" if event.resend_of is not None else ""
-            return f"gets a prompt of {chars} character{'' if chars == 1 else 's'}{again}"
+            steers = " for the turn that runs" if event.steer else ""
+            return f"gets a prompt of {chars} character{'' if chars == 1 else 's'}{again}{steers}"
         case PromptCancelled():
             return "does not get its prompt: it was taken back" + _because(event.reason)
         case PromptHeld():
@@ -118,7 +126,17 @@ def session_sentence(event: SessionFact, names: Names) -> str:
         case PromptUncertain():
             return f"may not have got its prompt: {without_ids(event.evidence)}"
         case TurnObserved():
-            return f"has taken its prompt ({event.rule})"
+            into = "" if event.steered_into is None else f" into turn {event.steered_into}"
+            return f"has taken its prompt{into} ({event.rule})"
+        case (
+            InterruptRequested()
+            | InterruptPlaced()
+            | InterruptSent()
+            | SessionInterrupted()
+            | InterruptNotTaken()
+            | InterruptUncertain()
+        ):
+            return _interrupt_sentence(event)
         case SessionRenamed():
             return f"is now called {plain(event.name)}"
         case SessionBudgetSet() | SessionCharged() | SessionBudgetExceeded():
@@ -134,6 +152,25 @@ def session_sentence(event: SessionFact, names: Names) -> str:
             return "has left nothing of what its programs kept for it"
         case SessionClosed():
             return "is closed" + _because(event.reason)
+        case _:
+            assert_never(event)
+
+
+def _interrupt_sentence(event: InterruptFact) -> str:
+    match event:
+        case InterruptRequested():
+            turn = "its turn" if event.turn is None else f"turn {event.turn}"
+            return f"shall end {turn}" + _because(event.reason)
+        case InterruptPlaced():
+            return "is about to be interrupted"
+        case InterruptSent():
+            return "was told to end its turn"
+        case SessionInterrupted():
+            return f"is interrupted: {without_ids(event.evidence)}"
+        case InterruptNotTaken():
+            return f"is not interrupted: {without_ids(event.evidence)}"
+        case InterruptUncertain():
+            return f"may not have been interrupted: {without_ids(event.evidence)}"
         case _:
             assert_never(event)
 

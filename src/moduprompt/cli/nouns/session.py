@@ -7,6 +7,7 @@ from typing import Final, Literal
 from moduprompt.cli.budgeting import SET_BUDGET, budget_told, budget_words
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import failed, misused
+from moduprompt.cli.interrupting import INTERRUPT, interrupt_told
 from moduprompt.cli.limits import to_limits
 from moduprompt.cli.live.text import plain
 from moduprompt.cli.lookup import find_item, find_own, workspace_of
@@ -137,6 +138,7 @@ async def _show(call: Call) -> None:
         ("task", item.task_id),
         ("from", _origin(item)),
         ("prompts", ", ".join(f"{short(p.prompt_id)} {p.state}" for p in item.prompts)),
+        ("interrupt", interrupt_told(item.interrupt)),
         ("asks", await _asked(call, item)),
         ("waits for", waits_for(item, runs)),
         ("its run", waits_to_start(runs[-1]) if runs else None),
@@ -352,6 +354,7 @@ VERBS: Final = (
     ),
     PROMPT,
     *ABOUT_PROMPTS,
+    INTERRUPT,
     Verb("list", _list, summary="list the sessions of the workspace", shows_past=True),
     Verb("show", _show, summary="show one, with its runs", arguments=_maybe_one, shows_past=True),
     Verb("tree", _tree, summary="draw who came from whom", arguments=_watched, shows_past=True),

@@ -24,6 +24,8 @@ RunOutcome: TypeAlias = Literal["succeeded", "failed", "unclear"]
 ExitHow: TypeAlias = Literal["exited", "signalled", "timed_out", "stopped", "not_started"]
 Begun: TypeAlias = Literal["carried_on", "fresh"]
 """How a run began that was to carry a conversation on: with it, or without."""
+TurnAbility: TypeAlias = Literal["interrupt", "steer"]
+"""What can be done to a turn that runs: end it with its program left alive, give it further words."""
 CaughtBy: TypeAlias = Literal["cgroup", "subreaper", "marker"]
 LimitName: TypeAlias = Annotated[str, msgspec.Meta(max_length=40)]
 Side: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
@@ -83,17 +85,18 @@ class ReportStarted(RunReport, frozen=True, kw_only=True):
     """Its keeper has started the program. `start_time` is in clock ticks since boot.
 
     `caught_by` says how all of its processes are found, `limits` what it may take, `limits_held` which of that
-    holds on that machine.
+    holds on that machine. `can`: what can be done to its turns, as it was started.
     """
 
     wire: ClassVar[str] = "run.report_started"
-    later: ClassVar[frozenset[str]] = frozenset({"limits"})
+    later: ClassVar[frozenset[str]] = frozenset({"limits", "can"})
 
     pid: Count
     start_time: Count
     caught_by: CaughtBy | None = None
     limits_held: tuple[LimitName, ...] = ()
     limits: RunLimitsSpec | None = None
+    can: tuple[TurnAbility, ...] | None = None
 
 
 class ReportConversation(RunReport, frozen=True, kw_only=True):

@@ -82,6 +82,7 @@ def _started(command: ReportStarted) -> RunStarted:
         caught_by=command.caught_by,
         limits_held=command.limits_held,
         limits=command.limits.to_limits() if command.limits else None,
+        can=command.can,
     )
 
 

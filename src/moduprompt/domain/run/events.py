@@ -14,6 +14,7 @@ from moduprompt.domain.run.commands import (
     ObservedStatus,
     RunOutcome,
     Side,
+    TurnAbility,
 )
 from moduprompt.domain.run.said import MARK_MAX, Digest, Mark, OptionKind, ToolEnd, TouchedPath, TurnEnd
 from moduprompt.domain.session.commands import Agent
@@ -78,7 +79,8 @@ class RunConversationChosen(RunEvent, frozen=True, kw_only=True):
 class RunStarted(RunEvent, frozen=True, kw_only=True):
     """The program runs. A pid and its start time name a process; a pid alone does not.
 
-    Events of before this was known say nothing about what catches the run, its limits and which of them hold.
+    `can`: what can be done to its turns. Events of before this was known say nothing about that, nor about what catches
+    the run, its limits and which of them hold.
     """
 
     wire: ClassVar[str] = "run.started"
@@ -88,6 +90,7 @@ class RunStarted(RunEvent, frozen=True, kw_only=True):
     caught_by: CaughtBy | None = None
     limits_held: tuple[LimitName, ...] = ()
     limits: RunLimits | None = None
+    can: tuple[TurnAbility, ...] | None = None
 
 
 class RunStatusObserved(RunEvent, frozen=True, kw_only=True):
@@ -131,6 +134,12 @@ class RunConversationNamed(RunTold, frozen=True, kw_only=True):
     wire: ClassVar[str] = "run.conversation_named"
 
     conversation_id: Mark
+
+
+class RunPromptAwaited(RunTold, frozen=True, kw_only=True):
+    """Its program is ready, was told nothing yet, and takes its first prompt."""
+
+    wire: ClassVar[str] = "run.prompt_awaited"
 
 
 class RunTurnBegan(RunTold, frozen=True, kw_only=True):
@@ -279,6 +288,7 @@ class RunLost(RunEvent, frozen=True, kw_only=True):
 
 ToldFact: TypeAlias = (
     RunConversationNamed
+    | RunPromptAwaited
     | RunTurnBegan
     | RunTurnEnded
     | RunToolCalled

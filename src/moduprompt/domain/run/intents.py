@@ -1,5 +1,6 @@
 """What a run needs done by its keeper."""
 
+from itertools import chain
 from typing import Final, TypeAlias
 
 from moduprompt.domain.decider import Intent, World
@@ -8,10 +9,10 @@ from moduprompt.domain.run.conversations import Earlier, earlier
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.events import SessionFact
 from moduprompt.domain.session.limits import RunLimits
-from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.session.state import Prompt, SessionState
 from moduprompt.domain.worktree.events import WorktreeFailed, WorktreeSettled
 from moduprompt.domain.worktree.state import WorktreeState
-from moduprompt.protocol import ProjectId, PromptId, RunId, SessionId, TextRef
+from moduprompt.protocol import InterruptId, ProjectId, PromptId, RunId, SessionId, TextRef
 
 TAKES_TEXT: Final[frozenset[ObservedStatus]] = frozenset({"waiting_input", "idle"})
 """What a run is doing when a prompt may be typed. Whoever types looks once more before the first key."""
@@ -82,6 +83,16 @@ class TypePrompt(RunIntent, frozen=True, kw_only=True):
     is_steering: bool = False
 
 
+class InterruptTurn(RunIntent, frozen=True, kw_only=True):
+    """The turn that it is in is ended, by what is sent once; the program stays."""
+
+    session_id: SessionId
+    adapter: str
+    argv: tuple[str, ...] = ()
+    interrupt_id: InterruptId
+    is_placed: bool
+
+
 Waking: TypeAlias = SessionFact | WorktreeSettled | WorktreeFailed
 
 
@@ -104,6 +115,7 @@ def intents(own: RunState, world: World) -> tuple[Intent, ...]:
         _keep(own, world),
         *_stop(own, world),
         *_resize(own, world),
+        *_interrupt(own, world),
         *_type(own, world),
         *_watch(own, world),
     )
@@ -160,14 +172,41 @@ def _resize(own: RunState, world: World) -> tuple[Intent, ...]:
     )
 
 
+def _interrupt(own: RunState, world: World) -> tuple[Intent, ...]:
+    session = world.find(SessionState, own.session_id)
+    interrupt = session.interrupt if session else None
+    if session is None or interrupt is None or own.status != "started":
+        return ()
+    if not _is_interrupting(session, own) or (own.stop_requested and interrupt.stage == "requested"):
+        return ()
+    return (
+        InterruptTurn(
+            name=f"run/{own.run_id}/interrupt/{interrupt.interrupt_id}",
+            workspace_id=world.workspace_id,
+            run_id=own.run_id,
+            session_id=own.session_id,
+            adapter=own.agent.adapter,
+            argv=own.agent.argv,
+            interrupt_id=interrupt.interrupt_id,
+            is_placed=interrupt.stage == "placed",
+        ),
+    )
+
+
+def _is_interrupting(session: SessionState, own: RunState) -> bool:
+    """Whether an interrupt is still to be sent to it, or may be: a prompt behind it would begin the turn that it ends."""
+    interrupt = session.interrupt
+    return interrupt is not None and interrupt.run_id == own.run_id and interrupt.stage != "sent"
+
+
 def _type(own: RunState, world: World) -> tuple[Intent, ...]:
     session = world.find(SessionState, own.session_id)
-    first = session.prompts[0] if session and session.prompts else None
+    first = _next_of(session, own) if session else None
     if session is None or first is None or own.status != "started":
         return ()
     ends = own.stop_requested or session.status == "closed"
     # What was placed may have been typed: that is found out, whatever else happens.
-    if not first.is_placed and (ends or own.observed not in TAKES_TEXT):
+    if not first.is_placed and (ends or not _is_taken(first, session, own)):
         return ()
     return (
         TypePrompt(
@@ -180,8 +219,27 @@ def _type(own: RunState, world: World) -> tuple[Intent, ...]:
             prompt_id=first.prompt_id,
             text=first.text,
             is_placed=first.is_placed,
+            is_steering=first.is_steering,
         ),
     )
+
+
+def _next_of(session: SessionState, own: RunState) -> Prompt | None:
+    """The one at the keyboard, else in a turn the first that steers, else the first."""
+    placed = (each for each in session.prompts if each.is_placed)
+    steering = (each for each in session.prompts if each.is_steering and own.is_in_turn)
+    return next(chain(placed, steering, session.prompts), None)
+
+
+def _is_taken(prompt: Prompt, session: SessionState, own: RunState) -> bool:
+    """Whether its program takes it now: between turns, or in one that it can steer, behind what it was told last."""
+    if _is_interrupting(session, own):
+        return False
+    if own.observed in TAKES_TEXT:
+        return True
+    last = session.submitted
+    is_heard = last is None or last.run_id != own.run_id
+    return prompt.is_steering and own.is_in_turn and is_heard and "steer" in (own.can or ())
 
 
 def _watch(own: RunState, world: World) -> tuple[Intent, ...]:

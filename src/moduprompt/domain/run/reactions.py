@@ -13,9 +13,11 @@ from moduprompt.domain.run.events import (
     RunStopRequested,
     RunToolEnded,
     RunTroubleObserved,
+    RunTurnEnded,
     RunUsageReported,
 )
 from moduprompt.domain.run.intents import TAKES_TEXT
+from moduprompt.domain.run.interrupting import settled_by
 from moduprompt.domain.run.noticing import notice
 from moduprompt.domain.run.parking import park, stop_for_good
 from moduprompt.domain.run.saying import RULE_VERSION as SAID_VERSION
@@ -60,6 +62,7 @@ Heard: TypeAlias = (
     | RunUsageReported
     | RunToolEnded
     | RunTroubleObserved
+    | RunTurnEnded
     | RunStatusObserved
     | RunExited
     | RunLost
@@ -91,15 +94,17 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
         case SessionBudgetSet() | SessionCharged() | SessionBudgetExceeded() | RunUsageReported():
             return _counted(event, world)
         case RunStatusObserved():
-            return [*_moved_on(event, world), *stop_for_good(event, world)]
+            return [*_moved_on(event, world), *settled_by(event, world), *stop_for_good(event, world)]
+        case RunTurnEnded():
+            return settled_by(event, world)
         case RunToolEnded() | RunTroubleObserved():
             return notice(event, world)
         case SessionUnparked():
             return _unparked(event, world, context)
         case RunExited():
-            return [*_ended(event, world), *park(event, world, context)]
+            return [*_ended(event, world), *settled_by(event, world), *park(event, world, context)]
         case RunLost():
-            return _ended(event, world)
+            return [*_ended(event, world), *settled_by(event, world)]
         case WriterLocked():
             return tell_who_waits(event, world)
         case WriterReleased() | WorktreeSettled() | WorktreeFailed():

@@ -43,6 +43,10 @@ class ConversationNamed(Spoken, frozen=True, kw_only=True, tag="conversation_nam
     conversation_id: Mark
 
 
+class PromptAwaited(Spoken, frozen=True, kw_only=True, tag="prompt_awaited"):
+    """It is there, was told nothing yet, and takes its first prompt. Said where a run begins without one."""
+
+
 class TurnBegan(Spoken, frozen=True, kw_only=True, tag="turn_began"):
     """It works on something. Said once a turn, however often the program repeats it."""
 
@@ -136,6 +140,7 @@ class TurnEnded(Spoken, frozen=True, kw_only=True, tag="turn_ended"):
 
 Said: TypeAlias = (
     ConversationNamed
+    | PromptAwaited
     | TurnBegan
     | PromptTaken
     | ToolCalled

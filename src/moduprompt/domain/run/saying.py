@@ -23,6 +23,7 @@ from moduprompt.domain.run.events import (
     RunLineSkipped,
     RunPermissionAsked,
     RunPermissionWithdrawn,
+    RunPromptAwaited,
     RunStatusObserved,
     RunToolCalled,
     RunToolEnded,
@@ -37,6 +38,7 @@ from moduprompt.domain.run.said import (
     LineSkipped,
     PermissionAsked,
     PermissionWithdrawn,
+    PromptAwaited,
     PromptTaken,
     Said,
     ToolCalled,
@@ -82,6 +84,7 @@ class _Scribe:
         self._turn = own.turns
         self._status = own.observed
         self._has_turned = False  # what is seen afterwards is news, even where it is what was seen before
+        self._is_in_turn = own.is_in_turn
         self._conversation = own.conversation_id
         self._arrived: set[PromptId] = set()
 
@@ -101,15 +104,19 @@ class _Scribe:
                 if said.conversation_id != self._conversation:
                     self._conversation = said.conversation_id
                     yield RunConversationNamed(run_id=run_id, upto=upto, conversation_id=said.conversation_id)
+            case PromptAwaited():
+                yield RunPromptAwaited(run_id=run_id, upto=upto)
             case TurnBegan():
                 self._turn += 1
                 self._has_turned = True
+                self._is_in_turn = True
                 yield RunTurnBegan(run_id=run_id, upto=upto, turn=self._turn)
                 yield from self._turn_shows()
             case PromptTaken():
                 yield from self._taken(said)
             case TurnEnded():
                 self._has_turned = True
+                self._is_in_turn = False
                 yield RunTurnEnded(
                     run_id=run_id, upto=upto, turn=self._turn, how=said.how, failure=said.failure
                 )
@@ -188,7 +195,8 @@ class _Scribe:
         session = self._session
         if session is None:
             return
-        if any(each.prompt_id == said.prompt_id and each.is_placed for each in session.prompts):
+        placed = next((p for p in session.prompts if p.prompt_id == said.prompt_id and p.is_placed), None)
+        if placed is not None:
             # The program was faster than who reports that all of it has gone in.
             if said.prompt_id not in self._arrived:
                 # First: what follows from a prompt that is in depends on what its program does.
@@ -196,9 +204,12 @@ class _Scribe:
                 yield PromptSubmitted(
                     session_id=session.session_id, prompt_id=said.prompt_id, run_id=self._own.run_id
                 )
-            yield from self._arrives(said.prompt_id, rule=SAID_PROMPT, evidence=CALLED_BY_NAME)
+            yield from self._arrives(
+                said.prompt_id, rule=SAID_PROMPT, evidence=CALLED_BY_NAME, turn=placed.turn
+            )
         elif session.submitted is not None and session.submitted.prompt_id == said.prompt_id:
-            yield from self._arrives(said.prompt_id, rule=SAID_PROMPT, evidence=CALLED_BY_NAME)
+            turn = session.submitted.turn
+            yield from self._arrives(said.prompt_id, rule=SAID_PROMPT, evidence=CALLED_BY_NAME, turn=turn)
 
     def _works_on(self, prompt_id: PromptId) -> Iterator[Event]:
         if self._status == "working":
@@ -223,7 +234,10 @@ class _Scribe:
             evidence=seen.evidence,
         )
 
-    def _arrives(self, prompt_id: PromptId, *, rule: str, evidence: str) -> Iterator[Event]:
+    def _arrives(
+        self, prompt_id: PromptId, *, rule: str, evidence: str, turn: int | None = None
+    ) -> Iterator[Event]:
+        """`turn`: that it was to steer; it may have ended meanwhile."""
         if prompt_id in self._arrived:
             return
         self._arrived.add(prompt_id)
@@ -233,6 +247,7 @@ class _Scribe:
             rule=rule,
             rule_version=RULE_VERSION,
             evidence=evidence,
+            steered_into=turn if self._is_in_turn and turn == self._turn else None,
         )
 
 

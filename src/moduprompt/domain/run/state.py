@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from moduprompt.domain.decider import State
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.commands import Begun, ObservedStatus
+from moduprompt.domain.run.commands import Begun, ObservedStatus, TurnAbility
 from moduprompt.domain.run.events import (
     RunConversationChosen,
     RunConversationNamed,
@@ -29,6 +29,7 @@ from moduprompt.domain.run.events import (
     RunOutputRecorded,
     RunPermissionAsked,
     RunPermissionWithdrawn,
+    RunPromptAwaited,
     RunRequested,
     RunResized,
     RunStarted,
@@ -81,6 +82,7 @@ class RunState(State, frozen=True, kw_only=True):
     status: RunStatus = "requested"
     pid: int = 0
     start_time: int = 0
+    can: tuple[TurnAbility, ...] | None = None  # None: nobody said so when it started
     observed: ObservedStatus = "unknown"
     stop_requested: bool = False
     stop_failure: FailureClass | None = None
@@ -128,7 +130,7 @@ def evolve(own: RunState | None, event: RunFact) -> RunState:
         case RunConversationChosen():
             return replace(own, begun=event.begun, conversation_id=event.conversation_id)
         case RunStarted():
-            return replace(own, status="started", pid=event.pid, start_time=event.start_time)
+            return replace(own, status="started", pid=event.pid, start_time=event.start_time, can=event.can)
         case RunStatusObserved():
             return replace(own, observed=event.status)
         case RunResized():
@@ -176,7 +178,7 @@ def _told(own: RunState, event: ToldFact) -> RunState:
             return replace(own, progress=called(own.progress, event))
         case RunToolEnded():
             return replace(own, progress=ended(own.progress, event))
-        case RunLineSkipped():
+        case RunLineSkipped() | RunPromptAwaited():
             return own
         case _:
             assert_never(event)

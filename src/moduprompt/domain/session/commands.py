@@ -10,6 +10,7 @@ from moduprompt.policy.rights import Right
 from moduprompt.protocol import (
     Count,
     Id,
+    InterruptId,
     Name,
     ProjectId,
     PromptId,
@@ -36,6 +37,8 @@ HeldBy: TypeAlias = Literal["draft", "dialog", "screen"]
 it is not known that it takes text."""
 Patience: TypeAlias = Literal["endless", "bounded"]
 """Whether a run that gets nowhere is stopped, or goes on as long as it likes."""
+InterruptOutcome: TypeAlias = Literal["placed", "sent", "not_taken", "uncertain"]
+"""`placed`: it may be sent from here on. `not_taken`: nothing was sent. `uncertain`: nobody can say whether it was."""
 Unparked: TypeAlias = Literal["due", "started", "closed"]
 """Why a session waits no more for a window: it is open, somebody started a run before, or it was closed."""
 BudgetBound: TypeAlias = Literal["tokens", "cost", "unknown_cost"]
@@ -116,7 +119,7 @@ class ForkSession(Command, frozen=True, kw_only=True):
 class PromptSession(Command, frozen=True, kw_only=True):
     """Say something to a session; it is typed when its program asks for input.
 
-    `steer`: into the turn that runs, where the agent takes that.
+    `steer`: into the turn that runs, where the agent takes that; where none runs, it begins one.
     """
 
     wire: ClassVar[str] = "session.prompt"
@@ -152,6 +155,22 @@ class ResendPrompt(Command, frozen=True, kw_only=True):
 
     session_id: Id[SessionId]
     prompt_id: Id[PromptId]
+
+
+class InterruptSession(Command, frozen=True, kw_only=True):
+    """End the turn that its program is in; the program and the conversation stay.
+
+    Asking again before it is known what came of it is the same wish.
+    """
+
+    wire: ClassVar[str] = "session.interrupt"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+    # Whoever may say something to a session may say that it shall stop: steering it ends what it does as well.
+    right: ClassVar[Right | None] = Right.PROMPT_DESCENDANTS
+
+    session_id: Id[SessionId]
+    reason: Reason | None = None
 
 
 class RenameSession(Command, frozen=True, kw_only=True):
@@ -296,6 +315,32 @@ class ReportTurn(Command, frozen=True, kw_only=True):
     evidence: Reason
 
 
+class ReportInterrupt(Command, frozen=True, kw_only=True):
+    """How far an interrupt came on its way to the program. Kernel only."""
+
+    wire: ClassVar[str] = "session.report_interrupt"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+    internal: ClassVar[bool] = True
+
+    session_id: Id[SessionId]
+    interrupt_id: Id[InterruptId]
+    outcome: InterruptOutcome
+    evidence: Reason = ""
+
+
+class FireInterruptDue(Command, frozen=True, kw_only=True):
+    """By now the turn's end should have been seen. Kernel only."""
+
+    wire: ClassVar[str] = "session.fire_interrupt_due"
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+    internal: ClassVar[bool] = True
+
+    session_id: Id[SessionId]
+    interrupt_id: Id[InterruptId]
+
+
 SessionCommand: TypeAlias = (
     SpawnSession
     | ForkSession
@@ -315,3 +360,6 @@ SessionCommand: TypeAlias = (
 
 PlaceCommand: TypeAlias = AttachWorktree | DetachWorktree
 """Orders about a session that are decided by what is in its place (`domain/placing.py`)."""
+
+TurnCommand: TypeAlias = InterruptSession | ReportInterrupt | FireInterruptDue
+"""Orders about a session that are decided by the turn that its run is in (`domain/turns.py`)."""

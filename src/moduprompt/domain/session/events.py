@@ -19,6 +19,7 @@ from moduprompt.policy.rights import Right
 from moduprompt.protocol import (
     Count,
     Id,
+    InterruptId,
     Name,
     ProjectId,
     PromptId,
@@ -93,13 +94,17 @@ class SessionWorktreeDetached(SessionEvent, frozen=True, kw_only=True):
 
 
 class PromptAccepted(SessionEvent, frozen=True, kw_only=True):
-    """The kernel has it, and will deliver it in order. `resend_of`: a person says again what was uncertain."""
+    """The kernel has it, and will deliver it in order. `resend_of`: a person says again what was uncertain.
+
+    `steer`: it is for the turn that runs, and goes before those that wait for the turn's end.
+    """
 
     wire: ClassVar[str] = "session.prompt_accepted"
 
     prompt_id: Id[PromptId]
     prompt: TextRef
     resend_of: Id[PromptId] | None = None
+    steer: bool = False
 
 
 class PromptCancelled(SessionEvent, frozen=True, kw_only=True):
@@ -124,11 +129,12 @@ class PromptHeld(SessionEvent, frozen=True, kw_only=True):
 
 
 class PromptPlaced(SessionEvent, frozen=True, kw_only=True):
-    """Its turn has come: from here on keys may have been typed."""
+    """Its turn has come: from here on keys may have been typed. `turn`: the one that it is to steer."""
 
     wire: ClassVar[str] = "session.prompt_placed"
 
     prompt_id: Id[PromptId]
+    turn: Count | None = None
 
 
 class PromptSubmitted(SessionEvent, frozen=True, kw_only=True):
@@ -145,7 +151,7 @@ class PromptSubmitted(SessionEvent, frozen=True, kw_only=True):
 
 
 class TurnObserved(SessionEvent, frozen=True, kw_only=True):
-    """The program has it: seen by this rule, on this evidence."""
+    """The program has it: seen by this rule, on this evidence. `steered_into`: it was taken up in this turn, which ran already."""
 
     wire: ClassVar[str] = "session.turn_observed"
 
@@ -153,6 +159,7 @@ class TurnObserved(SessionEvent, frozen=True, kw_only=True):
     rule: str
     rule_version: Count
     evidence: Reason
+    steered_into: Count | None = None
 
 
 class PromptUncertain(SessionEvent, frozen=True, kw_only=True):
@@ -161,6 +168,62 @@ class PromptUncertain(SessionEvent, frozen=True, kw_only=True):
     wire: ClassVar[str] = "session.prompt_uncertain"
 
     prompt_id: Id[PromptId]
+    evidence: Reason
+
+
+class InterruptRequested(SessionEvent, frozen=True, kw_only=True):
+    """The turn that this run is in shall end; run and session stay. `turn`: its number, where its program tells turns."""
+
+    wire: ClassVar[str] = "session.interrupt_requested"
+
+    interrupt_id: Id[InterruptId]
+    run_id: Id[RunId]
+    turn: Count | None = None
+    reason: Reason | None = None
+
+
+class InterruptPlaced(SessionEvent, frozen=True, kw_only=True):
+    """From here on it may have been sent."""
+
+    wire: ClassVar[str] = "session.interrupt_placed"
+
+    interrupt_id: Id[InterruptId]
+
+
+class InterruptSent(SessionEvent, frozen=True, kw_only=True):
+    """The program was given it, once. Until `due_at` the end of its turn is waited for."""
+
+    wire: ClassVar[str] = "session.interrupt_sent"
+
+    interrupt_id: Id[InterruptId]
+    due_at: str
+
+
+class SessionInterrupted(SessionEvent, frozen=True, kw_only=True):
+    """Its turn is over, and the interrupt ended it: seen by this rule, on this evidence."""
+
+    wire: ClassVar[str] = "session.interrupted"
+
+    interrupt_id: Id[InterruptId]
+    rule: str
+    evidence: Reason
+
+
+class InterruptNotTaken(SessionEvent, frozen=True, kw_only=True):
+    """It was not needed any more, or could not be sent: its turn ended, or goes on, without it."""
+
+    wire: ClassVar[str] = "session.interrupt_not_taken"
+
+    interrupt_id: Id[InterruptId]
+    evidence: Reason
+
+
+class InterruptUncertain(SessionEvent, frozen=True, kw_only=True):
+    """Nobody can say whether it was sent, or what came of it. It is never sent again by itself."""
+
+    wire: ClassVar[str] = "session.interrupt_uncertain"
+
+    interrupt_id: Id[InterruptId]
     evidence: Reason
 
 
@@ -277,6 +340,15 @@ class SessionHomeErased(SessionEvent, frozen=True, kw_only=True):
     wire: ClassVar[str] = "session.home_erased"
 
 
+InterruptFact: TypeAlias = (
+    InterruptRequested
+    | InterruptPlaced
+    | InterruptSent
+    | SessionInterrupted
+    | InterruptNotTaken
+    | InterruptUncertain
+)
+
 SessionFact: TypeAlias = (
     SessionSpawned
     | SessionForked
@@ -289,6 +361,7 @@ SessionFact: TypeAlias = (
     | PromptSubmitted
     | PromptUncertain
     | TurnObserved
+    | InterruptFact
     | SessionRenamed
     | SessionBudgetSet
     | SessionCharged

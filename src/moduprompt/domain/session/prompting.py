@@ -4,8 +4,6 @@ Prompts keep their order. One can be taken back until it is placed: from then on
 typed. What is uncertain is never typed again but by a person's own order, as a prompt of its own.
 """
 
-from typing import Final
-
 from moduprompt.domain.decider import Context, Decision, World
 from moduprompt.domain.session.budgets import spent_out
 from moduprompt.domain.session.commands import (
@@ -29,22 +27,19 @@ from moduprompt.domain.session.state import Prompt, SessionState
 from moduprompt.protocol import PromptId, Rejection, invalid
 
 PROMPTS_MAX = 100  # waiting in one session; more is a loop talking to itself
-STEERED: Final[frozenset[str]] = frozenset()  # adapters whose programs take words for the turn that runs
 
 
 def accept_prompt(command: PromptSession, own: SessionState, *, world: World, context: Context) -> Decision:
-    """It waits behind those that came before."""
-    if command.steer and own.agent.adapter not in STEERED:
-        return invalid(
-            "cannot_steer",
-            f"{own.agent.adapter} takes no words for a turn that runs",
-            hint="without steer it is typed when the turn is over",
-        )
+    """It waits behind those that came before. Whether it may steer was asked before (`domain/turns.py`)."""
     refused = _unfit(own, world)
     if refused is not None:
         return refused
     text = context.stored_text()
-    return [PromptAccepted(session_id=own.session_id, prompt_id=context.mint(PromptId), prompt=text)]
+    return [
+        PromptAccepted(
+            session_id=own.session_id, prompt_id=context.mint(PromptId), prompt=text, steer=command.steer
+        )
+    ]
 
 
 def cancel_prompt(command: CancelPrompt, own: SessionState) -> Decision:

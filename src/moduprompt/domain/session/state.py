@@ -10,6 +10,10 @@ A prompt whose keys may have been typed when the run ended is uncertain: it is n
 typed again by itself. One that was never placed waits for the next run.
 
 branch:   free ── branch_awaited ──→ awaited ── branch_given ──→ free
+interrupt: none ── requested ──→ requested ── placed ──→ placed ── sent ──→ sent
+            ↑            │ not taken            │ uncertain          │ interrupted, uncertain
+            └────────────┴──────────────────────┴────────────────────┘
+
 parked:   no ── parked ──→ yes ── unparked ──→ no
 budget:   none ── set ──→ open ── exceeded ──→ exceeded ── set ──→ open
 """
@@ -22,6 +26,12 @@ from moduprompt.domain.decider import State
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.session.commands import Agent, HeldBy, Patience, Place
 from moduprompt.domain.session.events import (
+    InterruptFact,
+    InterruptNotTaken,
+    InterruptPlaced,
+    InterruptRequested,
+    InterruptSent,
+    InterruptUncertain,
     PromptAccepted,
     PromptCancelled,
     PromptHeld,
@@ -37,6 +47,7 @@ from moduprompt.domain.session.events import (
     SessionFact,
     SessionForked,
     SessionHomeErased,
+    SessionInterrupted,
     SessionParked,
     SessionPatienceSet,
     SessionRenamed,
@@ -48,7 +59,17 @@ from moduprompt.domain.session.events import (
 )
 from moduprompt.domain.session.limits import RunLimits
 from moduprompt.policy.rights import Right
-from moduprompt.protocol import ProjectId, PromptId, RunId, SessionId, TaskId, TextRef, UserId, WorktreeId
+from moduprompt.protocol import (
+    InterruptId,
+    ProjectId,
+    PromptId,
+    RunId,
+    SessionId,
+    TaskId,
+    TextRef,
+    UserId,
+    WorktreeId,
+)
 
 SessionStatus: TypeAlias = Literal["open", "closed"]
 
@@ -64,14 +85,26 @@ class Prompt(State, frozen=True, kw_only=True):
     is_placed: bool = False
     held_by: HeldBy | None = None
     holder: UserId | None = None
+    is_steering: bool = False
+    turn: int | None = None  # that it is to steer, once it is placed
 
 
 class SubmittedPrompt(State, frozen=True, kw_only=True):
-    """The last prompt that was typed, until its turn is observed. `output_bytes`: printed by then."""
+    """The last prompt that was typed, until its turn is observed. `output_bytes`: printed by then; `turn`: that it is to steer."""
 
     prompt_id: PromptId
     run_id: RunId | None
     output_bytes: int | None
+    turn: int | None = None
+
+
+class Interrupt(State, frozen=True, kw_only=True):
+    """One on its way to a run's program. `due_at`: until then the end of the turn is waited for, once it is sent."""
+
+    interrupt_id: InterruptId
+    run_id: RunId
+    stage: Literal["requested", "placed", "sent"] = "requested"
+    due_at: str | None = None
 
 
 class Budget(State, frozen=True, kw_only=True):
@@ -133,6 +166,7 @@ class SessionState(State, frozen=True, kw_only=True):
     prompts: tuple[Prompt, ...] = ()
     submitted: SubmittedPrompt | None = None
     uncertain: tuple[Prompt, ...] = ()
+    interrupt: Interrupt | None = None
     budget: Budget | None = None
     parked: Parked | None = None
     parks: int = 0
@@ -158,7 +192,7 @@ def evolve(own: SessionState | None, event: SessionFact) -> SessionState:
         case SessionWorktreeDetached():
             return replace(own, worktree_id=None)
         case PromptAccepted():
-            waiting = Prompt(prompt_id=event.prompt_id, text=event.prompt)
+            waiting = Prompt(prompt_id=event.prompt_id, text=event.prompt, is_steering=event.steer)
             doubtful = tuple(p for p in own.uncertain if p.prompt_id != event.resend_of)
             return replace(own, prompts=(*own.prompts, waiting), uncertain=doubtful)
         case (
@@ -170,6 +204,15 @@ def evolve(own: SessionState | None, event: SessionFact) -> SessionState:
             | TurnObserved()
         ):
             return _moved(own, event)
+        case (
+            InterruptRequested()
+            | InterruptPlaced()
+            | InterruptSent()
+            | SessionInterrupted()
+            | InterruptNotTaken()
+            | InterruptUncertain()
+        ):
+            return replace(own, interrupt=_interrupting(own.interrupt, event))
         case SessionRenamed():
             return replace(own, name=event.name)
         case SessionBudgetSet() | SessionCharged() | SessionBudgetExceeded():
@@ -236,6 +279,20 @@ def budgeted(
     )
 
 
+def _interrupting(own: Interrupt | None, event: InterruptFact) -> Interrupt | None:
+    match event:
+        case InterruptRequested():
+            return Interrupt(interrupt_id=event.interrupt_id, run_id=event.run_id)
+        case InterruptPlaced():
+            return None if own is None else replace(own, stage="placed")
+        case InterruptSent():
+            return None if own is None else replace(own, stage="sent", due_at=event.due_at)
+        case SessionInterrupted() | InterruptNotTaken() | InterruptUncertain():
+            return None
+        case _:
+            assert_never(event)
+
+
 def _moved(
     own: SessionState,
     event: PromptCancelled | PromptHeld | PromptPlaced | PromptSubmitted | PromptUncertain | TurnObserved,
@@ -250,12 +307,16 @@ def _moved(
             return replace(own, prompts=tuple(held))
         case PromptPlaced():
             placed = (
-                replace(p, is_placed=True) if p.prompt_id == event.prompt_id else p for p in own.prompts
+                replace(p, is_placed=True, turn=event.turn) if p.prompt_id == event.prompt_id else p
+                for p in own.prompts
             )
             return replace(own, prompts=tuple(placed))
         case PromptSubmitted():
             submitted = SubmittedPrompt(
-                prompt_id=event.prompt_id, run_id=event.run_id, output_bytes=event.output_bytes
+                prompt_id=event.prompt_id,
+                run_id=event.run_id,
+                output_bytes=event.output_bytes,
+                turn=next((p.turn for p in own.prompts if p.prompt_id == event.prompt_id), None),
             )
             return replace(own, prompts=left, submitted=submitted)
         case PromptUncertain():

@@ -8,6 +8,12 @@ from msgspec.structs import replace
 from moduprompt.domain.decider import Event
 from moduprompt.domain.item import Item, Rows, Stamp, View, revised
 from moduprompt.domain.session.events import (
+    InterruptFact,
+    InterruptNotTaken,
+    InterruptPlaced,
+    InterruptRequested,
+    InterruptSent,
+    InterruptUncertain,
     PromptAccepted,
     PromptCancelled,
     PromptHeld,
@@ -22,6 +28,7 @@ from moduprompt.domain.session.events import (
     SessionClosed,
     SessionEvent,
     SessionForked,
+    SessionInterrupted,
     SessionParked,
     SessionPatienceSet,
     SessionRenamed,
@@ -38,7 +45,8 @@ class PromptItem(msgspec.Struct, frozen=True, kw_only=True):
     """A prompt and how far it came.
 
     `held_by` is why one whose turn it is waits; `holder` is the person whose draft it waits for; `rule` says
-    how its turn was seen, `evidence` what that, its waiting or its uncertainty rests on.
+    how its turn was seen, `evidence` what that, its waiting or its uncertainty rests on. `steer`: it is for a turn that
+    runs; `steered_into`: the turn that ran when it was taken up.
     """
 
     prompt_id: str
@@ -49,12 +57,25 @@ class PromptItem(msgspec.Struct, frozen=True, kw_only=True):
     rule: str | None = None
     evidence: str | None = None
     resend_of: str | None = None
+    steer: bool = False
+    steered_into: int | None = None
+
+
+class InterruptItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An interrupt of a run's turn and how far it came; `rule` says how the turn's end was seen, `evidence` on what."""
+
+    interrupt_id: str
+    run_id: str
+    state: str
+    turn: int | None = None
+    rule: str | None = None
+    evidence: str | None = None
 
 
 class SessionItem(Item, frozen=True, kw_only=True):
     """A row of `/v1/sessions`. `budget`: what it and all that is charged to it may use, and have used; `parked`: a limit has
     ended its last run, and it goes on by itself then; `awaits`: the branch on which it goes on by itself when
-    `branch_holder` writes there no more."""
+    `branch_holder` writes there no more; `interrupt`: the last one there was."""
 
     project_id: str
     name: str
@@ -77,6 +98,7 @@ class SessionItem(Item, frozen=True, kw_only=True):
     patience: str = "bounded"
     awaits: str | None = None
     branch_holder: str | None = None
+    interrupt: InterruptItem | None = None
 
 
 PROMPTS_SHOWN = 20  # the last ones; the log has them all
@@ -91,6 +113,16 @@ _PROMPT_FACTS: Final = (
     PromptSubmitted,
     PromptUncertain,
     TurnObserved,
+)
+
+
+_INTERRUPT_FACTS: Final = (
+    InterruptRequested,
+    InterruptPlaced,
+    InterruptSent,
+    SessionInterrupted,
+    InterruptNotTaken,
+    InterruptUncertain,
 )
 
 
@@ -136,12 +168,18 @@ def _changes(row: SessionItem, event: Event) -> dict[str, object]:
         return {"worktree_id": None}
     if isinstance(event, PromptAccepted):
         added = PromptItem(
-            prompt_id=event.prompt_id, ref=event.prompt.ref, state="accepted", resend_of=event.resend_of
+            prompt_id=event.prompt_id,
+            ref=event.prompt.ref,
+            state="accepted",
+            resend_of=event.resend_of,
+            steer=event.steer,
         )
         return {"prompts": (*row.prompts, added)[-PROMPTS_SHOWN:]}
     if isinstance(event, _PROMPT_FACTS):
         moved = (_moved(p, event) if p.prompt_id == event.prompt_id else p for p in row.prompts)
         return {"prompts": tuple(moved)}
+    if isinstance(event, _INTERRUPT_FACTS):
+        return {"interrupt": _interrupting(row.interrupt, event)}
     if isinstance(event, SessionRenamed):
         return {"name": event.name}
     if isinstance(event, SessionBudgetSet | SessionCharged | SessionBudgetExceeded):
@@ -174,11 +212,39 @@ def _moved(item: PromptItem, event: PromptFact) -> PromptItem:
         case PromptUncertain():
             return replace(free, state="uncertain", evidence=event.evidence)
         case TurnObserved():
-            return replace(free, state="turn_observed", rule=event.rule, evidence=event.evidence)
+            return replace(
+                free,
+                state="turn_observed",
+                rule=event.rule,
+                evidence=event.evidence,
+                steered_into=event.steered_into,
+            )
+        case _:
+            assert_never(event)
+
+
+def _interrupting(item: InterruptItem | None, event: InterruptFact) -> InterruptItem | None:
+    if isinstance(event, InterruptRequested):
+        return InterruptItem(
+            interrupt_id=event.interrupt_id, run_id=event.run_id, state="requested", turn=event.turn
+        )
+    if item is None:
+        return None
+    match event:
+        case InterruptPlaced():
+            return replace(item, state="placed")
+        case InterruptSent():
+            return replace(item, state="sent")
+        case SessionInterrupted():
+            return replace(item, state="interrupted", rule=event.rule, evidence=event.evidence)
+        case InterruptNotTaken():
+            return replace(item, state="not_taken", evidence=event.evidence)
+        case InterruptUncertain():
+            return replace(item, state="uncertain", evidence=event.evidence)
         case _:
             assert_never(event)
 
 
 VIEW = View(
-    name="sessions", version=6, collections=(("sessions", SessionItem),), fold=fold, takes=(SessionEvent,)
+    name="sessions", version=7, collections=(("sessions", SessionItem),), fold=fold, takes=(SessionEvent,)
 )

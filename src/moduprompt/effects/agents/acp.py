@@ -31,6 +31,7 @@ from moduprompt.effects.agents.port import (
     End,
     Level,
     Probes,
+    Reach,
     Reader,
     Resuming,
     Verdict,
@@ -80,7 +81,7 @@ class AcpAdapter:
 
     def reader(self) -> Reader | None:
         """A channel that is asked for nothing."""
-        return AcpChannel(AgentRequest(), is_for_one_turn=False)
+        return AcpChannel(AgentRequest(), is_for_one_turn=False, is_onlooker=True)
 
     def channel(self, request: AgentRequest) -> Channel | None:
         """From the greeting to the last turn."""
@@ -88,6 +89,10 @@ class AcpAdapter:
         if isinstance(values, UnfitWords):
             return None
         return AcpChannel(request, is_for_one_turn=values["turns"] == "one")
+
+    def reach(self, _words: tuple[str, ...]) -> Reach:
+        """The protocol cancels a turn; it has no way for words into one."""
+        return Reach(interrupted_by="line")
 
     def verdict(self, end: End) -> Verdict:
         """Why its last turn stopped, what it was refused, and the worktree."""

@@ -27,6 +27,7 @@ from moduprompt.domain.run.said import (
     PermissionAsked,
     PermissionOption,
     PermissionWithdrawn,
+    PromptAwaited,
     PromptTaken,
     TroubleSeen,
     TurnBegan,
@@ -65,12 +66,13 @@ FAILED_TURNS: Final = {
 class AcpChannel:
     """Follows one run. `request`: the one that it was started by; a bare one for whoever only listens.
 
-    `is_for_one_turn`: its input ends with its first turn.
+    `is_for_one_turn`: its input ends with its first turn. `is_onlooker`: whether there is a prompt is not known.
     """
 
-    def __init__(self, request: AgentRequest, *, is_for_one_turn: bool) -> None:
+    def __init__(self, request: AgentRequest, *, is_for_one_turn: bool, is_onlooker: bool = False) -> None:
         self._request = request
         self._is_for_one_turn = is_for_one_turn
+        self._is_onlooker = is_onlooker
         self._stage: Stage = "greeting"
         self._conversation_id = ""
         self._is_in_turn = False
@@ -182,6 +184,8 @@ class AcpChannel:
             yield from self._begun()
             line = messages.prompting(conversation_id, self._request.prompt, prompt_id=self._request.run_id)
             yield Owed(name="prompt", line=line)
+        elif not self._is_onlooker:
+            yield PromptAwaited()
 
     def _not_opened(self, error: Fields) -> Iterator[Heard]:
         failure, message = messages.meaning(error)

@@ -41,6 +41,7 @@ from moduprompt.effects.agents.port import (
     Heard,
     Level,
     Probes,
+    Reach,
     Reader,
     Resuming,
     Verdict,
@@ -146,6 +147,10 @@ class AiderAdapter:
     def channel(self, _request: AgentRequest) -> Channel | None:
         """One prompt for each process."""
         return None
+
+    def reach(self, _words: tuple[str, ...]) -> Reach:
+        """One process for each turn: what it does on a SIGINT it tells nobody."""
+        return Reach()
 
     def verdict(self, end: End) -> Verdict:
         """What it told of trouble, then what it left: its exit code says nothing."""

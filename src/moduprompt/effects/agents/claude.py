@@ -24,7 +24,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from moduprompt.effects.agents.claude_channel import ClaudeChannel, prompt_line
+from moduprompt.effects.agents.claude_channel import ClaudeChannel, greeting_line, prompt_line
 from moduprompt.effects.agents.claude_reader import ClaudeReader
 from moduprompt.effects.agents.judging import TURN_RULES, by_turn_and_work
 from moduprompt.effects.agents.limits import ANY_PROGRAM
@@ -37,6 +37,7 @@ from moduprompt.effects.agents.port import (
     End,
     Level,
     Probes,
+    Reach,
     Reader,
     Resuming,
     Verdict,
@@ -154,6 +155,13 @@ class ClaudeAdapter:
             return None
         return ClaudeChannel(is_for_one_turn=values["turns"] == "one")
 
+    def reach(self, words: tuple[str, ...]) -> Reach:
+        """Over its channel; with one prompt from a file it ends its turn by SIGINT, says so, and ends with it."""
+        values = read_options(words, self.options)
+        if isinstance(values, UnfitWords) or not _is_talked_to(values):
+            return Reach(interrupted_by="signal")
+        return Reach(interrupted_by="line", takes_words=True)
+
     def verdict(self, end: End) -> Verdict:
         """What its last `result` said, with the worktree; see the module."""
         return by_turn_and_work(end)
@@ -164,8 +172,10 @@ def _is_talked_to(values: Mapping[str, str]) -> bool:
 
 
 def _talked_to(command: AgentCommand, request: AgentRequest) -> AgentCommand:
-    """The same, with its standard input open: its prompt is the first line, under the run's name."""
-    opening = b"" if request.prompt is None else prompt_line(request.prompt, prompt_id=request.run_id)
+    """The same, with its standard input open: its prompt is the first line, under the run's name; without one a greeting."""
+    opening = (
+        greeting_line() if request.prompt is None else prompt_line(request.prompt, prompt_id=request.run_id)
+    )
     return replace(
         command,
         argv=(*command.argv, "--input-format", "stream-json", "--replay-user-messages"),

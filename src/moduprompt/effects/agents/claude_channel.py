@@ -11,6 +11,7 @@ What was measured of it (2.1.197), and what we therefore do:
 - An interrupt withdraws what it asked (`control_cancel_request`) and ends the turn within milliseconds, as
   `error_during_execution`. Without a turn it does nothing.
 - It never ends by itself: the end of its input ends it, with 1 where its last turn was interrupted.
+- Without a prompt it prints nothing. It is asked to initialize, and its answer shows that it reads its input.
 - A line that is no JSON ends it at once: only whole lines are written.
 """
 
@@ -21,6 +22,7 @@ from moduprompt.domain.run.said import (
     PermissionAsked,
     PermissionOption,
     PermissionWithdrawn,
+    PromptAwaited,
     PromptTaken,
     TurnBegan,
     TurnEnded,
@@ -30,6 +32,7 @@ from moduprompt.effects.agents.lines import Fields, read_object, write_line
 from moduprompt.effects.agents.port import Asked, Heard, InputOver, Owed
 from moduprompt.protocol import PromptId, is_id
 
+INITIALIZE: Final = "initialize"  # our request of that name
 QUESTIONS_MAX: Final = 100  # open at once; it asks about the few calls of one step
 ALLOW_ONCE: Final = PermissionOption(id="allow_once", kind="allow_once", label="Yes")
 ALLOW_ALWAYS: Final = PermissionOption(
@@ -75,13 +78,18 @@ class ClaudeChannel:
             case "control_cancel_request":
                 yield from self._withdrawn(fields.mark("request_id"))
             case "control_response":
-                # Our own answer, repeated to us: it has it.
-                self._open.pop(fields.inner("response").mark("request_id"), None)
+                yield from self._responded(fields.inner("response"))
             case "user" if fields.flag("isReplay") and is_id(fields.text("uuid")):
                 yield PromptTaken(prompt_id=PromptId(fields.text("uuid")))
             case _:
                 for heard in self._reader.hear(fields):
                     yield from self._turned(heard)
+
+    def _responded(self, response: Fields) -> Iterator[Heard]:
+        if response.mark("request_id") == INITIALIZE and not self._is_in_turn and not self._is_over:
+            yield PromptAwaited()
+        # Or it is our own answer, repeated to us: it has it.
+        self._open.pop(response.mark("request_id"), None)
 
     def _turned(self, heard: Heard) -> Iterator[Heard]:
         if isinstance(heard, TurnBegan):
@@ -107,6 +115,13 @@ class ClaudeChannel:
         if request_id in self._open:
             del self._open[request_id]
             yield PermissionWithdrawn(request_id=request_id)
+
+
+def greeting_line() -> bytes:
+    """What is said first where there is no prompt: it answers when it is there."""
+    return write_line(
+        {"type": "control_request", "request_id": INITIALIZE, "request": {"subtype": "initialize"}}
+    )
 
 
 def prompt_line(text: str, *, prompt_id: str) -> bytes:

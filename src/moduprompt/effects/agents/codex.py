@@ -47,6 +47,7 @@ from moduprompt.effects.agents.port import (
     Heard,
     Level,
     Probes,
+    Reach,
     Reader,
     Resuming,
     Verdict,
@@ -160,6 +161,10 @@ class CodexAdapter:
     def channel(self, _request: AgentRequest) -> Channel | None:
         """One prompt for each process."""
         return None
+
+    def reach(self, _words: tuple[str, ...]) -> Reach:
+        """One process for each turn: SIGINT ends both, without a word."""
+        return Reach()
 
     def verdict(self, end: End) -> Verdict:
         """How its last turn ended, with the worktree; see the module."""

@@ -40,6 +40,7 @@ from moduprompt.effects.agents.port import (
     Heard,
     Level,
     Probes,
+    Reach,
     Reader,
     Resuming,
     Verdict,
@@ -133,6 +134,10 @@ class GeminiAdapter:
     def channel(self, _request: AgentRequest) -> Channel | None:
         """One prompt for each process."""
         return None
+
+    def reach(self, _words: tuple[str, ...]) -> Reach:
+        """One process for each turn: SIGINT ends both, without a word."""
+        return Reach()
 
     def verdict(self, end: End) -> Verdict:
         """What its `result` said, with the worktree; see the module."""

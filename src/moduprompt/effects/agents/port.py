@@ -23,7 +23,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 import msgspec
 
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.commands import ExitHow
+from moduprompt.domain.run.commands import ExitHow, TurnAbility
 from moduprompt.domain.run.said import Mark, PermissionAsked, Said
 from moduprompt.effects.agents.limits import Limits
 from moduprompt.effects.agents.options import Option
@@ -127,6 +127,24 @@ class Resuming(msgspec.Struct, frozen=True, kw_only=True):
     is_named_by_us: bool = False
     kept_in: str = ""
     folder_of: Callable[[str], str | None] | None = None
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """How a turn that runs is reached, with its program left alive.
+
+    `interrupted_by`: a `line` of its channel; `keys` into its terminal, which do no harm where no turn is on; or a `signal`,
+    SIGINT, where the program ends its turn by it and says so. None: it can't be ended alone. `takes_words`: its channel takes
+    a prompt for the turn that runs.
+    """
+
+    interrupted_by: Literal["line", "keys", "signal"] | None = None
+    keys: bytes = b""
+    takes_words: bool = False
+
+    def abilities(self) -> tuple[TurnAbility, ...]:
+        """The same, as the log holds it."""
+        interrupt: tuple[TurnAbility, ...] = ("interrupt",) if self.interrupted_by else ()
+        return (*interrupt, "steer") if self.takes_words else interrupt
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -278,6 +296,10 @@ class AgentAdapter(Protocol):
 
         Where there is one, it is fed instead of a reader while the run lives.
         """
+        ...
+
+    def reach(self, words: tuple[str, ...], /) -> Reach:
+        """What can be done to a turn of a run that was started with these words."""
         ...
 
     def verdict(self, end: End) -> Verdict:

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from moduprompt.effects.agents.command import prompt_variables
+from moduprompt.effects.agents.command import CTRL_C, prompt_variables
 from moduprompt.effects.agents.judging import EXIT_CODE_RULES, by_exit_code
 from moduprompt.effects.agents.limits import ANY_PROGRAM, SMALL_BYTES
 from moduprompt.effects.agents.port import (
@@ -14,6 +14,7 @@ from moduprompt.effects.agents.port import (
     End,
     Level,
     Probes,
+    Reach,
     Reader,
     Resuming,
     Verdict,
@@ -48,6 +49,10 @@ class ScriptedAdapter:
     def channel(self, _request: AgentRequest) -> Channel | None:
         """Its terminal is the only way."""
         return None
+
+    def reach(self, _words: tuple[str, ...]) -> Reach:
+        """As any program in a terminal."""
+        return Reach(interrupted_by="keys", keys=CTRL_C)
 
     def verdict(self, end: End) -> Verdict:
         """Its script sets its exit code on purpose."""

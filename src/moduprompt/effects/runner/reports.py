@@ -10,9 +10,10 @@ import msgspec
 
 from moduprompt.domain.decider import Command
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.commands import ReportExited, ReportStarted
+from moduprompt.domain.run.commands import ReportExited, ReportStarted, TurnAbility
 from moduprompt.domain.run.intents import KeepRun, TypePrompt
 from moduprompt.domain.session.commands import ReportPrompt
+from moduprompt.effects.agents.catalogue import adapter_named
 from moduprompt.effects.agents.port import Verdict
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.keys import FORMS, Form
@@ -111,8 +112,15 @@ def cut_short(typed_bytes: int) -> str:
     return f"the program ended after {typed_bytes} bytes of it"
 
 
+def _abilities(intent: KeepRun) -> tuple[TurnAbility, ...] | None:
+    adapter = adapter_named(intent.adapter)
+    return None if adapter is None else adapter.reach(intent.argv).abilities()
+
+
 def _run_report(intent: KeepRun, said: port.Report, *, kept: Kept) -> Command | None:
     match said:
+        case port.Started() if intent.is_started:
+            return None  # the log has it: a daemon before may have said less of it, under the same key
         case port.Started():
             return ReportStarted(
                 workspace_id=intent.workspace_id,
@@ -122,6 +130,7 @@ def _run_report(intent: KeepRun, said: port.Report, *, kept: Kept) -> Command | 
                 caught_by=said.caught_by,
                 limits_held=said.limits_held,
                 limits=None if said.limits is None else to_order(said.limits),
+                can=_abilities(intent),
             )
         case port.StartFailed():
             return ReportExited(

@@ -11,6 +11,7 @@ from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.said import (
     ConversationNamed,
     PermissionWithdrawn,
+    PromptAwaited,
     PromptTaken,
     ToolCalled,
     ToolEnded,
@@ -19,6 +20,7 @@ from moduprompt.domain.run.said import (
     TurnEnded,
     UsageReported,
 )
+from moduprompt.effects.agents.acp import AcpAdapter
 from moduprompt.effects.agents.acp_channel import QUESTIONS_MAX, AcpChannel
 from moduprompt.effects.agents.acp_messages import greeting
 from moduprompt.effects.agents.port import AgentRequest, Asked, Heard, InputOver, Owed
@@ -129,7 +131,7 @@ def test_an_old_conversation_is_carried_on_as_the_agent_can(can: dict[str, bool]
     (message,) = owed(agent.greets(**can))
 
     assert (message["method"], message["params"]["sessionId"]) == (method, "old")
-    assert agent.answers(method, {}) == [ConversationNamed(conversation_id="old")]
+    assert agent.answers(method, {}) == [ConversationNamed(conversation_id="old"), PromptAwaited()]
     assert agent.channel.say("Next.", prompt_id=PROMPT) is not None
 
 
@@ -446,3 +448,18 @@ def test_a_run_for_one_turn_reads_the_end_of_its_input_when_it_is_over() -> None
     assert agent.answers(RUN, {"stopReason": "end_turn"})[-2:] == [TurnEnded(how="done"), InputOver()]
     assert agent.channel.say("More.", prompt_id=PROMPT) is None
     assert agent.channel.interrupt(request_id=RUN) is None
+
+
+def test_a_conversation_that_begins_without_a_prompt_waits_for_one() -> None:
+    agent = Agent()
+    agent.greets()
+    heard = agent.answers("session/new", {"sessionId": "s"})
+    assert heard[-1] == PromptAwaited()
+    assert agent.channel.say("Go on.", prompt_id=PROMPT) is not None
+
+
+def test_who_only_listens_does_not_say_that_a_prompt_is_awaited() -> None:
+    reader = AcpAdapter().reader()
+    assert reader is not None
+    opened = b'{"jsonrpc": "2.0", "id": "session/new", "result": {"sessionId": "s"}}'
+    assert PromptAwaited() not in reader.read(opened)

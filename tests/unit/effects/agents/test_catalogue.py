@@ -129,3 +129,25 @@ def test_a_verdict_names_a_rule_that_its_adapter_announces(adapter: AgentAdapter
     }
 
     assert rules <= set(adapter.rules) <= set(RULES)
+
+
+@each_adapter
+def test_a_turn_is_reached_as_its_program_is_started(adapter: AgentAdapter) -> None:
+    for words in ((), ("--turns", "many"), ("sh",), ("claude",), ("opencode",)):
+        reach = adapter.reach(words)
+        is_talked_to = adapter.channel(AgentRequest(words=words)) is not None
+        assert (reach.interrupted_by == "line") == is_talked_to
+        assert bool(reach.keys) == (reach.interrupted_by == "keys")
+        assert is_talked_to or not reach.takes_words
+        assert ("steer" in reach.abilities()) == reach.takes_words
+        assert ("interrupt" in reach.abilities()) == (reach.interrupted_by is not None)
+
+
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [(("make",), b"\x03"), ((), b"\x03"), (("/opt/bin/codex", "-m", "x"), b"\x1b"), (("opencode",), b"")],
+)
+def test_a_program_in_a_terminal_has_its_own_key(words: tuple[str, ...], keys: bytes) -> None:
+    adapter = adapter_named("command")
+    assert adapter is not None
+    assert adapter.reach(words).keys == keys

@@ -7,6 +7,7 @@ import pytest
 
 from moduprompt.domain.run.said import (
     PermissionWithdrawn,
+    PromptAwaited,
     PromptTaken,
     ToolEnded,
     TurnBegan,
@@ -186,3 +187,17 @@ def test_it_is_talked_to_where_its_words_ask_for_it(words: tuple[str, ...], is_t
     assert (ClaudeAdapter().channel(request) is not None) == is_talked_to
     assert (command.stdin, bool(command.opening)) == (("open", True) if is_talked_to else ("file", False))
     assert ("stdio" in command.argv) == ("people" in words)
+
+
+def test_without_a_prompt_it_is_greeted_and_its_answer_shows_that_it_is_ready() -> None:
+    command = ClaudeAdapter().command(AgentRequest(words=("--turns", "many"), run_id=RUN))
+    assert isinstance(command, AgentCommand)
+    (asked, nothing) = command.opening.split(b"\n")
+    assert (msgspec.json.decode(asked)["request"]["subtype"], nothing) == ("initialize", b"")
+    response = {"subtype": "success", "request_id": msgspec.json.decode(asked)["request_id"], "response": {}}
+    assert fed(a_channel(), {"type": "control_response", "response": response}) == [PromptAwaited()]
+
+
+def test_an_answer_to_anything_else_shows_nothing() -> None:
+    response = {"subtype": "success", "request_id": "r1", "response": {}}
+    assert fed(a_channel(), {"type": "control_response", "response": response}) == []

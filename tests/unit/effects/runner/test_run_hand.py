@@ -561,13 +561,25 @@ async def test_everything_a_program_said_is_told_before_its_end(tmp_path: Path) 
     assert said == heard(reader_of("claude"), output)
 
 
+@pytest.mark.parametrize("is_started", [True, False])
+async def test_a_start_that_the_log_has_is_not_told_again(tmp_path: Path, *, is_started: bool) -> None:
+    """A daemon before may have said less of it, under the same key: that would be refused for ever."""
+    scene = Scene(tmp_path, gone(STARTED))
+
+    assert await scene.hand.carry_out(replace(KEEP, is_started=is_started))
+
+    assert [type(each) for each in scene.reports.commands if isinstance(each, ReportStarted)] == (
+        [] if is_started else [ReportStarted]
+    )
+
+
 async def test_what_a_lost_run_said_is_not_lost(tmp_path: Path) -> None:
     scene = Scene(tmp_path, gone(STARTED))
     record(scene, transcripts("claude")["good"])
 
     assert await scene.hand.carry_out(replace(KEEP, adapter="claude", is_started=True))
 
-    assert [type(each) for each in scene.reports.commands] == [ReportStarted, ReportSaid, ReportLost]
+    assert [type(each) for each in scene.reports.commands] == [ReportSaid, ReportLost]
 
 
 def record(scene: Scene, output: bytes) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -19,9 +17,9 @@ from moduprompt.effects.runner.answering import Answerer
 from moduprompt.effects.runner.listening import Listener, Live
 from moduprompt.effects.runner.speaking import PIECE_BYTES, NotSent, Sent, Speaker
 from moduprompt.effects.runner.talking import QUESTIONS_MAX, Talk
-from moduprompt.keeper.journal import JOURNAL_NAME
 from moduprompt.protocol import ApprovalId, RunId, WorkspaceId
 from tests.support.fake_runner import RUN, STARTED, Backend, Keeper, QuickClock, Reports, gone
+from tests.support.kept_journals import applied, failed, intended, kept
 
 ME = port.Author(kind="kernel", id=RUN)
 ANSWER = AnswerPermission(
@@ -33,29 +31,6 @@ ANSWER = AnswerPermission(
     option="allow_once",
 )
 ANSWERED = f"answer/{RUN}"
-
-
-def kept(folder: Path, *entries: tuple[str, Mapping[str, object]]) -> None:
-    """A run's journal on disk."""
-    run_dir = folder / RUN
-    run_dir.mkdir(exist_ok=True)
-    lines = (
-        json.dumps({"number": number, "at_us": 1, "kind": kind, "data": data})
-        for number, (kind, data) in enumerate(entries, 1)
-    )
-    (run_dir / JOURNAL_NAME).write_text("".join(f"{line}\n" for line in lines))
-
-
-def intended(input_id: str) -> tuple[str, Mapping[str, object]]:
-    return "input_intended", {"input_id": input_id}
-
-
-def applied(input_id: str) -> tuple[str, Mapping[str, object]]:
-    return "input_applied", {"input_id": input_id, "bytes": 3, "output_bytes": 9}
-
-
-def failed(input_id: str) -> tuple[str, Mapping[str, object]]:
-    return "input_failed", {"input_id": input_id, "bytes": 3, "output_bytes": 9}
 
 
 async def test_a_line_goes_in_whole_under_its_id(tmp_path: Path) -> None:

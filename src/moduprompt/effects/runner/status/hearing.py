@@ -11,6 +11,7 @@ from moduprompt.domain.run.commands import ObservedStatus
 from moduprompt.domain.run.said import (
     PermissionAsked,
     PermissionWithdrawn,
+    PromptAwaited,
     PromptTaken,
     Said,
     ToolCalled,
@@ -30,6 +31,8 @@ def hear(said: Said, *, takes_prompts: bool) -> Seen | None:
     match said:
         case TurnBegan() | PromptTaken():
             return _seen("working", "said_turn", "it began a turn")
+        case PromptAwaited() if takes_prompts:
+            return _seen("waiting_input", "said_ready", "it is ready, and was told nothing yet")
         case ToolCalled():
             return _seen("working", "said_tool", f"it calls {said.tool}")
         case ToolEnded():

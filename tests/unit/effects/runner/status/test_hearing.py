@@ -9,6 +9,7 @@ from moduprompt.domain.run.said import (
     PermissionAsked,
     PermissionOption,
     PermissionWithdrawn,
+    PromptAwaited,
     Said,
     ToolCalled,
     ToolEnded,
@@ -32,6 +33,7 @@ ASKED = PermissionAsked(
     ("said", "status"),
     [
         (TurnBegan(), "working"),
+        (PromptAwaited(), "waiting_input"),
         (ToolCalled(call_id="c", tool="Bash", arguments_digest=DIGEST), "working"),
         (ToolEnded(call_id="c", how="refused"), "working"),
         (ASKED, "blocked_on_permission"),

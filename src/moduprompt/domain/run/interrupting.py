@@ -1,0 +1,73 @@
+"""What a fact about a run says of the interrupt that is on its way there: seen, missed, or nobody can say."""
+
+from typing import Final, TypeAlias, assert_never
+
+from moduprompt.domain.decider import Event, World
+from moduprompt.domain.run.events import RunExited, RunLost, RunStatusObserved, RunTurnEnded
+from moduprompt.domain.run.intents import TAKES_TEXT
+from moduprompt.domain.run.state import RunState
+from moduprompt.domain.session.interrupting import interrupted, not_taken, uncertain
+from moduprompt.domain.session.state import Interrupt, SessionState
+
+SIGINT: Final = 2
+BY_SIGINT: Final = 128 + SIGINT  # the code with which a program says that it has ended so
+NOT_NEEDED: Final = "its turn was over before anything was sent"
+
+Settling: TypeAlias = RunTurnEnded | RunStatusObserved | RunExited | RunLost
+
+
+def settled_by(event: Settling, world: World) -> list[Event]:
+    """What a fact about a run says of the interrupt that is on its way there."""
+    run = world.find(RunState, event.run_id)
+    session = world.find(SessionState, run.session_id) if run else None
+    interrupt = session.interrupt if session else None
+    if session is None or interrupt is None or interrupt.run_id != event.run_id:
+        return []
+    match event:
+        case RunTurnEnded():
+            return _by_turn(event, session, interrupt)
+        case RunStatusObserved():
+            return _by_sight(event, session, interrupt)
+        case RunExited() | RunLost():
+            return _by_end(event, session, interrupt)
+        case _:
+            assert_never(event)
+
+
+def _by_turn(event: RunTurnEnded, own: SessionState, interrupt: Interrupt) -> list[Event]:
+    evidence = f"turn {event.turn} ended: {event.how}"
+    if interrupt.stage == "requested":
+        return [not_taken(own, interrupt, NOT_NEEDED)]
+    if event.how == "interrupted":
+        return [interrupted(own, interrupt, rule="said_turn_end", evidence=evidence)]
+    if interrupt.stage == "placed":
+        return []  # it may still go in: until that is known, no prompt may follow
+    if event.how == "failed":
+        return [uncertain(own, interrupt, f"after it was sent, {evidence}")]
+    return [not_taken(own, interrupt, f"its turn ended by itself: {evidence}")]
+
+
+def _by_sight(event: RunStatusObserved, own: SessionState, interrupt: Interrupt) -> list[Event]:
+    """Of programs that have a screen; what others say of their turns has settled it before."""
+    if event.status not in TAKES_TEXT or interrupt.stage == "placed":
+        return []
+    if interrupt.stage == "requested":
+        return [not_taken(own, interrupt, NOT_NEEDED)]
+    return [interrupted(own, interrupt, rule=event.rule, evidence=event.evidence)]
+
+
+def _by_end(event: RunExited | RunLost, own: SessionState, interrupt: Interrupt) -> list[Event]:
+    """A program that ends by Ctrl-C has ended its turn."""
+    if interrupt.stage == "requested":
+        return [not_taken(own, interrupt, f"run {event.run_id} ended before anything was sent")]
+    if isinstance(event, RunExited) and (event.signal == SIGINT or event.code == BY_SIGINT):
+        evidence = f"its program ended by it: {_end_of(event)}"
+        return [interrupted(own, interrupt, rule="run_exited", evidence=evidence)]
+    how = _end_of(event) if isinstance(event, RunExited) else f"lost: {event.evidence}"
+    return [uncertain(own, interrupt, f"run {event.run_id} ended around it: {how}")]
+
+
+def _end_of(event: RunExited) -> str:
+    if event.signal is not None:
+        return f"{event.how} by signal {event.signal}"
+    return event.how if event.code is None else f"{event.how} with {event.code}"
