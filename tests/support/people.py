@@ -20,9 +20,9 @@ from tests.support.deadline import eventually_async
 from tests.support.fleet import RUN_S_MAX, Fleet, Session
 
 
-async def said(own: Fleet, session: Session, text: str) -> PromptId:
-    """A prompt that its session has accepted."""
-    command = PromptSession(workspace_id=own.workspace_id, session_id=session.id, prompt=text)
+async def said(own: Fleet, session: Session, text: str, *, steer: bool = False) -> PromptId:
+    """A prompt that its session has accepted; `steer`: for the turn that runs."""
+    command = PromptSession(workspace_id=own.workspace_id, session_id=session.id, prompt=text, steer=steer)
     accepted = read_event(decode_event((await own.client.submit(command)).events[0]))
     assert isinstance(accepted, PromptAccepted)
     return accepted.prompt_id
