@@ -194,7 +194,12 @@ def _budget_sentence(event: SessionBudgetSet | SessionCharged | SessionBudgetExc
 def _parking_sentence(event: SessionParked | SessionUnparked) -> str:
     if isinstance(event, SessionParked):
         return f"is parked until {event.due_at}: {event.failure.value}"
-    why = {"due": "its time has come", "started": "somebody has started it", "closed": "it is closed"}
+    why = {
+        "due": "its time has come",
+        "started": "somebody has started it",
+        "stopped": "somebody has stopped it",
+        "closed": "it is closed",
+    }
     return f"is parked no more: {why[event.why]}"
 
 

@@ -65,7 +65,10 @@ class RunReport(RunOrder, frozen=True, kw_only=True):
 
 
 class StopRun(RunOrder, frozen=True, kw_only=True):
-    """End it: SIGINT, SIGTERM, SIGKILL to all of it, each after its grace."""
+    """End it: SIGINT, SIGTERM, SIGKILL to all of it, each after its grace.
+
+    Of one that has ended and would go on by itself, in another run, nothing goes on.
+    """
 
     wire: ClassVar[str] = "run.stop"
 

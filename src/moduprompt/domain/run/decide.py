@@ -31,6 +31,7 @@ from moduprompt.domain.run.events import (
     RunStatusObserved,
     RunStopRequested,
 )
+from moduprompt.domain.run.parking import PARKING
 from moduprompt.domain.run.saying import decide_said
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.budgets import spent_out
@@ -51,9 +52,7 @@ def decide(command: RunCommand, own: RunState | None, world: World, context: Con
     assert own is not None, "BUG: the kernel refuses orders to what does not exist"
     match command:
         case StopRun():
-            if own.stop_requested or not own.is_live():
-                return []
-            return [RunStopRequested(run_id=own.run_id, reason=command.reason)]
+            return _stop(command, own, world)
         case ResizeRun():
             return _resize(command, own)
         case ReportConversation():
@@ -72,6 +71,26 @@ def decide(command: RunCommand, own: RunState | None, world: World, context: Con
             return [RunLost(run_id=own.run_id, evidence=command.evidence)] if own.is_live() else []
         case _:
             assert_never(command)
+
+
+def _stop(command: StopRun, own: RunState, world: World) -> Decision:
+    """Whoever says so means that it is over: a run that would begin again by itself does so no more."""
+    if not own.is_live():
+        return _stay_ended(own, world)
+    if own.stop_requested and own.stop_failure not in PARKING:
+        return []
+    return [RunStopRequested(run_id=own.run_id, reason=command.reason)]
+
+
+def _stay_ended(own: RunState, world: World) -> Decision:
+    session = world.find(SessionState, own.session_id)
+    if session is None:
+        return []
+    if session.parked is not None and session.parked.run_id == own.run_id:
+        return [SessionUnparked(session_id=session.session_id, run_id=own.run_id, why="stopped")]
+    if session.waiting is not None and session.waiting.continues == own.run_id:
+        return [SessionBranchGiven(session_id=session.session_id)]
+    return []
 
 
 def _started(command: ReportStarted) -> RunStarted:

@@ -4,8 +4,9 @@ What the service said decides when: its `retry-after`, and a little on top, so t
 window don't come back at one moment. Where it said nothing, or where it was wrong once already, the wait grows
 with every time in a row, from half a minute to an hour. The due time is drawn once and stands in the event.
 
-Only a program that has ended is parked. One that tries again by itself is left alone. One whose turn has
-failed for good for this reason, while its process stays, is stopped first: to wait it needs no memory.
+Only a program that has ended is parked. One that tries again by itself is left alone. One whose turn has failed for
+good for this reason, while its process stays, is stopped first: to wait it needs no memory. Where somebody wants the run
+to end nothing is parked, whatever ended it first: that it goes on is what they don't want.
 """
 
 from typing import Final
@@ -35,6 +36,7 @@ def is_parked_by(event: RunExited, run: RunState, world: World) -> bool:
         session is not None
         and event.failure in PARKING
         and session.status == "open"
+        and not run.is_stopped_by_somebody()
         and _parks(run, session) <= PARKS_MAX
         and spent_out(session, world) is None
     )

@@ -101,6 +101,10 @@ class RunState(State, frozen=True, kw_only=True):
     withdrawn: tuple[str, ...] = ()  # questions that it took back: as many as one report may hold
     progress: Progress = Progress()
 
+    def is_stopped_by_somebody(self) -> bool:
+        """Whether it ends because somebody wants it to, and not for a reason of the kernel's."""
+        return self.stop_requested and self.stop_failure is None
+
     def is_live(self) -> bool:
         """Whether it may have a process."""
         return self.status in ("requested", "started")

@@ -14,6 +14,7 @@ from moduprompt.domain.run.commands import (
     ReportSaid,
     Sighting,
     StartRun,
+    StopRun,
 )
 from moduprompt.domain.run.decide import live_run
 from moduprompt.domain.run.events import RunExited, RunRequested, RunStopRequested
@@ -29,7 +30,7 @@ from moduprompt.domain.run.said import (
 )
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.commands import AttachWorktree, CloseSession, FireUnpark
-from moduprompt.domain.session.events import SessionParked, SessionUnparked
+from moduprompt.domain.session.events import SessionBranchGiven, SessionParked, SessionUnparked
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.task.commands import PauseTask
 from moduprompt.domain.task.retries import RetryRule
@@ -364,3 +365,53 @@ def test_it_is_told_when_its_branch_is_free_too() -> None:
     exited(story.scene, its_run(story.scene, other))
     begun = story.scene.state(RunState, story.run())
     assert (begun.prompt, begun.told_in) == (told.prompt, told.run_id)
+
+
+def a_stop(story: Story, run_id: RunId) -> Outcome:
+    return story.scene.when(StopRun(workspace_id=WORKSPACE, run_id=run_id, reason="enough"))
+
+
+def nothing_goes_on(story: Story) -> bool:
+    timers = [timer for timer in story.scene.timers() if isinstance(timer.command, FireUnpark)]
+    return not timers and live_run(story.session_id, story.scene.world) is None
+
+
+def test_who_is_stopped_by_somebody_is_not_parked_however_its_program_ends_first() -> None:
+    story = Story()
+    a_stop(story, story.run())
+    assert "session.parked" not in wires(story.ends().events)
+    assert nothing_goes_on(story)
+    assert story.task().attempt == 1
+
+
+def test_somebodys_stop_counts_over_the_one_that_was_to_park_it() -> None:
+    story = Story()
+    run_id = story.run()
+    story.says(TurnBegan(), TurnEnded(how="failed", failure=LIMITED), seen="waiting_input")
+    a_stop(story, run_id).then(RunStopRequested(run_id=run_id, reason="enough"))
+    a_stop(story, run_id).then_nothing()
+    ended = story.scene.when(ReportExited(workspace_id=WORKSPACE, run_id=run_id, how="stopped"), actor=KERNEL)
+    assert ended.one(RunExited).failure is None
+    assert nothing_goes_on(story)
+
+
+def test_somebodys_stop_of_a_run_that_is_parked_ends_the_waiting() -> None:
+    story = Story()
+    run_id = story.run()
+    story.ends()
+    assert a_stop(story, run_id).one(SessionUnparked).why == "stopped"
+    a_stop(story, run_id).then_nothing()
+    assert nothing_goes_on(story)
+    assert story.task().status() == "running"
+    assert story.scene.when(StartRun(workspace_id=WORKSPACE, session_id=story.session_id)).rejection is None
+
+
+def test_somebodys_stop_of_a_run_whose_work_waits_for_its_branch_ends_the_waiting() -> None:
+    story = Story()
+    run_id = story.run()
+    story.ends()
+    other = another_writer(story)
+    story.fires()
+    a_stop(story, run_id).then(SessionBranchGiven(session_id=story.session_id))
+    exited(story.scene, its_run(story.scene, other))
+    assert nothing_goes_on(story)
