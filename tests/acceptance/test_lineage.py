@@ -67,6 +67,7 @@ def test_a_fork_of_a_program_that_remembers_nothing_is_told_the_account(place: P
     assert (forked["begun"], forked["begun_why"]) == ("fresh", "command can't carry a conversation on")
     shown = place.ok("run", "show", forked["id"]).out
     assert "fresh: command can't carry a conversation on" in shown
+    assert "fresh: command can't carry a conversation on" in place.ok("session", "show", "other").out
     printed = place.ok("run", "output", forked["id"]).out
     assert printed.index("half of it is blue") < printed.index("in red")
 

@@ -1,12 +1,14 @@
-"""`mpctl session set-patience`, and how it is told that a session waits for a window of its program's service."""
+"""`mpctl session set-patience`, and how it is told what a session waits for and how an alternative began."""
 
 import argparse
+from collections.abc import Sequence
 from typing import Final
 
 from moduprompt.cli.call import Call
 from moduprompt.cli.lookup import find_item
 from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.verbs import Verb
+from moduprompt.domain.run.view import RunItem
 from moduprompt.domain.session.commands import Patience, SetPatience
 from moduprompt.domain.session.view import SessionItem
 from moduprompt.protocol import SessionId
@@ -21,6 +23,20 @@ def parked_told(item: SessionItem) -> str | None:
         return None
     why = item.parked.failure.value.replace("_", " ")
     return f"until {item.parked.due_at} ({why}); at once with mpctl run start {short(item.id)}"
+
+
+def begun_told(item: SessionItem, runs: Sequence[RunItem]) -> str | None:
+    """How an alternative's conversation began: whose it carries on, or why none; None for what is no fork."""
+    if item.fork_of is None:
+        return None
+    if not runs or (runs[0].resumes is not None and runs[0].begun is None):
+        return "not begun"
+    first = runs[0]
+    if first.resumes is None:
+        return f"fresh: session {short(item.fork_of)} had said nothing by then"
+    if first.begun == "fresh":
+        return f"fresh: {first.begun_why}"
+    return f"carried on from run {short(first.resumes)} of session {short(item.fork_of)}, {first.begun_why}"
 
 
 async def _set_patience(call: Call) -> None:

@@ -19,7 +19,7 @@ from moduprompt.cli.tables import Column, to_paragraph, to_table
 from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.typed import text_or_input
 from moduprompt.cli.verbs import Verb
-from moduprompt.cli.waiting_out import SET_PATIENCE, parked_told
+from moduprompt.cli.waiting_out import SET_PATIENCE, begun_told, parked_told
 from moduprompt.client import first_event
 from moduprompt.domain.approval.view import WAITING, ApprovalItem
 from moduprompt.domain.project.view import ProjectItem
@@ -137,6 +137,7 @@ async def _show(call: Call) -> None:
         ("worktree", item.worktree_id),
         ("task", item.task_id),
         ("from", _origin(item)),
+        ("conversation", begun_told(item, runs)),
         ("prompts", ", ".join(f"{short(p.prompt_id)} {p.state}" for p in item.prompts)),
         ("interrupt", interrupt_told(item.interrupt)),
         ("asks", await _asked(call, item)),

@@ -1,7 +1,7 @@
 """Gives a session a status capsule when a run of it has ended and its agent wrote none.
 
-It says what is known: how the run ended, what its adapter made of that, and what lies in its worktree. The
-agent's own word always stands: the kernel leaves a capsule alone that somebody wrote.
+It says what is known: how the run ended or on what evidence it is lost, what its adapter made of that, and what
+lies in its worktree. The agent's own word always stands: the kernel leaves a capsule alone that somebody wrote.
 """
 
 import logging
@@ -40,9 +40,16 @@ class Accountant:
         self._places = places
 
     async def tell(self, intent: KeepRun, exited: port.Exited, verdict: Verdict | None) -> None:
-        """Never in the way of the run's end: what can't be told is logged."""
+        """Of one whose end is known. Never in the way of it: what can't be told is logged."""
+        await self._tell(intent, _ending(exited), verdict)
+
+    async def tell_lost(self, intent: KeepRun, evidence: str) -> None:
+        """Of one of which nobody knows how it ended: what it left is all the more worth knowing."""
+        await self._tell(intent, f"was lost ({evidence}): nobody knows how far it came", None)
+
+    async def _tell(self, intent: KeepRun, ending: str, verdict: Verdict | None) -> None:
         seen = await self._places.status(intent.cwd) if intent.cwd else None
-        text = account_of(intent.adapter, exited, verdict, place=seen)
+        text = account_of(intent.adapter, ending, verdict, place=seen)
         try:
             ref = await self._artifacts.put(intent.workspace_id, text.encode())
             made = ReportMade(
@@ -59,13 +66,13 @@ class Accountant:
 
 def account_of(
     adapter: str,
-    exited: port.Exited,
+    ending: str,
     verdict: Verdict | None,
     *,
     place: StatusFacts | GitRefusal | None,
 ) -> str:
     """The text, within the limit of a status."""
-    told = [ORIGIN, f"The last run, of {adapter}, {_ending(exited)}."]
+    told = [ORIGIN, f"The last run, of {adapter}, {ending}."]
     if verdict is not None:
         told.append(f"It {verdict.outcome.replace('unclear', 'may have done its job')}: {verdict.evidence}.")
     if isinstance(place, StatusFacts):

@@ -420,8 +420,9 @@ class RunHand:
         fate: Fate = "ended" if gone.last_word is not None else "lost"
         self._tell(intent, fate, entries=len(gone.entries), evidence=gone.evidence, swept=swept)
         if gone.last_word is None:
+            tells = True
             try:
-                await self.listener.rest(intent)
+                tells = await self.listener.rest(intent) is not None
             except (RecordingError, OSError) as fault:  # as far as it goes
                 _pass_on_what_passes(fault)
             names = ", ".join(swept)
@@ -430,6 +431,8 @@ class RunHand:
                 workspace_id=intent.workspace_id, run_id=intent.run_id, evidence=evidence[:REASON_MAX]
             )
             await report(self._reporter, lost, key=f"{intent.name}/lost")
+            if tells and self._accountant is not None:
+                await self._accountant.tell_lost(intent, lost.evidence)
         return True
 
     async def _listen(self, intent: KeepRun, link: port.RunLink) -> bool:

@@ -30,7 +30,7 @@ class Trees:
 
 
 def test_it_says_how_the_run_ended_and_what_lies_there() -> None:
-    told = account_of("claude", EXITED, DONE, place=replace(CLEAN, unstaged=1, untracked=2))
+    told = account_of("claude", "exited with 0", DONE, place=replace(CLEAN, unstaged=1, untracked=2))
 
     assert told == (
         f"{ORIGIN}\n\nThe last run, of claude, exited with 0.\n\nIt succeeded: its turn was done.\n\n"
@@ -42,14 +42,36 @@ def test_it_says_how_the_run_ended_and_what_lies_there() -> None:
     ("how", "words"),
     [("signalled", "was ended by signal 9"), ("timed_out", "ran out of time"), ("stopped", "was stopped")],
 )
-def test_each_end_has_its_words(how: str, words: str) -> None:
-    assert words in account_of("codex", replace(EXITED, how=how, signal=9), None, place=CLEAN)
+async def test_each_end_has_its_words(tmp_path: Path, how: str, words: str) -> None:
+    reports, artifacts = Reports(), FolderArtifacts(tmp_path)
+
+    await Accountant(reports, artifacts=artifacts, places=Trees()).tell(
+        KEEP, replace(EXITED, how=how, signal=9), None
+    )
+
+    assert words in await told_to(reports, artifacts)
+
+
+async def told_to(reports: Reports, artifacts: FolderArtifacts) -> str:
+    made = reports.by_key[f"run/{KEEP.run_id}/account"]
+    assert isinstance(made, ReportMade)
+    return (await artifacts.get(WORKSPACE, ArtifactRef(made.account)) or b"").decode()
+
+
+async def test_a_lost_run_is_told_with_the_evidence_and_what_it_left(tmp_path: Path) -> None:
+    reports, artifacts = Reports(), FolderArtifacts(tmp_path)
+
+    await Accountant(reports, artifacts=artifacts, places=Trees()).tell_lost(KEEP, "keeper 10 is not alive")
+
+    told = await told_to(reports, artifacts)
+    assert "was lost (keeper 10 is not alive): nobody knows how far it came" in told
+    assert "not committed: 2 new" in told
 
 
 def test_it_fits_whatever_is_known() -> None:
     wordy = replace(DONE, evidence="e" * 10_000)
 
-    assert len(account_of("claude", EXITED, wordy, place=CLEAN)) == CHARS_MAX["status"]
+    assert len(account_of("claude", "exited with 0", wordy, place=CLEAN)) == CHARS_MAX["status"]
 
 
 async def test_it_is_told_under_the_runs_own_key(tmp_path: Path) -> None:
@@ -57,11 +79,7 @@ async def test_it_is_told_under_the_runs_own_key(tmp_path: Path) -> None:
 
     await Accountant(reports, artifacts=artifacts, places=Trees()).tell(KEEP, EXITED, DONE)
 
-    made = reports.by_key[f"run/{KEEP.run_id}/account"]
-    assert isinstance(made, ReportMade)
-    text = await artifacts.get(WORKSPACE, ArtifactRef(made.account))
-    assert text is not None
-    assert b"not committed: 2 new" in text
+    assert "not committed: 2 new" in await told_to(reports, artifacts)
 
 
 async def test_a_kernel_that_can_not_take_it_now_is_not_waited_for(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 import pytest
 from msgspec.structs import replace
 
+from moduprompt.domain.capsule.commands import ReportMade
 from moduprompt.domain.decider import Command
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import (
@@ -25,6 +26,7 @@ from moduprompt.domain.session.commands import ReportPrompt
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.recovery.memory import StartMemory
 from moduprompt.effects.runner import port
+from moduprompt.effects.runner.accounts import Accountant
 from moduprompt.effects.runner.admission import Admission
 from moduprompt.effects.runner.hand import (
     PROMPT_NAME,
@@ -97,6 +99,7 @@ class Scene:
         *,
         reports: Reports | None = None,
         variables: Mapping[str, str] | None = None,
+        gives_accounts: bool = False,
     ) -> None:
         self.backend = Backend(folder / "runs", found)
         self.reports = reports or Reports()
@@ -120,6 +123,11 @@ class Scene:
             witness=self.memory,
             admission=self.admission,
             trees=self.trees,
+            accountant=(
+                Accountant(self.reports, artifacts=self.artifacts, places=self.trees)
+                if gives_accounts
+                else None
+            ),
         )
 
 
@@ -580,6 +588,20 @@ async def test_what_a_lost_run_said_is_not_lost(tmp_path: Path) -> None:
     assert await scene.hand.carry_out(replace(KEEP, adapter="claude", is_started=True))
 
     assert [type(each) for each in scene.reports.commands] == [ReportSaid, ReportLost]
+
+
+@pytest.mark.parametrize(("adapter", "is_told"), [("claude", True), ("command", False)])
+async def test_a_lost_run_of_a_program_that_tells_what_it_does_leaves_an_account(
+    tmp_path: Path, adapter: str, is_told: bool
+) -> None:
+    scene = Scene(tmp_path, gone(STARTED), gives_accounts=True)
+    record(scene, transcripts("claude")["good"])
+
+    assert await scene.hand.carry_out(replace(KEEP, adapter=adapter, is_started=True))
+
+    accounts = [each for each in scene.reports.commands if isinstance(each, ReportMade)]
+    assert len(accounts) == is_told
+    assert isinstance(scene.reports.commands[-1], ReportMade if is_told else ReportLost)
 
 
 def record(scene: Scene, output: bytes) -> None:
