@@ -8,11 +8,16 @@ from moduprompt.protocol import ApprovalId, RunId
 
 
 class AnswerPermission(Intent, frozen=True, kw_only=True):
-    """The program gets this answer to its question, once. `option`: one that it offered, by its id."""
+    """The program gets this answer to its question, once. `option`: one that it offered, by its id.
+
+    `tool` and `arguments_digest`: what was shown to whoever decided. A program may give two questions one name.
+    """
 
     run_id: RunId
     approval_id: ApprovalId
     request_id: str
+    tool: str
+    arguments_digest: str
     option: str
 
 
@@ -36,6 +41,8 @@ def intents(own: ApprovalState, world: World) -> tuple[Intent, ...]:
             run_id=asked.run_id,
             approval_id=own.approval_id,
             request_id=asked.request_id,
+            tool=asked.tool,
+            arguments_digest=asked.arguments_digest,
             option=asked.chosen,
         ),
     )

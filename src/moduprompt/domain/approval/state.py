@@ -39,6 +39,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     run_id: RunId
     session_id: SessionId
     request_id: str
+    tool: str
+    arguments_digest: str
     options: tuple[OfferedOption, ...]
     chosen: str | None = None
     answered: AnswerEnd | None = None
@@ -67,6 +69,8 @@ def evolve(own: ApprovalState | None, event: ApprovalFact) -> ApprovalState:
                 run_id=event.run_id,
                 session_id=event.session_id,
                 request_id=event.request_id,
+                tool=event.tool,
+                arguments_digest=event.arguments_digest,
                 options=event.options,
             )
             return ApprovalState(approval_id=event.approval_id, asker=event.run_id, question=question)

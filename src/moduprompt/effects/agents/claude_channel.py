@@ -18,12 +18,14 @@ What was measured of it (2.1.197), and what we therefore do:
 from collections.abc import Iterator, Mapping
 from typing import Final, TypeGuard
 
+from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.said import (
     PermissionAsked,
     PermissionOption,
     PermissionWithdrawn,
     PromptAwaited,
     PromptTaken,
+    TroubleSeen,
     TurnBegan,
     TurnEnded,
 )
@@ -42,6 +44,10 @@ REJECT_ONCE: Final = PermissionOption(id="reject_once", kind="reject_once", labe
 # What it may suggest for always that leaves the rest of its decisions with people.
 HARMLESS_MODE: Final = "acceptEdits"
 
+NAMED_TWICE: Final = (
+    "it asked for something else under the name of a question that stands open; that was passed over"
+)
+
 
 class ClaudeChannel:
     """Follows one run. `is_for_one_turn`: its input ends with its first turn."""
@@ -51,7 +57,9 @@ class ClaudeChannel:
         self._is_for_one_turn = is_for_one_turn
         self._is_in_turn = False
         self._is_over = False
-        self._open: dict[str, None] = {}  # questions that nobody has answered, in the order they were asked
+        self._open: dict[
+            str, str
+        ] = {}  # questions that nobody has answered, in their order, and what each is about
 
     def read(self, line: bytes) -> tuple[Heard, ...]:
         """What one line says, and what follows for its input."""
@@ -105,10 +113,15 @@ class ClaudeChannel:
 
     def _requested(self, fields: Fields) -> Iterator[Heard]:
         request_id, request = fields.mark("request_id"), fields.inner("request")
+        about = fields.digest("request")
+        if request_id in self._open:
+            if self._open[request_id] != about:
+                yield TroubleSeen(failure=FailureClass.INVALID_OUTPUT, message=NAMED_TWICE)
+            return
         if request.text("subtype") != "can_use_tool" or len(self._open) >= QUESTIONS_MAX:
             yield Owed(name=f"no {request_id}"[:100], line=_not_offered(fields))
             return
-        self._open[request_id] = None
+        self._open[request_id] = about
         yield _question(fields, request)
 
     def _withdrawn(self, request_id: str) -> Iterator[Heard]:

@@ -5,6 +5,7 @@ makes them again from the recording. Whether they were written before is known b
 an answer waits until its run has been heard from the beginning, and only then may it be too late.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from moduprompt.domain.approval.commands import AnswerEnd, ReportAnswered
@@ -14,6 +15,7 @@ from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.listening import Listener
 from moduprompt.effects.runner.speaking import NotSent, Sent, Speaker
+from moduprompt.effects.runner.talking import Talk
 from moduprompt.protocol import REASON_MAX
 
 TOO_LATE: Final = "its program wanted no answer any more"
@@ -37,7 +39,7 @@ class Answerer:
         if told is None:
             live = self._listener.live(intent.run_id)
             talk = live.talk if live is not None else None
-            answers = talk.answers_to(intent.request_id) if talk is not None else None
+            answers = None if talk is None else _answers_in(talk, intent)
             line = answers.get(intent.option) if answers is not None else None
             if line is None:
                 is_late = talk is not None and talk.has_caught_up
@@ -63,3 +65,7 @@ class Answerer:
         )
         await report(self._reporter, said, key=f"approval/{intent.approval_id}/answered")
         return True
+
+
+def _answers_in(talk: Talk, intent: AnswerPermission) -> Mapping[str, bytes] | None:
+    return talk.answers_to(intent.request_id, tool=intent.tool, arguments_digest=intent.arguments_digest)

@@ -9,6 +9,8 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from moduprompt.domain.run.said import PermissionWithdrawn, TurnEnded
 from moduprompt.effects.agents.port import Asked, Channel, Heard, InputOver, Owed
 from moduprompt.effects.runner import port
@@ -22,6 +24,14 @@ AGAIN_S: Final = 0.5  # before a line is sent again that its program could not t
 log = logging.getLogger(__name__)
 
 
+class _Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person is shown of it: a program may ask two things under one name."""
+
+    request_id: str
+    tool: str
+    arguments_digest: str
+
+
 class Talk:
     """One live run and its channel."""
 
@@ -29,18 +39,23 @@ class Talk:
         self.channel = channel
         self.has_caught_up = False  # with what was printed before anybody listened
         self._run_id = run_id
-        self._answers: dict[str, Mapping[str, bytes]] = {}
+        self._answers: dict[_Question, Mapping[str, bytes]] = {}
         self._errands: asyncio.Queue[Owed | InputOver] = asyncio.Queue(ERRANDS_MAX)
 
     async def heard(self, heard: Heard) -> None:
         """What was said, in order."""
         match heard:
             case Asked():
-                self._answers[heard.said.request_id] = heard.answers
+                asked = heard.said
+                question = _Question(
+                    request_id=asked.request_id, tool=asked.tool, arguments_digest=asked.arguments_digest
+                )
+                self._answers.setdefault(question, heard.answers)
                 if len(self._answers) > QUESTIONS_MAX:
                     del self._answers[next(iter(self._answers))]
             case PermissionWithdrawn():
-                self._answers.pop(heard.request_id, None)
+                for each in [each for each in self._answers if each.request_id == heard.request_id]:
+                    del self._answers[each]
             case Owed() | InputOver():
                 await self._errands.put(heard)
             case TurnEnded():
@@ -48,9 +63,11 @@ class Talk:
             case _:
                 return
 
-    def answers_to(self, request_id: str) -> Mapping[str, bytes] | None:
-        """The lines that answer a question, by option; None where it stands open no more."""
-        return self._answers.get(request_id)
+    def answers_to(self, request_id: str, *, tool: str, arguments_digest: str) -> Mapping[str, bytes] | None:
+        """The lines that answer the very question that was shown, by option; None where it stands open no more."""
+        return self._answers.get(
+            _Question(request_id=request_id, tool=tool, arguments_digest=arguments_digest)
+        )
 
     async def run_errands(self, speaker: Speaker, *, clock: Clock) -> None:
         """Send what is owed, until whoever waits for this gives up."""

@@ -10,6 +10,7 @@ from moduprompt.domain.run.said import (
     PromptAwaited,
     PromptTaken,
     ToolEnded,
+    TroubleSeen,
     TurnBegan,
     TurnEnded,
 )
@@ -87,6 +88,19 @@ def test_a_yes_repeats_the_arguments_as_they_came() -> None:
     assert answer(asked, "reject_once")["behavior"] == "deny"
     assert "echo 'ä'" in asked.text
     assert asked.text.startswith("Bash")
+
+
+def test_a_name_that_stands_for_an_open_question_stands_for_no_other() -> None:
+    """Else the answer to what was shown would be the answer to something else."""
+    channel = a_channel()
+    first = asked_in(fed(channel, a_question()))
+    assert fed(channel, a_question()) == [], "the same question again is the same question"
+    again = fed(channel, a_question(input={"command": "rm -rf ~"}))
+    assert [type(each) for each in again] == [TroubleSeen]
+    assert answer(first, "allow_once")["updatedInput"] == {"command": "ls"}
+
+    told = {"type": "control_response", "response": {"request_id": "r1"}}
+    assert asked_in(fed(channel, told, a_question(input={"command": "pwd"}))).said.request_id == "r1"
 
 
 def test_what_is_always_allowed_is_allowed_for_the_session_alone() -> None:

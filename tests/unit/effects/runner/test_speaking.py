@@ -28,6 +28,8 @@ ANSWER = AnswerPermission(
     run_id=RunId(RUN),
     approval_id=ApprovalId(RUN),
     request_id="r1",
+    tool="Write",
+    arguments_digest="0" * 64,
     option="allow_once",
 )
 ANSWERED = f"answer/{RUN}"
@@ -87,9 +89,13 @@ async def test_the_end_of_the_input_is_asked_for_and_settled(tmp_path: Path) -> 
     assert keeper.asked == ["close input"]
 
 
-def asked(request_id: str) -> Asked:
-    said = PermissionAsked(request_id=request_id, tool="Write", arguments_digest="0" * 64, options=())
-    return Asked(said=said, text="", answers={"allow_once": b"yes\n"})
+def asked(request_id: str, *, tool: str = "Write", digest: str = "0" * 64, yes: bytes = b"yes\n") -> Asked:
+    said = PermissionAsked(request_id=request_id, tool=tool, arguments_digest=digest, options=())
+    return Asked(said=said, text="", answers={"allow_once": yes})
+
+
+def open_in(talk: Talk, request_id: str) -> Mapping[str, bytes] | None:
+    return talk.answers_to(request_id, tool="Write", arguments_digest="0" * 64)
 
 
 def a_talk() -> Talk:
@@ -100,17 +106,17 @@ async def test_a_question_can_be_answered_until_it_is_withdrawn_or_its_turn_ends
     for end in (PermissionWithdrawn(request_id="r1"), TurnEnded(how="done")):
         talk = a_talk()
         await talk.heard(asked("r1"))
-        assert talk.answers_to("r1") == {"allow_once": b"yes\n"}
+        assert open_in(talk, "r1") == {"allow_once": b"yes\n"}
         await talk.heard(end)
-        assert talk.answers_to("r1") is None
+        assert open_in(talk, "r1") is None
 
 
 async def test_the_answers_of_questions_without_end_are_not_kept_without_end() -> None:
     talk = a_talk()
     for number in range(QUESTIONS_MAX + 1):
         await talk.heard(asked(f"r{number}"))
-    assert talk.answers_to("r0") is None
-    assert talk.answers_to(f"r{QUESTIONS_MAX}") is not None
+    assert open_in(talk, "r0") is None
+    assert open_in(talk, f"r{QUESTIONS_MAX}") is not None
 
 
 async def test_what_is_owed_is_sent_in_order_and_the_end_after_it(tmp_path: Path) -> None:
@@ -156,6 +162,27 @@ async def test_an_answer_is_sent_and_reported(tmp_path: Path) -> None:
     await scene.talk.heard(asked("r1"))
     assert await scene.hand.carry_out(ANSWER) is True
     assert (scene.keeper.typed, scene.told) == ({ANSWERED: b"yes\n"}, ["given"])
+
+
+@pytest.mark.parametrize(
+    "other", [asked("r1", digest="1" * 64, yes=b"rm -rf\n"), asked("r1", tool="Bash", yes=b"rm -rf\n")]
+)
+async def test_an_answer_goes_to_the_question_that_was_shown_and_to_no_other_of_its_name(
+    tmp_path: Path, other: Asked
+) -> None:
+    for before, after in ((asked("r1"), other), (other, asked("r1"))):
+        scene = Scene(tmp_path)
+        await scene.talk.heard(before)
+        await scene.talk.heard(after)
+        assert await scene.hand.carry_out(ANSWER) is True
+        assert (scene.keeper.typed, scene.told) == ({ANSWERED: b"yes\n"}, ["given"])
+
+
+async def test_a_question_that_was_not_shown_gets_no_answer(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    await scene.talk.heard(asked("r1", digest="1" * 64))
+    assert await scene.hand.carry_out(ANSWER) is True
+    assert (scene.keeper.typed, scene.told) == ({}, ["not_taken"])
 
 
 async def test_an_answer_waits_until_its_run_has_been_heard_from_the_beginning(tmp_path: Path) -> None:
