@@ -6,8 +6,10 @@ for ever what was said there. What a line says last has the place behind the lin
 the line's first bytes.
 """
 
+import logging
 from collections.abc import Generator
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -15,6 +17,11 @@ from moduprompt.domain.run.said import LineSkipped
 from moduprompt.effects.agents.cutting import LineCutter
 from moduprompt.effects.agents.port import Heard, Reader
 from moduprompt.effects.runner.recording import Output, RecordingReader
+
+# What a value in a line can do to a reader that was not ready for it.
+FAULTS: Final = (OverflowError, RecursionError, ValueError)
+
+log = logging.getLogger(__name__)
 
 
 class Noted(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +39,7 @@ class Ear:
         self.offset = 0  # of the next byte that it has not heard
         self._cutter = LineCutter()
         self._line_start = 0
+        self._has_complained = False
 
     def take(self, data: bytes, *, offset: int) -> Generator[Noted]:
         """What is said in these bytes, of which the first is byte `offset`; what it has heard already is left out."""
@@ -49,9 +57,19 @@ class Ear:
 
     def _noted(self, line: bytes | LineSkipped, *, ends_at: int) -> Generator[Noted]:
         start, self._line_start = self._line_start, ends_at
-        heard = (line,) if isinstance(line, LineSkipped) else self.reader.read(line)
+        heard = (line,) if isinstance(line, LineSkipped) else self._read(line, at=start)
         for number, each in enumerate(heard, 1):
             yield Noted(at=ends_at if number == len(heard) else min(start + number, ends_at), heard=each)
+
+    def _read(self, line: bytes, *, at: int) -> tuple[Heard, ...]:
+        """What its reader makes of a line. Readers never raise; one that does must not hide the run's end."""
+        try:
+            return self.reader.read(line)
+        except FAULTS as fault:
+            if not self._has_complained:
+                self._has_complained = True  # a program may print many such lines
+                log.warning("line.unreadable", exc_info=fault, extra={"at": at, "bytes": len(line)})
+            return (LineSkipped(bytes=len(line)),)
 
 
 def recorded(ear: Ear, path: Path) -> Generator[Noted]:

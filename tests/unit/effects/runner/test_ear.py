@@ -76,6 +76,28 @@ def test_a_line_that_was_too_long_has_the_place_behind_it(monkeypatch: pytest.Mo
     ]
 
 
+class WithAFault:
+    """A reader that can't bear some lines."""
+
+    def read(self, line: bytes) -> tuple[Said, ...]:
+        faults = {b"o": OverflowError, b"r": RecursionError, b"v": ValueError}
+        if line in faults:
+            raise faults[line]
+        return (TurnEnded(how="done"),)
+
+
+def test_a_line_that_its_reader_can_not_bear_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    ear = Ear(WithAFault())
+
+    notes = list(ear.take(b"o\nr\nv\n\n", offset=0))
+
+    assert notes == [
+        *(Noted(at=at, heard=LineSkipped(bytes=1)) for at in (2, 4, 6)),
+        Noted(at=7, heard=TurnEnded(how="done")),
+    ]
+    assert [each.message for each in caplog.records] == ["line.unreadable"], "once: a program may print many"
+
+
 def test_a_recording_says_what_its_output_says(tmp_path: Path) -> None:
     path = tmp_path / "recording.mprec"
     written = recording.Recording(str(path), started_us=1)
