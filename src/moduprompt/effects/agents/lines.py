@@ -4,7 +4,8 @@ A reader asks for what it needs and gets a default where the line has something 
 version of a program which moves one field costs that field and not the whole line. Nothing here raises.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import TypeGuard
 
 import msgspec
@@ -15,6 +16,16 @@ from moduprompt.protocol import REASON_MAX
 
 COUNT_MAX = 2**53  # what the log can hold
 ITEMS_MAX = 1_000  # of one list in one line; a program's messages have some ten
+NESTED_MAX = (
+    256  # levels of one line, some twenty in those seen; what the interpreter bears hangs on who calls
+)
+SHOWN_MAX = 100_000  # characters of a value that a person is to read
+INDENTED_BYTES_MAX, INDENTED_LEVELS_MAX = 16 * 1024, 32  # beyond, indentation would be most of it
+# JavaScript cuts strings between the halves of a pair and writes the half; only a whole pair is a character.
+_ESCAPES = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 # Names under which programs pass the file that a tool works on.
 PATH_NAMES = ("file_path", "filePath", "path", "notebook_path", "absolute_path", "filename")
 
@@ -56,7 +67,7 @@ class Fields:
 
     def micros(self, name: str) -> int:
         """A decimal amount in millionths."""
-        return _bounded(self._number(name) * 1_000_000 + 0.5)
+        return _bounded(_clamped(self._number(name)) * 1_000_000 + 0.5)
 
     def flag(self, name: str) -> bool:
         """True only where it says true."""
@@ -88,8 +99,12 @@ class Fields:
         return tuple(dict.fromkeys(path for path in named if path))[:PATHS_MAX]
 
     def pretty(self, name: str) -> str:
-        """A value as a person reads it."""
-        return msgspec.json.format(msgspec.json.encode(self._fields.get(name)), indent=2).decode()
+        """A value as a person reads it, up to SHOWN_MAX characters; what is large stands on one line."""
+        value = self._fields.get(name)
+        written = msgspec.json.encode(value)
+        if len(written) <= INDENTED_BYTES_MAX and not _is_nested(value, deeper_than=INDENTED_LEVELS_MAX):
+            written = msgspec.json.format(written, indent=2)
+        return written.decode()[:SHOWN_MAX]
 
     def all_but(self, names: frozenset[str]) -> Mapping[str, object]:
         """The fields as they came, without these."""
@@ -105,14 +120,47 @@ class Fields:
 
 
 def read_object(line: bytes) -> Fields | None:
-    """The object of a line; None where it is anything else, which programs print between their lines."""
+    """The object of a line; None where it is anything else, which programs print between their lines.
+
+    None too where it is nested deeper than NESTED_MAX. Half a character reads as U+FFFD.
+    """
     if not line.lstrip().startswith(b"{"):
         return None
-    try:
-        value: object = msgspec.json.decode(line)
-    except (ValueError, RecursionError):
+    value = _decoded(line)
+    if not _is_object(value):
         return None
-    return Fields(value) if _is_object(value) else None
+    may_be_deep = line.count(b"{") + line.count(b"[") > NESTED_MAX
+    return None if may_be_deep and _is_nested(value, deeper_than=NESTED_MAX) else Fields(value)
+
+
+def _decoded(line: bytes) -> object:
+    """None where it is no JSON."""
+    for written in (line, _ESCAPES.sub(_whole, line)):
+        try:
+            return msgspec.json.decode(written)
+        except (ValueError, RecursionError):
+            continue
+    return None
+
+
+def _whole(escape: re.Match[bytes]) -> bytes:
+    return rb"\ufffd" if escape[1] else escape[0]
+
+
+def _is_nested(value: object, *, deeper_than: int) -> bool:
+    """Level by level, since what is nested deeply can't be walked through by calls."""
+    level = [value]
+    for _ in range(deeper_than):
+        level = [inner for each in level for inner in _inside(each)]
+        if not level:
+            return False
+    return any(_is_object(each) or _is_list(each) for each in level)
+
+
+def _inside(value: object) -> Iterable[object]:
+    if _is_object(value):
+        return value.values()
+    return value if _is_list(value) else ()
 
 
 def digest_of(value: object) -> str:
@@ -125,9 +173,14 @@ def write_line(message: Mapping[str, object]) -> bytes:
     return msgspec.json.encode(message) + b"\n"
 
 
+def _clamped(number: float) -> float:
+    # Before anything is done with it: a whole number may have more digits than a float can hold.
+    return min(max(number, 0), COUNT_MAX)
+
+
 def _bounded(number: float) -> int:
     # A float may be infinite only by overflow of the sum: JSON itself has no infinity.
-    return int(min(max(number, 0), COUNT_MAX))
+    return int(_clamped(number))
 
 
 def _is_object(value: object) -> TypeGuard[Mapping[str, object]]:
