@@ -11,7 +11,6 @@ from typing import Literal
 import pytest
 from msgspec.structs import replace
 
-from moduprompt.domain.capsule.commands import ReportMade
 from moduprompt.domain.decider import Command
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import (
@@ -504,15 +503,6 @@ async def test_a_run_whose_keeper_is_found_is_told_as_reattached(tmp_path: Path)
     assert (found.fate, found.keeper_pid, found.entries) == ("reattached", 10, 1)
 
 
-async def test_a_run_that_was_lost_is_told_with_what_was_swept(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, gone(STARTED))
-    scene.backend.left = (port.ProcessName(pid=12, name="tool"),)
-
-    found = await fate_of(scene)
-
-    assert (found.fate, found.evidence, found.swept) == ("lost", "keeper 10 is not alive", ("tool (12)",))
-
-
 async def test_a_run_that_ended_without_a_daemon_is_told_as_ended(tmp_path: Path) -> None:
     assert (await fate_of(Scene(tmp_path, gone(STARTED, EXITED)))).fate == "ended"
 
@@ -579,29 +569,6 @@ async def test_a_start_that_the_log_has_is_not_told_again(tmp_path: Path, *, is_
     assert [type(each) for each in scene.reports.commands if isinstance(each, ReportStarted)] == (
         [] if is_started else [ReportStarted]
     )
-
-
-async def test_what_a_lost_run_said_is_not_lost(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, gone(STARTED))
-    record(scene, transcripts("claude")["good"])
-
-    assert await scene.hand.carry_out(replace(KEEP, adapter="claude", is_started=True))
-
-    assert [type(each) for each in scene.reports.commands] == [ReportSaid, ReportLost]
-
-
-@pytest.mark.parametrize(("adapter", "is_told"), [("claude", True), ("command", False)])
-async def test_a_lost_run_of_a_program_that_tells_what_it_does_leaves_an_account(
-    tmp_path: Path, adapter: str, is_told: bool
-) -> None:
-    scene = Scene(tmp_path, gone(STARTED), gives_accounts=True)
-    record(scene, transcripts("claude")["good"])
-
-    assert await scene.hand.carry_out(replace(KEEP, adapter=adapter, is_started=True))
-
-    accounts = [each for each in scene.reports.commands if isinstance(each, ReportMade)]
-    assert len(accounts) == is_told
-    assert isinstance(scene.reports.commands[-1], ReportMade if is_told else ReportLost)
 
 
 def record(scene: Scene, output: bytes) -> None:
