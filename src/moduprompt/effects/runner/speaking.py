@@ -17,6 +17,8 @@ from moduprompt.keeper import wire
 
 PIECE_BYTES: Final = wire.INPUT_BYTES_MAX // 2  # of a line: well under what one input may hold
 PIECE_MARK: Final = "piece-"
+# Why a keeper takes no line now and may take the same one later. Whatever else it says, it says for good.
+PASSES: Final = frozenset({"input_full", "disk_refused", "unacknowledged", "not_taken"})
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +90,7 @@ class Speaker:
             for piece_id, piece in _pieces(line, input_id):
                 result = await link.send_input(piece, author=author, input_id=piece_id)
                 if isinstance(result, port.RequestRefused):
-                    return NotSent(why=result.message) if result.code == "not_running" else None
+                    return None if result.code in PASSES else NotSent(why=result.message)
                 if result.outcome == "failed":
                     return NotSent(why=f"the program ended after {result.bytes} bytes of it")
                 printed = result.output_bytes

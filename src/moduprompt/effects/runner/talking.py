@@ -6,19 +6,23 @@ recording; what is owed is sent in order, under names that the keeper knows.
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from moduprompt.domain.run.said import PermissionWithdrawn, TurnEnded
+from moduprompt.effects.agents.lines import digest_of
 from moduprompt.effects.agents.port import Asked, Channel, Heard, InputOver, Owed
 from moduprompt.effects.runner import port
-from moduprompt.effects.runner.speaking import Speaker
+from moduprompt.effects.runner.speaking import PIECE_MARK, NotSent, Speaker
 from moduprompt.kernel.ports import Clock
 
 ERRANDS_MAX: Final = 64  # lines that are owed and not sent yet; behind them the program has to wait
 QUESTIONS_MAX: Final = 256  # whose answers are kept: more than any channel leaves open
+# An errand's name that stands for itself in an input's id, of which a keeper takes a hundred characters, pieces included.
+PLAIN: Final = re.compile(r"[A-Za-z0-9_./:-][A-Za-z0-9_./: -]{0,79}")
 AGAIN_S: Final = 0.5  # before a line is sent again that its program could not take
 
 log = logging.getLogger(__name__)
@@ -80,5 +84,14 @@ class Talk:
         if isinstance(owed, InputOver):
             return await speaker.end(self._run_id)
         author = port.Author(kind="kernel", id=self._run_id)
-        sent = await speaker.say(self._run_id, owed.line, input_id=f"owed/{owed.name}", author=author)
+        sent = await speaker.say(self._run_id, owed.line, input_id=_errand_id(owed.name), author=author)
+        if isinstance(sent, NotSent):
+            log.warning("errand.not_sent", extra={"run_id": self._run_id, "why": sent.why})
         return sent is not None
+
+
+def _errand_id(name: str) -> str:
+    """The input's id of an errand. Its program may have given the name, so no keeper need take it as it is."""
+    if PLAIN.fullmatch(name) and PIECE_MARK not in name:
+        return f"owed/{name}"
+    return f"owed/{digest_of(name.encode('utf-8', 'replace'))}"

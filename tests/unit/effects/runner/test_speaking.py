@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.answering import Answerer
 from moduprompt.effects.runner.listening import Listener, Live
-from moduprompt.effects.runner.speaking import PIECE_BYTES, NotSent, Sent, Speaker
+from moduprompt.effects.runner.speaking import PIECE_BYTES, NotSent, Sent, Speaker, line_of
 from moduprompt.effects.runner.talking import QUESTIONS_MAX, Talk
 from moduprompt.protocol import ApprovalId, RunId, WorkspaceId
 from tests.support.fake_runner import RUN, STARTED, Backend, Keeper, QuickClock, Reports, gone
@@ -134,6 +135,65 @@ async def test_what_is_owed_is_sent_in_order_and_the_end_after_it(tmp_path: Path
         await talk.run_errands(Speaker(Backend(tmp_path, keeper)), clock=Ended())
     assert keeper.typed == {"owed/a": b"1\n", "owed/b": b"2\n"}
     assert keeper.asked[-1] == "close input"
+
+
+REFUSED_FOR_GOOD = ("not_running", "input_closed", "no_terminal", "of_a_newer_keeper")
+REFUSED_FOR_NOW = ("input_full", "disk_refused", "unacknowledged", "not_taken")
+
+
+@pytest.mark.parametrize("code", [*REFUSED_FOR_GOOD, *REFUSED_FOR_NOW])
+async def test_a_line_is_given_up_unless_its_keeper_may_take_it_later(tmp_path: Path, code: str) -> None:
+    keeper = Keeper(STARTED)
+    keeper.input_answer = port.RequestRefused(code=code, message="no")
+    sent = await Speaker(Backend(tmp_path, keeper)).say(RUN, b"{}\n", input_id="p", author=ME)
+    assert sent == (NotSent(why="no") if code in REFUSED_FOR_GOOD else None)
+
+
+async def errands(keeper: Keeper, folder: Path, *owed: Owed) -> None:
+    """Until the end behind them is asked for."""
+    talk = a_talk()
+    for each in (*owed, InputOver(), Owed(name="behind", line=b"")):
+        await talk.heard(each)
+    keeper.breaks_on = "close input"
+
+    class Ended(QuickClock):
+        async def sleep(self, seconds: float) -> None:
+            raise EOFError(seconds)
+
+    with pytest.raises(EOFError):
+        await talk.run_errands(Speaker(Backend(folder, keeper)), clock=Ended())
+
+
+async def test_an_errand_that_is_refused_for_good_holds_up_no_other(tmp_path: Path) -> None:
+    keeper = Keeper(STARTED)
+    keeper.input_answer = port.RequestRefused(code="input_closed", message="it is closed")
+    await errands(keeper, tmp_path, Owed(name="a", line=b"1\n"), Owed(name="b", line=b"2\n"))
+    assert keeper.asked == ["input", "input", "close input"]
+
+
+@pytest.mark.parametrize(
+    "name", ["no " + "r" * 97, "no \0", "no \ud83d", "no a/piece-0", "no ä", "no a\nb", "owed-digest/x" * 9]
+)
+async def test_an_errand_has_an_id_that_every_keeper_takes_whatever_its_program_called_it(
+    tmp_path: Path, name: str
+) -> None:
+    keeper = Keeper(STARTED)
+    await errands(
+        keeper, tmp_path, Owed(name=name, line=b"x" * (PIECE_BYTES + 1)), Owed(name=name + "2", line=b"y")
+    )
+    piece, whole, other = (each or "" for each in keeper.typed)
+    assert whole != other
+    assert piece == f"{whole}/piece-0"
+    assert all(len(each) <= 100 and each.isascii() and each.isprintable() for each in (piece, whole, other))
+    assert line_of(whole) == whole
+
+
+@pytest.mark.parametrize("name", ["session/new", "session/set_mode 12", "no 7f0c-a", "permission 3"])
+async def test_an_errand_with_a_plain_name_keeps_it(tmp_path: Path, name: str) -> None:
+    """Daemons of before have sent it under that: it must not be sent again."""
+    keeper = Keeper(STARTED)
+    await errands(keeper, tmp_path, Owed(name=name, line=b"1\n"))
+    assert list(keeper.typed) == [f"owed/{name}"]
 
 
 class Scene:
