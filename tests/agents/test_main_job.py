@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fleet import offline_daemon
+from tests.support.fleet import RUN_S_MAX, offline_daemon
 from tests.support.git_repository import make_repository
 from tests.support.model_server import scripted
-from tests.support.programs import KNOWN, need
+from tests.support.programs import BY_ACP, DRIVEN, need
 
 # Each session adds a line of its own, so that the tester and the fork have something to commit, too.
 COMMIT = "git -c user.name=Agent -c user.email=agent@example.org commit --quiet --message Welcome"
@@ -20,14 +20,22 @@ WORK = scripted(
 )
 
 
+IN_CI = ("claude", "codex")
+THE_REST = ("gemini", "opencode", "pi", *BY_ACP)  # make matrix
+
+
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("program", ["claude", "codex"])
+@pytest.mark.parametrize(
+    "program", [*IN_CI, *(pytest.param(name, marks=pytest.mark.wide) for name in THE_REST)]
+)
 def test_the_main_job_is_done_by_a_real_program(program: str) -> None:
     need(program)
     with offline_daemon() as place:
         repository = make_repository(place.root / "repository", home=place.home)
-        words = ("--agent", program, "--prompt", WORK, "--", *KNOWN[program].words)
-        report = place.ok("demo", "--json", "--repo", str(repository.path), *words).json
+        known = DRIVEN[program]
+        words = ("--agent", known.adapter, "--allow", "--prompt", WORK, "--", *known.words)
+        said = place.ok("demo", "--json", "--repo", str(repository.path), *words, within_s=RUN_S_MAX)
+        report = said.json
 
         sessions = report["session_ids"]
         runs = place.ok("run", "list", "--json", "-w", report["workspace_id"]).json["items"]

@@ -75,6 +75,7 @@ class Place:
         stdin: str | bytes = "",
         environ: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        within_s: float = CALL_S,
     ) -> Said:
         """One call of an installed command, to its end."""
         done = subprocess.run(
@@ -83,7 +84,7 @@ class Place:
             env={**self.environ, **(environ or {})},
             cwd=cwd or self.root,
             capture_output=True,
-            timeout=CALL_S,
+            timeout=within_s,
             check=False,
         )
         return Said(done.returncode, done.stdout.decode(), done.stderr.decode())

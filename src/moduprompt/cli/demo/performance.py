@@ -10,6 +10,7 @@ from typing import Self, TextIO
 from moduprompt.cli.call import Call
 from moduprompt.cli.demo.closing import Report, our_mpctl, to_report, to_text
 from moduprompt.cli.demo.follower import Follower
+from moduprompt.cli.demo.permissions import Permissions
 from moduprompt.cli.demo.play import Cast, Outcome, Play, call_mpctl
 from moduprompt.cli.demo.repository import Ground, clone, inspect, own_repository, project_name
 from moduprompt.cli.faults import failed, misused
@@ -69,12 +70,15 @@ async def _performed(call: Call, client: Client, follower: Follower, *, cast: Ca
         await call_mpctl(words, flags=flags)
 
     play = Play(client, follower, cast=cast, say=say)
+    asked = Permissions(follower, allows=call.words.is_set("allow"), say=say, tell=_tell)
+    attending = asyncio.create_task(asked.attend(), name="attend")
     showing = asyncio.create_task(follower.show(show), name="show")
     playing = asyncio.create_task(play.perform(), name="play")
     try:
-        await asyncio.wait({showing, playing}, return_when=asyncio.FIRST_COMPLETED)
+        ended, _ = await asyncio.wait({showing, playing, attending}, return_when=asyncio.FIRST_COMPLETED)
         if not playing.done():
-            showing.result()
+            for task in ended:
+                task.result()
             raise failed(Code.UNAVAILABLE, "the event stream ended before the demo did")
         return playing.result()
     except asyncio.CancelledError:
@@ -83,9 +87,9 @@ async def _performed(call: Call, client: Client, follower: Follower, *, cast: Ca
         )
         raise
     finally:
-        for task in (playing, showing):
+        for task in (playing, showing, attending):
             task.cancel()
-        await asyncio.gather(playing, showing, return_exceptions=True)
+        await asyncio.gather(playing, showing, attending, return_exceptions=True)
 
 
 async def _cast(
@@ -202,6 +206,10 @@ def _flags(call: Call, workspace_id: WorkspaceId) -> tuple[str, ...]:
 def _git_environment(call: Call) -> dict[str, str]:
     names = ("PATH", "HOME", "XDG_CONFIG_HOME")
     return {name: call.environ[name] for name in names if name in call.environ}
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 def _stream() -> TextIO:

@@ -183,7 +183,8 @@ class Play:
         if run.status == "exited" and run.how == "exited" and is_done:
             return
         ended = f"with exit status {run.code}" if run.how == "exited" else f"as {run.how or run.status}"
-        why = f": {run.reason or run.evidence}" if run.reason or run.status == "lost" else ""
+        known = run.reason or (run.evidence if run.status == "lost" else run.outcome_evidence)
+        why = f": {known}" if known else ""
         raise failed(
             Code.VALIDATION_FAILED,
             f"the agent program of run {run.id} ended {ended}{why}",

@@ -14,7 +14,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--agent",
         metavar="NAME",
         default="scripted",
-        help="scripted, claude, codex, gemini, opencode, pi, or command -- PROGRAM …",
+        help="scripted, claude, codex, gemini, opencode, pi, aider, acp -- AGENT …, or command -- PROGRAM …",
+    )
+    parser.add_argument(
+        "--allow", action="store_true", help="say yes to whatever its agents ask before they use a tool"
     )
     parser.add_argument(
         "--prompt", metavar="TEXT", help="what its agents are told, instead of the demo's task"
