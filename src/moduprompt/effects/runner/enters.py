@@ -30,12 +30,15 @@ AGAINS_MAX: Final = (
     2  # a question may take the second one, too; whoever loses three is looked after by a person
 )
 LOOKS_MAX: Final = 150  # three seconds at `PAUSE_S`: of what is taken up again later less is known
-GONE_LOOKS: Final = 5  # one after another: between two pieces of a drawing half of it stands there
+GONE_LOOKS: Final = 3  # one after another, at which it works, or shows the text further up
+UNCLEAR_LOOKS: Final = (
+    50  # at which the text is not seen: a busy machine takes long between two pieces of a drawing
+)
 PAUSE_S: Final = 0.02  # between looks: about as often as a busy screen is drawn
 ANSWER_PAUSE_S: Final = 0.25  # while a question is open: a person is never quicker
 ANSWER_LOOKS_MAX: Final = 2_400  # ten minutes: who answers later sees for himself what stands there
 
-Place: TypeAlias = Literal["here", "asked", "busy", "gone"]
+Place: TypeAlias = Literal["here", "asked", "busy", "gone", "unclear"]
 DraftBy: TypeAlias = Callable[[Desk, Look], str | None]
 
 log = logging.getLogger(__name__)
@@ -82,18 +85,21 @@ class Enters:
 
     async def _look_after(self, desk: Desk, enter: bytes, *, sent: Look) -> None:
         below = None if sent.sight is None else lines_below(cleaned(desk.text), sent.sight)
-        looks, answer_looks, agains, away = 0, 0, 0, 0
+        looks, answer_looks, agains, away, before = 0, 0, 0, 0, "here"
         while below is not None and max(looks / LOOKS_MAX, answer_looks / ANSWER_LOOKS_MAX) < 1:
             await self._clock.sleep(ANSWER_PAUSE_S if answer_looks and not away else PAUSE_S)
             looks, answer_looks = (looks, answer_looks + 1) if answer_looks else (looks + 1, 0)
             look = await desk.onlooker.glance()
+            if look.reply.state != "running":
+                return
             if look.reply.unread_bytes or is_stale(look.reply):
                 continue
             place = _place(desk, look, below=below)
             answer_looks += place == "asked" and not answer_looks
-            is_away = place == "gone" or (place == "busy" and not answer_looks)
-            away = away + 1 if is_away else 0
-            if away == GONE_LOOKS or agains == AGAINS_MAX:
+            is_away = place in ("gone", "unclear") or (place == "busy" and not answer_looks)
+            away = away + 1 if is_away and place == before else int(is_away)
+            before = place
+            if away >= (UNCLEAR_LOOKS if place == "unclear" else GONE_LOOKS) or agains == AGAINS_MAX:
                 return
             if place == "here" and (look.reply.since_typed_ms or AGAIN_MS) >= AGAIN_MS:
                 typed = await self._press_again(desk, enter, seen=look, number=agains + 1)
@@ -119,13 +125,17 @@ class Enters:
 
 
 def _place(desk: Desk, look: Look, *, below: int) -> Place:
-    """Where the text is by now: where it was, hidden by a question or by work, or somewhere else."""
+    """Where the text is by now: where it was, hidden by a question, left for work, further up, or not to be seen."""
     text = cleaned(desk.text)
     asked, seen = desk.onlooker.meaning(without_own(text, look)), desk.onlooker.meaning(look)
     if asked is not None and asked.status == "blocked_on_permission":
         return "asked"
     if look.sight is None or seen is None:
-        return "gone"
+        return "unclear"
     if seen.status not in TAKES_TEXT:
-        return "busy"
-    return "here" if lines_below(text, look.sight) == below else "gone"
+        return "unclear" if seen.status == "unknown" else "busy"
+    now = lines_below(text, look.sight)
+    if now is None:
+        return "unclear"
+    # Below its place is what was there before, or less of it; further up there is the input line, too.
+    return "here" if now <= below else "gone"

@@ -13,7 +13,7 @@ from moduprompt.domain.run.intents import TypePrompt
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.desk import Desk
-from moduprompt.effects.runner.enters import AGAIN_MS, AGAINS_MAX, GONE_LOOKS, Enters
+from moduprompt.effects.runner.enters import AGAIN_MS, AGAINS_MAX, GONE_LOOKS, UNCLEAR_LOOKS, Enters
 from moduprompt.effects.runner.status.onlooker import Onlooker
 from moduprompt.keeper.recording import OUTPUT, RECORDING_NAME, RESIZE, Recording, pack_size
 from moduprompt.protocol import ArtifactRef, PromptId, SessionId, TextRef
@@ -116,13 +116,26 @@ async def test_what_a_busy_program_took_for_a_lines_end_is_typed_once_more_after
     assert scene.agains == [f"{PROMPT}/again/1"]
 
 
-@pytest.mark.parametrize("in_between", [PAGE, f"{PAGE}❯ ", WORKS, GONE])
-async def test_a_picture_that_is_only_half_drawn_tells_nothing(scene: Scene, in_between: str) -> None:
+@pytest.mark.parametrize(
+    ("in_between", "looks"),
+    [(PAGE, UNCLEAR_LOOKS), (f"{PAGE}❯ ", UNCLEAR_LOOKS), (WORKS, GONE_LOOKS), (GONE, GONE_LOOKS)],
+)
+async def test_a_picture_that_is_only_half_drawn_tells_nothing(
+    scene: Scene, in_between: str, looks: int
+) -> None:
     await scene.press()
-    scene.shows(*(in_between,) * (GONE_LOOKS - 1), STANDS, STANDS, *(GONE,) * GONE_LOOKS)
+    scene.shows(*(in_between,) * (looks - 1), STANDS, STANDS, *(GONE,) * GONE_LOOKS)
     await scene.enters.see_it_go(scene.desk)
 
     assert scene.agains == [f"{PROMPT}/again/1"]
+
+
+async def test_a_footer_that_has_lost_a_line_is_no_sign_that_the_text_has_gone(scene: Scene) -> None:
+    await scene.press()
+    scene.shows(STANDS.removesuffix("? for shortcuts"))
+    await scene.enters.see_it_go(scene.desk)
+
+    assert scene.agains
 
 
 async def test_a_text_that_never_goes_is_left_to_a_person(scene: Scene) -> None:
@@ -177,7 +190,7 @@ async def test_a_program_that_has_ended_is_looked_at_no_more(scene: Scene) -> No
     scene.keeper.statuses = [replace(RAW, state="ended")]
     await scene.enters.see_it_go(scene.desk)
 
-    assert (scene.agains, scene.keeper.looks) == ([], 1 + GONE_LOOKS)
+    assert (scene.agains, scene.keeper.looks) == ([], 2)
 
 
 async def test_a_keeper_that_takes_nothing_is_not_asked_for_ever(scene: Scene) -> None:

@@ -56,9 +56,7 @@ def shown(data: bytes | str, *, rows: int = ROWS, cols: int = COLS) -> Screen:
         pytest.param("x\x1b[3b", ["xxxx", "", "", ""], (0, 4), id="repeat"),
         pytest.param("\x1b(0lqk\x1b(Bq", ["┌─┐q", "", "", ""], (0, 4), id="line drawing"),
         pytest.param("a\x1b[4G*", ["a  *", "", "", ""], (0, 4), id="a column"),
-        pytest.param(
-            "\x1b[2Ix\x1b[2Zy", ["y        x", "", "", ""], (0, 1), id="two tabs, and two back"
-        ),
+        pytest.param("\x1b[2Ix\x1b[2Zy", ["y        x", "", "", ""], (0, 1), id="two tabs, and two back"),
         pytest.param(
             "ab\x1b[9999999Ix\x1b[9999999Zy",
             ["yb" + " " * 7 + "x", "", "", ""],
