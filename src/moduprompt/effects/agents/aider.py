@@ -163,7 +163,7 @@ class AiderAdapter:
                 outcome="failed",
                 failure=trouble.failure,
                 rule="words_of_trouble",
-                evidence=f"no answer of its model came after: {trouble.message[:200]}",
+                evidence=f"no answer of its model came after {_name_of(trouble)}",
             )
         if end.code != 0:
             evidence = f"it exited with {end.code}"
@@ -213,6 +213,12 @@ class AiderReader:
         call_id, touched = f"edit {self._edits}", path[:TOUCHED_MAX]
         called = ToolCalled(call_id=call_id, tool="edit", arguments_digest=digest_of(path), paths=(touched,))
         return called, ToolEnded(call_id=call_id, how="done")
+
+
+def _name_of(trouble: TroubleSeen) -> str:
+    """Its words stay in the recording: they may hold a key, and the log is for ever."""
+    found = ERROR.match(trouble.message)
+    return f"litellm.{found[1]}" if found and found[1] in ERRORS else trouble.failure.value
 
 
 def _usage(found: re.Match[str], text: str) -> UsageReported:

@@ -66,6 +66,23 @@ def test_trouble_without_an_answer_after_it_is_a_failure_whatever_the_exit_code(
     assert (verdict.outcome, verdict.failure, verdict.rule) == ("failed", failure, "words_of_trouble")
 
 
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        (
+            b"litellm.AuthenticationError: Incorrect API key provided: sk-SECRET",
+            "litellm.AuthenticationError",
+        ),
+        (b"litellm.sk_SECRET: of a class that nobody knows", "internal"),
+        (b"Model sk-SECRET has hit a token limit!", "invalid_output"),
+    ],
+)
+def test_of_what_it_printed_only_the_name_of_the_error_is_evidence(line: bytes, named: str) -> None:
+    """Evidence stands in the log for ever; what a program prints may hold a key."""
+    evidence = verdict_on("aider", line, work=CHANGED).evidence
+    assert evidence == f"no answer of its model came after {named}"
+
+
 @pytest.mark.parametrize("work", [UNTOUCHED, None])
 def test_where_nothing_was_left_or_nobody_looked_nobody_can_say(work: Work | None) -> None:
     assert verdict_on("aider", transcripts("aider")["talk"], work=work).rule == "left_nothing"
