@@ -2,7 +2,7 @@
 
 A worktree has many readers and one writer. So any open session of its project may be put there, and its next run
 takes the writer's lease or is refused by it. Nobody is moved while a run of theirs lives: its program would go on
-where it was.
+where it was. Nor while git merges what they have done: how that went would reach nobody's task.
 """
 
 from moduprompt.domain.decider import Context, Decision, Event, World
@@ -46,10 +46,10 @@ def detach_worktree(own: SessionState, world: World) -> Decision:
     """It works nowhere; the worktree stays as it is, and whoever holds it next may write."""
     if own.worktree_id is None:
         return []
-    refused = _living(own, world)
+    tree = world.find(WorktreeState, own.worktree_id)
+    refused = _living(own, world) or (_being_merged(tree) if tree else None)
     if refused is not None:
         return refused
-    tree = world.find(WorktreeState, own.worktree_id)
     facts: list[Event] = []
     if tree is not None and tree.writer == own.session_id:
         facts.extend(give_back(tree))
@@ -84,6 +84,16 @@ def _living(own: SessionState, world: World) -> Rejection | None:
         f"session {own.session_id} has a live run {live.run_id}",
         hint=f"mpctl run stop {live.run_id}",
         run_id=live.run_id,
+    )
+
+
+def _being_merged(tree: WorktreeState) -> Rejection | None:
+    if tree.merge_into is None:
+        return None
+    return invalid(
+        "merge_under_way",
+        f"the branch of worktree {tree.worktree_id} is being merged into {tree.merge_into}",
+        hint="try again when it is done",
     )
 
 

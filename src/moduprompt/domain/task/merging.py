@@ -1,4 +1,10 @@
-"""A task's merge: which branch it brings in, and whether that is under way."""
+"""A task's merge: which branch it brings in, whether that is under way, and whose tasks hear how it went.
+
+A worktree's branch is the result of whoever works there now. Who it was made for counts while they work
+nowhere else: before it is there, and after they have left it.
+"""
+
+from collections.abc import Iterator
 
 from moduprompt.domain.decider import World
 from moduprompt.domain.session.state import SessionState
@@ -16,3 +22,11 @@ def is_being_merged(own: TaskState, world: World) -> bool:
     """Whether git is at it now: the task stands in a stage that merges, and no answer has come yet."""
     tree = tree_of(own, world) if own.is_merging() else None
     return tree is not None and tree.merge_into is not None
+
+
+def tasks_of(tree: WorktreeState, world: World) -> Iterator[TaskState]:
+    """Every task whose result this worktree's branch is, each once."""
+    for session in world.every(SessionState):
+        is_makers = session.worktree_id is None and session.session_id == tree.session_id
+        if is_makers or session.worktree_id == tree.worktree_id:
+            yield from world.related(TaskState, session.session_id)

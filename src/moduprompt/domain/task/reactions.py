@@ -24,7 +24,7 @@ from moduprompt.domain.task.events import (
     TaskStarted,
     TaskUnblocked,
 )
-from moduprompt.domain.task.merging import tree_of
+from moduprompt.domain.task.merging import tasks_of, tree_of
 from moduprompt.domain.task.proposals import closed_gates, missing_requests, moved
 from moduprompt.domain.task.state import TaskState
 from moduprompt.domain.worktree.decide import merge_request, merge_target
@@ -152,10 +152,8 @@ def _merge(own: TaskState, world: World, context: Context) -> list[Event]:
 
 def _worktree_moved(event: WorktreeMerged | WorktreeFailed, world: World, context: Context) -> list[Event]:
     tree = world.find(WorktreeState, event.worktree_id)
-    if tree is None or tree.session_id is None:
-        return []
     facts: list[Event] = []
-    for own in world.related(TaskState, tree.session_id):
+    for own in tasks_of(tree, world) if tree else ():
         if isinstance(event, WorktreeFailed):
             facts.extend(_worktree_failed(event, own, context))
         elif own.is_merging() and own.stage == own.stages[-1].name:
