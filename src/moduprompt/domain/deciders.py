@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from moduprompt.domain import leaving, turns
+from moduprompt.domain import leaving, windows
 from moduprompt.domain.approval import commands as approval_commands
 from moduprompt.domain.approval import decide as approval_decide
 from moduprompt.domain.approval import events as approval_events
@@ -104,7 +104,7 @@ DECIDERS: tuple[Decider, ...] = (
             *get_args(session_commands.TurnCommand),
         ),
         events=get_args(session_events.SessionFact),
-        decide=turns.decide,
+        decide=windows.decide,
         evolve=session_state.evolve,
         timers=session_timers.timers,
         intents=leaving.intents,

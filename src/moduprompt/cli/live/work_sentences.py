@@ -199,6 +199,7 @@ def _parking_sentence(event: SessionParked | SessionUnparked) -> str:
         "started": "somebody has started it",
         "stopped": "somebody has stopped it",
         "closed": "it is closed",
+        "task_ended": "its task is over",
     }
     return f"is parked no more: {why[event.why]}"
 

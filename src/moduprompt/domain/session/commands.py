@@ -39,8 +39,9 @@ Patience: TypeAlias = Literal["endless", "bounded"]
 """Whether a run that gets nowhere is stopped, or goes on as long as it likes."""
 InterruptOutcome: TypeAlias = Literal["placed", "sent", "not_taken", "uncertain"]
 """`placed`: it may be sent from here on. `not_taken`: nothing was sent. `uncertain`: nobody can say whether it was."""
-Unparked: TypeAlias = Literal["due", "started", "stopped", "closed"]
-"""Why a session waits no more for a window: it is open, somebody started a run before or wants none, or it was closed."""
+Unparked: TypeAlias = Literal["due", "started", "stopped", "closed", "task_ended"]
+"""Why a session waits no more for a window: it is open, somebody started a run before or wants none,
+it was closed, or the last task that it worked for is over."""
 BudgetBound: TypeAlias = Literal["tokens", "cost", "unknown_cost"]
 """Which bound of a budget was reached. `unknown_cost`: there is a bound on cost only, and something was used
 of which nobody knows the cost."""

@@ -20,11 +20,15 @@ from moduprompt.domain.task.attempts import failed_attempt, input_facts, is_wait
 from moduprompt.domain.task.events import (
     StageChanged,
     TaskAssigned,
+    TaskCancelled,
     TaskCompleted,
+    TaskFailed,
+    TaskResumed,
     TaskStarted,
     TaskUnblocked,
 )
 from moduprompt.domain.task.merging import tasks_of, tree_of
+from moduprompt.domain.task.parked import go_on, wait_for_nothing
 from moduprompt.domain.task.proposals import closed_gates, missing_requests, moved
 from moduprompt.domain.task.state import TaskState
 from moduprompt.domain.worktree.decide import merge_request, merge_target
@@ -42,7 +46,12 @@ Heard: TypeAlias = (
     | SessionSpawned
     | SessionParked
     | SessionUnparked
+    | TaskAssigned
     | TaskStarted
+    | TaskResumed
+    | TaskCompleted
+    | TaskFailed
+    | TaskCancelled
     | WorktreeMerged
     | WorktreeFailed
     | RunStatusObserved
@@ -68,8 +77,14 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
             return _parked(event, world)
         case SessionUnparked():
             return _unparked(event, world, context)
+        case TaskAssigned() | TaskResumed():
+            own = world.find(TaskState, event.task_id)
+            return go_on(own, world, context) if own else []
         case TaskStarted():
             return _tried_again(event, world, context)
+        case TaskCompleted() | TaskFailed() | TaskCancelled():
+            own = world.find(TaskState, event.task_id)
+            return wait_for_nothing(own, world) if own else []
         case WorktreeMerged() | WorktreeFailed():
             return _worktree_moved(event, world, context)
         case RunStatusObserved():
@@ -125,8 +140,10 @@ def _entered(event: StageChanged, world: World, context: Context) -> list[Event]
 
 def _tried_again(event: TaskStarted, world: World, context: Context) -> list[Event]:
     own = world.find(TaskState, event.task_id)
-    if own is None or event.attempt == 1 or own.stage is None:
+    if own is None:
         return []
+    if event.attempt == 1 or own.stage is None:
+        return go_on(own, world, context)
     if own.is_merging():
         return _merge(own, world, context)
     session = world.find(SessionState, own.session_id) if own.session_id else None

@@ -1,0 +1,38 @@
+"""What a parked session's tasks mean for it: it waits on while they are held, and for nothing when they are over."""
+
+from moduprompt.domain.decider import Context, Event, World
+from moduprompt.domain.session.events import SessionBranchGiven, SessionUnparked
+from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.task.state import TaskState
+from moduprompt.protocol import SessionId, to_micros
+
+
+def is_held(session_id: SessionId, world: World) -> bool:
+    """Whether all that a session works for is paused; what is over holds nobody."""
+    unfinished = [own for own in world.related(TaskState, session_id) if own.is_open()]
+    return bool(unfinished) and all(own.phase == "paused" for own in unfinished)
+
+
+def go_on(own: TaskState, world: World, context: Context) -> list[Event]:
+    """Its session waits no more where its window has opened while all its work was held."""
+    session = world.find(SessionState, own.session_id) if own.session_id else None
+    parked = session.parked if session is not None else None
+    if session is None or parked is None or own.phase != "running":
+        return []
+    if to_micros(parked.due_at) > context.now:
+        return []
+    return [SessionUnparked(session_id=session.session_id, run_id=parked.run_id, why="due")]
+
+
+def wait_for_nothing(own: TaskState, world: World) -> list[Event]:
+    """The task is over: where its session had nothing else to do, no program of it begins by itself any more."""
+    session = world.find(SessionState, own.session_id) if own.session_id else None
+    if session is None or any(each.is_open() for each in world.related(TaskState, session.session_id)):
+        return []
+    facts: list[Event] = []
+    if session.parked is not None:
+        run_id = session.parked.run_id
+        facts.append(SessionUnparked(session_id=session.session_id, run_id=run_id, why="task_ended"))
+    if session.waiting is not None:
+        facts.append(SessionBranchGiven(session_id=session.session_id))
+    return facts
