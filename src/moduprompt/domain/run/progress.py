@@ -1,8 +1,11 @@
 """Whether a program gets anywhere: noticed by what repeats, and stopped before it costs more.
 
 Two rules, both on what the program tells of itself. The same call of a tool, by name and arguments, that failed or
-was refused so many times in a row, with no other call that worked in between. Or the same kind of trouble so
-many times in a row, with nothing done in between. That it says nothing is no sign at all.
+was refused so many times in a row, in one turn and with no other call that worked in between. Or the same kind of
+trouble so many times in a row, with nothing done in between. That it says nothing is no sign at all.
+
+A turn that is over gives the word back. Who says the next thing has seen how it went, and may have changed what failed:
+what a new turn tries is a first try. Where a turn fails nobody is asked, so that what fails there goes on to count.
 """
 
 from typing import Final
@@ -71,4 +74,9 @@ def troubled(own: Progress, event: RunTroubleObserved) -> Progress:
 
 def turned(own: Progress) -> Progress:
     """A turn has ended well."""
-    return replace(own, open_calls=(), trouble=None, same_trouble=0)
+    return replace(interrupted(own), trouble=None, same_trouble=0)
+
+
+def interrupted(own: Progress) -> Progress:
+    """Somebody has ended a turn."""
+    return replace(own, open_calls=(), failing=None, same_call=0)

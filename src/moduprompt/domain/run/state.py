@@ -44,7 +44,7 @@ from moduprompt.domain.run.events import (
     RunUsageReported,
     ToldFact,
 )
-from moduprompt.domain.run.progress import Progress, called, ended, troubled, turned
+from moduprompt.domain.run.progress import Progress, called, ended, interrupted, troubled, turned
 from moduprompt.domain.run.said import SAID_MAX
 from moduprompt.domain.run.usage import Usage, summed
 from moduprompt.domain.session.commands import Agent
@@ -167,9 +167,7 @@ def _told(own: RunState, event: ToldFact) -> RunState:
         case RunTurnEnded():
             # Some programs end a turn of which they never said that it began.
             over = replace(own, is_in_turn=False, turn_at=own.turn_at if own.is_in_turn else event.upto)
-            if event.how != "done":
-                return replace(over, turn_failure=event.failure)
-            return replace(over, trouble=None, progress=turned(own.progress))
+            return _turned(over, event)
         case RunUsageReported():
             return replace(own, usage=summed(own.usage, event))
         case RunTroubleObserved():
@@ -186,6 +184,18 @@ def _told(own: RunState, event: ToldFact) -> RunState:
             return own
         case _:
             assert_never(event)
+
+
+def _turned(own: RunState, event: RunTurnEnded) -> RunState:
+    match event.how:
+        case "done":
+            return replace(own, trouble=None, progress=turned(own.progress))
+        case "interrupted":
+            return replace(own, turn_failure=event.failure, progress=interrupted(own.progress))
+        case "failed":
+            return replace(own, turn_failure=event.failure)
+        case _:
+            assert_never(event.how)
 
 
 def _troubled(before: Trouble | None, event: RunTroubleObserved) -> Trouble:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
+
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import ReportExited, ReportSaid
 from moduprompt.domain.run.events import RunExited, RunNoProgressObserved, RunStopRequested
 from moduprompt.domain.run.progress import OPEN_CALLS_MAX, SAME_CALL_MAX, SAME_TROUBLE_MAX
-from moduprompt.domain.run.said import Said, ToolCalled, ToolEnd, ToolEnded, TroubleSeen, TurnBegan
+from moduprompt.domain.run.said import (
+    Said,
+    ToolCalled,
+    ToolEnd,
+    ToolEnded,
+    TroubleSeen,
+    TurnBegan,
+    TurnEnd,
+    TurnEnded,
+)
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.commands import Patience, SetPatience
 from moduprompt.domain.task.state import TaskState
@@ -155,3 +166,22 @@ def test_a_program_that_never_ends_its_calls_is_not_remembered_for_ever() -> Non
     for number in range(3 * OPEN_CALLS_MAX):
         story.says(ToolCalled(call_id=f"open-{number}", tool="Bash", arguments_digest="0" * 64))
     assert len(story.scene.state(RunState, story.run_id).progress.open_calls) == OPEN_CALLS_MAX
+
+
+@pytest.mark.parametrize("how", ["done", "interrupted"])
+def test_a_turn_that_was_over_in_between_makes_the_same_call_a_first_try(how: TurnEnd) -> None:
+    story = Story()
+    for _ in range(2 * SAME_CALL_MAX):
+        story.says(TurnBegan())
+        story.calls_tool()
+        story.says(TurnEnded(how=how))
+    assert not story.is_stopped()
+
+
+def test_a_turn_that_fails_asks_nobody_and_what_failed_in_it_counts() -> None:
+    story = Story()
+    for _ in range(SAME_CALL_MAX):
+        story.says(TurnBegan())
+        story.calls_tool()
+        story.says(TurnEnded(how="failed", failure=FailureClass.NETWORK))
+    assert story.is_stopped()
