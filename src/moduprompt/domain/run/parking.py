@@ -37,7 +37,7 @@ def is_parked_by(event: RunExited, run: RunState, world: World) -> bool:
         and event.failure in PARKING
         and session.status == "open"
         and not run.is_stopped_by_somebody()
-        and _parks(run, session) <= PARKS_MAX
+        and _parks(run, session, world) <= PARKS_MAX
         and spent_out(session, world) is None
     )
 
@@ -48,7 +48,7 @@ def park(event: RunExited, world: World, context: Context) -> list[Event]:
     session = world.find(SessionState, run.session_id) if run else None
     if run is None or session is None or event.failure is None or not is_parked_by(event, run, world):
         return []
-    parks = _parks(run, session)
+    parks = _parks(run, session, world)
     wait = _wait_us(_said_s(run, event.failure), parks=parks, seed=context.seed)
     return [
         SessionParked(
@@ -73,9 +73,12 @@ def stop_for_good(event: RunStatusObserved, world: World) -> list[Event]:
     return [RunStopRequested(run_id=run.run_id, reason=reason, failure=failure)]
 
 
-def _parks(run: RunState, session: SessionState) -> int:
-    """The how manieth time in a row. Who got an answer in between begins to count anew."""
-    return 1 if run.usage.output_tokens else session.parks + 1
+def _parks(run: RunState, session: SessionState, world: World) -> int:
+    """The how manieth time in a row. Who got an answer in between, or ended otherwise, begins to count anew."""
+    before = (each for each in world.related(RunState, session.session_id) if each.ordinal == run.ordinal - 1)
+    if run.usage.output_tokens or session.parked_last not in {each.run_id for each in before}:
+        return 1
+    return session.parks + 1
 
 
 def _said_s(run: RunState, failure: FailureClass) -> int | None:

@@ -142,7 +142,8 @@ class SessionState(State, frozen=True, kw_only=True):
     """What decisions need of a session.
 
     `prompts` holds those still on their way, in order; `uncertain` the last that may be said again. `awaits`: the
-    branch on which its next run begins when nobody writes there, `waiting` its place in that line.
+    branch on which its next run begins when nobody writes there, `waiting` its place in that line. `parks`: how often
+    in a row it was parked when it was so last, and `parked_last` by which run.
     """
 
     index_by: ClassVar[str | None] = "awaits"
@@ -169,6 +170,7 @@ class SessionState(State, frozen=True, kw_only=True):
     interrupt: Interrupt | None = None
     budget: Budget | None = None
     parked: Parked | None = None
+    parked_last: RunId | None = None
     parks: int = 0
     awaits: str | None = None
     waiting: Waiting | None = None
@@ -219,7 +221,7 @@ def evolve(own: SessionState | None, event: SessionFact) -> SessionState:
             return replace(own, budget=budgeted(own.budget, event))
         case SessionParked():
             parked = Parked(run_id=event.run_id, failure=event.failure, due_at=event.due_at)
-            return replace(own, parked=parked, parks=event.parks)
+            return replace(own, parked=parked, parked_last=event.run_id, parks=event.parks)
         case SessionUnparked():
             return replace(own, parked=None)
         case SessionBranchAwaited():

@@ -415,3 +415,24 @@ def test_somebodys_stop_of_a_run_whose_work_waits_for_its_branch_ends_the_waitin
     a_stop(story, run_id).then(SessionBranchGiven(session_id=story.session_id))
     exited(story.scene, its_run(story.scene, other))
     assert nothing_goes_on(story)
+
+
+def test_who_ended_well_in_between_begins_to_wait_anew() -> None:
+    story = Story()
+    for _ in range(7):
+        story.ends()
+        story.fires()
+        started(story.scene, story.run())
+    story.says(UsageReported(output_tokens=5_000))
+    exited(story.scene, story.run())
+    story.scene.when(StartRun(workspace_id=WORKSPACE, session_id=story.session_id))
+    outcome = story.ends()
+    assert outcome.one(SessionParked).parks == 1
+    assert story.waits_s(outcome) <= FIRST_S * 2
+
+
+def test_who_starts_it_before_its_time_waits_as_if_it_had_begun_by_itself() -> None:
+    story = Story()
+    story.ends()
+    story.scene.when(StartRun(workspace_id=WORKSPACE, session_id=story.session_id))
+    assert story.ends().one(SessionParked).parks == 2
