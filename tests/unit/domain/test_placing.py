@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from moduprompt.domain.leaving import EraseHome
-from moduprompt.domain.run.commands import StartRun
-from moduprompt.domain.run.events import RunRequested
+from moduprompt.domain.leaving import EraseHome, woken_by
+from moduprompt.domain.run.commands import ReportStarted, StartRun
+from moduprompt.domain.run.events import RunRequested, RunStarted
 from moduprompt.domain.session.commands import (
     AttachWorktree,
     CloseSession,
@@ -13,6 +13,7 @@ from moduprompt.domain.session.commands import (
     ReportHomeErased,
 )
 from moduprompt.domain.session.events import (
+    SessionClosed,
     SessionForked,
     SessionHomeErased,
     SessionWorktreeAttached,
@@ -191,6 +192,41 @@ def test_nothing_is_erased_while_a_fork_is_about_to_take_it_over() -> None:
 
     assert erasing(scene) == []
     exited(scene, its_run(scene, forked))
+    assert erasing(scene) == [session_id]
+
+
+def a_fork_on_its_way(scene: Scene) -> tuple[SessionId, SessionId]:
+    """A closed session, and its fork whose worktree is being made."""
+    session_id = a_rested_session(scene, a_project(scene))
+    fork = ForkSession(workspace_id=WORKSPACE, session_id=session_id, name="other")
+    forked = SessionId(scene.when(fork).subject())
+    close(scene, session_id)
+    return session_id, forked
+
+
+def woken(outcome: Outcome, scene: Scene) -> set[str]:
+    """Who looks again what is wanted, by facts about others."""
+    heard = (each for each in outcome.events if isinstance(each, RunStarted | SessionClosed))
+    return {id_ for each in heard for id_ in woken_by(each, scene.world)}
+
+
+def test_nothing_is_erased_while_a_fork_waits_for_its_place() -> None:
+    scene = Scene()
+    session_id, forked = a_fork_on_its_way(scene)
+
+    assert erasing(scene) == []
+    made(scene, its_tree(scene, forked))
+    assert erasing(scene) == []
+    report = ReportStarted(workspace_id=WORKSPACE, run_id=its_run(scene, forked), pid=7, start_time=9)
+    assert session_id in woken(scene.when(report, actor=KERNEL), scene)
+    assert erasing(scene) == [session_id]
+
+
+def test_a_fork_that_never_begins_keeps_nothing_from_being_erased() -> None:
+    scene = Scene()
+    session_id, forked = a_fork_on_its_way(scene)
+
+    assert session_id in woken(close(scene, forked), scene)
     assert erasing(scene) == [session_id]
 
 
