@@ -5,7 +5,7 @@ from typing import Final, TypeAlias, assert_never
 from moduprompt.domain.decider import Context, Event, World
 from moduprompt.domain.run.charging import charge_usage, charge_what_was_before, exceed, stop_charged
 from moduprompt.domain.run.conversations import conversation_of
-from moduprompt.domain.run.decide import begin_run, live_run, unfit_to_run
+from moduprompt.domain.run.decide import begin_run, live_run, locked_out, unfit_to_run
 from moduprompt.domain.run.events import (
     RunExited,
     RunLost,
@@ -24,7 +24,7 @@ from moduprompt.domain.run.saying import RULE_VERSION as SAID_VERSION
 from moduprompt.domain.run.saying import SAID_TURN, began_behind
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.run.waiting import begin_next, tell_who_waits, wait_for_branch, wait_no_more
-from moduprompt.domain.session.budgets import spent_out
+from moduprompt.domain.session.budgets import charged_for, spent_out
 from moduprompt.domain.session.events import (
     PromptPlaced,
     PromptSubmitted,
@@ -44,6 +44,7 @@ from moduprompt.domain.workspace.events import WorkspaceAdopted
 from moduprompt.domain.worktree.events import WorktreeFailed, WorktreeSettled, WriterLocked, WriterReleased
 from moduprompt.domain.worktree.sharing import give_back
 from moduprompt.domain.worktree.state import WorktreeState
+from moduprompt.protocol import SessionId
 
 TYPED: Final = "prompt_submitted"  # the rule by which a program works that was just told something
 ALIVE: Final = "process_alive"  # says nothing but that it has not ended
@@ -91,7 +92,9 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
             return _placed_nowhere(event, world)
         case PromptSubmitted():
             return _answered(event, world)
-        case SessionBudgetSet() | SessionCharged() | SessionBudgetExceeded() | RunUsageReported():
+        case SessionBudgetSet():
+            return [*charge_what_was_before(event, world), *_begin_what_waited(event, world, context)]
+        case SessionCharged() | SessionBudgetExceeded() | RunUsageReported():
             return _counted(event, world)
         case RunStatusObserved():
             return [*_moved_on(event, world), *settled_by(event, world), *stop_for_good(event, world)]
@@ -115,14 +118,10 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
             assert_never(event)
 
 
-def _counted(
-    event: SessionBudgetSet | SessionCharged | SessionBudgetExceeded | RunUsageReported, world: World
-) -> list[Event]:
+def _counted(event: SessionCharged | SessionBudgetExceeded | RunUsageReported, world: World) -> list[Event]:
     match event:
         case RunUsageReported():
             return charge_usage(event, world)
-        case SessionBudgetSet():
-            return charge_what_was_before(event, world)
         case SessionCharged():
             return exceed(event, world)
         case SessionBudgetExceeded():
@@ -136,13 +135,39 @@ def _begin(session_id: str, world: World, context: Context) -> list[Event]:
     if session is None or session.status == "closed" or live_run(session_id, world) is not None:
         return []
     if spent_out(session, world) is not None:
-        return []  # its budget was used up while its worktree was made; whoever raises it starts the run
+        return []  # its budget was used up while its worktree was made; whoever raises it begins the run
     waits = wait_for_branch(session, world)
     if waits:
         return waits
     # An alternative to a session carries on what that one has said, as far as its program can.
     source = conversation_of(session.fork_of, world) if session.fork_of else None
     return begin_run(session, world, context, resumes=source)
+
+
+def _begin_what_waited(event: SessionBudgetSet, world: World, context: Context) -> list[Event]:
+    """First runs that could not begin while a budget was used up begin when it is raised, or taken away."""
+    if event.begins:
+        return []  # a bound more lets nobody begin
+    facts: list[Event] = []
+    first_on: dict[str, SessionId] = {}
+    for session in world.every(SessionState):
+        payers = (payer.session_id for payer in charged_for(session, world))
+        if not _waits_to_begin(session, world) or event.session_id not in payers:
+            continue
+        first = first_on.setdefault(session.branch or session.session_id, session.session_id)
+        if first == session.session_id:
+            facts += _begin(session.session_id, world, context)
+        else:  # one writer for a branch, also among those that begin at once
+            facts += wait_for_branch(session, world, behind=first)
+    return facts
+
+
+def _waits_to_begin(session: SessionState, world: World) -> bool:
+    if _has_run(session.session_id, world):
+        return False
+    refused = unfit_to_run(session, world)
+    # Who stands in line for its branch keeps its place there.
+    return refused is None or (session.waiting is None and refused == locked_out(session, world))
 
 
 def _has_run(session_id: str, world: World) -> bool:

@@ -26,13 +26,19 @@ def wait_for_branch(
     *,
     resumes: RunState | None = None,
     continues: RunState | None = None,
+    behind: SessionId | None = None,
 ) -> list[Event]:
-    """It stands in line for its branch; nothing where nobody holds that, or something else is in its way."""
+    """It stands in line for its branch; nothing where nobody holds that, or something else is in its way.
+
+    `behind`: who gets the branch in the same decision, so that the world does not show it yet.
+    """
     tree = world.find(WorktreeState, session.worktree_id) if session.worktree_id else None
     if tree is None or session.status == "closed" or live_run(session.session_id, world) is not None:
         return []
     refused = unfit_to_run(session, world)
-    if session.waiting is not None or refused is None or refused != locked_out(session, world):
+    if session.waiting is not None or refused != locked_out(session, world):
+        return []  # it stands there, or something else is in its way
+    if refused is None and behind is None:
         return []
     turns = (each.waiting.turn for each in _line(tree.branch, world) if each.waiting)
     return [
@@ -40,7 +46,7 @@ def wait_for_branch(
             session_id=session.session_id,
             branch=tree.branch,
             turn=max(turns, default=0) + 1,
-            holder=_writer(tree, world),
+            holder=behind or _writer(tree, world),
             resumes=resumes.run_id if resumes else None,
             continues=continues.run_id if continues else None,
         )

@@ -10,6 +10,7 @@ from typing import TypeAlias, assert_never
 from moduprompt.domain.decider import Context, Event, World
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.project.state import ProjectState
+from moduprompt.domain.session.budgets import spent_out
 from moduprompt.domain.session.events import (
     SessionClosed,
     SessionForked,
@@ -131,10 +132,15 @@ def _hand_over(event: WorktreeCreated, world: World) -> list[Event]:
     if session is None:
         return []
     attached = SessionWorktreeAttached(session_id=session.session_id, worktree_id=own.worktree_id)
-    if session.status == "closed" or holder(own, world) is not None:
+    if not _may_write(session, own, world):
         return [attached]
     locked = WriterLocked(worktree_id=own.worktree_id, session_id=session.session_id, fence=own.fence + 1)
     return [locked, attached]
+
+
+def _may_write(session: SessionState, own: WorktreeState, world: World) -> bool:
+    """Whether its run begins now: a lease that no run holds would have no end."""
+    return session.status == "open" and holder(own, world) is None and spent_out(session, world) is None
 
 
 def _to_branch(event: WorktreeCommitted, world: World) -> list[Event]:
