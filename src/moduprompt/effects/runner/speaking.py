@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from moduprompt.effects.runner import port
-from moduprompt.effects.runner.journal import read_journal
+from moduprompt.effects.runner.journal import Journals
 from moduprompt.keeper import wire
 
 PIECE_BYTES: Final = wire.INPUT_BYTES_MAX // 2  # of a line: well under what one input may hold
@@ -43,6 +43,9 @@ class Speaker:
     def __init__(self, backend: port.Backend) -> None:
         self._backend = backend
         self._turns: dict[str, asyncio.Lock] = {}
+        self._journals = Journals(
+            backend.run_dir
+        )  # asked several times a line, on the loop: only what is new is read
 
     async def say(self, run_id: str, line: bytes, *, input_id: str, author: port.Author) -> Outcome:
         """This line, unless it was said before; then what became of it."""
@@ -69,19 +72,20 @@ class Speaker:
 
     def told(self, run_id: str, input_id: str) -> Outcome:
         """What became of a line, as far as the journal says."""
-        return outcome_of(read_journal(self._backend.run_dir(run_id)), input_id)
+        return outcome_of(self._journals.of(run_id), input_id)
 
     def began(self, run_id: str, input_id: str) -> bool:
         """Whether any of a line may have been written."""
-        intended = _intended(read_journal(self._backend.run_dir(run_id)))
+        intended = _intended(self._journals.of(run_id))
         return any(line_of(each) == input_id for each in intended)
 
     def forget(self, run_id: str) -> None:
         """The run is over."""
         self._turns.pop(run_id, None)
+        self._journals.forget(run_id)
 
     async def _say(self, link: port.RunLink, line: bytes, *, input_id: str, author: port.Author) -> Outcome:
-        entries = read_journal(self._backend.run_dir(link.welcome.run_id))
+        entries = self._journals.of(link.welcome.run_id)
         known = outcome_of(entries, input_id)
         if known is not None or _stands_in_another(entries, input_id):
             return known

@@ -25,7 +25,7 @@ from moduprompt.effects.runner import port
 from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.desk import Desk, Held, without_own
 from moduprompt.effects.runner.enters import Enters
-from moduprompt.effects.runner.journal import read_journal
+from moduprompt.effects.runner.journal import Journals
 from moduprompt.effects.runner.keys import Form, Keys, Unfit, cleaned, form_for, to_keys
 from moduprompt.effects.runner.prompting import Teller, is_talked_to
 from moduprompt.effects.runner.reports import (
@@ -89,6 +89,7 @@ class Typist:
         self._composers = composers
         self._clock = clock or SystemClock()
         self._drawings = Drawings()
+        self._journals = Journals(backend.run_dir)
         self._enters = Enters(composers=composers, clock=self._clock, draft_by=self._draft_by)
 
     async def carry_out(self, intent: Intent) -> bool:
@@ -104,6 +105,7 @@ class Typist:
             return False
         if isinstance(found, port.Gone):
             self._drawings.forget(intent.run_id)
+            self._journals.forget(intent.run_id)
             return await self._learn(intent, found.entries, found.evidence)
         onlooker = Onlooker(
             found,
@@ -185,7 +187,7 @@ class Typist:
     def _begun(self, intent: TypePrompt) -> frozenset[str]:
         """What of it may have been typed already, as the keeper's journal says."""
         begun: set[str] = set()
-        for entry in read_journal(self._backend.run_dir(intent.run_id)):
+        for entry in self._journals.of(intent.run_id):
             match entry.report:
                 case port.InputIntended(input_id=input_id) if prompt_of(input_id) == intent.prompt_id:
                     begun.add(input_id)

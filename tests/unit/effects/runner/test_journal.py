@@ -1,11 +1,14 @@
 """Typed reports from the journal a keeper left, whatever state it is in."""
 
+import random
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from moduprompt.effects.runner import port
-from moduprompt.effects.runner.journal import decode_entry, read_journal
+from moduprompt.effects.runner import journal, port
+from moduprompt.effects.runner.journal import JOURNALS_MAX, Journals, decode_entry, read_journal
+from moduprompt.keeper.journal import JOURNAL_NAME
 from tests.support import keeper_v1
 
 GOLDEN_REPORTS: list[port.Report] = [
@@ -51,6 +54,54 @@ def test_a_report_of_a_newer_keeper_is_kept_as_unknown() -> None:
 def test_a_broken_report_is_an_error_and_not_a_guess(line: bytes) -> None:
     with pytest.raises(ValueError):
         decode_entry(line)
+
+
+def intended(number: int, *, word: str = "p") -> bytes:
+    data = {"input_id": f"{word}{number}"}
+    return msgspec.json.encode({"number": number, "at_us": 1, "kind": "input_intended", "data": data}) + b"\n"
+
+
+def test_a_journal_that_grows_reads_as_if_it_were_read_whole(tmp_path: Path) -> None:
+    """Also where its keeper takes the last entry back, which the disk refused, or is read in the middle of a line."""
+    rng, path, journals = random.Random(7), tmp_path / "r" / JOURNAL_NAME, Journals(tmp_path.joinpath)
+    path.parent.mkdir()
+    whole = b""
+    for step in range(200):
+        for _ in range(rng.randint(0, 2)):
+            whole += intended(whole.count(b"\n") + 1, word=f"{step}-")
+        last = intended(whole.count(b"\n") + 1, word=f"refused {step}-")
+        path.write_bytes(whole + last[: rng.choice((0, 20, len(last)))])
+        assert journals.of("r") == read_journal(path.parent)
+    path.write_bytes(whole + b"\x00\n" + intended(whole.count(b"\n") + 2))
+    assert journals.of("r") == read_journal(path.parent)
+
+
+def test_what_was_read_of_a_journal_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[bytes] = []
+
+    def counted(line: bytes) -> port.Entry:
+        decoded.append(line)
+        return decode_entry(line)
+
+    monkeypatch.setattr(journal, "decode_entry", counted)
+    path, journals = tmp_path / "r" / JOURNAL_NAME, Journals(tmp_path.joinpath)
+    path.parent.mkdir()
+    path.write_bytes(b"".join(map(intended, range(1, 1_001))))
+    for _ in range(10):
+        assert len(journals.of("r")) == 1_000
+    assert len(decoded) == 1_000 + 9, "the last one might be taken back"
+
+
+def test_so_many_journals_are_kept_and_no_more(tmp_path: Path) -> None:
+    journals = Journals(tmp_path.joinpath)
+    for number in range(JOURNALS_MAX + 5):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / JOURNAL_NAME).write_bytes(intended(1))
+        assert len(journals.of(str(number))) == 1
+    assert journals.of("0") == read_journal(tmp_path / "0")
+    assert journals.of("nobody") == ()
 
 
 def gone_with(*reports: port.Report) -> port.Gone:
