@@ -63,7 +63,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         ):  # somebody ended it: the rest is chance
             is_as_told = seen.told.but_for_ends() == told.but_for_ends()
             return Played(ends, seen.told if is_as_told else told)
-        tells_tokens = program not in TELL_NO_TOKENS and told.turns[-1:] == ("done",)
+        is_done = told.turns[-1:] == ("done",)
+        tells_tokens = program not in TELL_NO_TOKENS if is_done else seen.told.tells_tokens
         return Played(ends, told._replace(tells_tokens=tells_tokens))
 
 

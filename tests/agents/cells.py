@@ -62,6 +62,13 @@ OF_SIGNALS: Final[Mapping[Signals, Mapping[str, Ends]]] = {
     Signals.SIGKILL: {},
 }
 
+# A shell stands around codex-acp and does not mind: the agent goes on.
+OF_THE_LEADER: Final[Mapping[Signals, Mapping[str, Ends]]] = {
+    Signals.SIGINT: {},
+    Signals.SIGTERM: {"codex-acp": FINE._replace(files=("begun",))},
+    Signals.SIGKILL: {},
+}
+
 
 def signalled(number: Signals, target: Target) -> Cell:
     """A signal from somebody else, while its tool works in a session of its own."""
@@ -70,7 +77,7 @@ def signalled(number: Signals, target: Target) -> Cell:
         steps=IN_A_TOOL,
         deed=(number, target),
         ends=KILLED,
-        but=OF_SIGNALS[number],
+        but={**OF_SIGNALS[number], **(OF_THE_LEADER[number] if target == "leader" else {})},
         tells=IN_A_CALL,
         but_tells=LATE,
     )
@@ -230,28 +237,37 @@ GONE: Final = Cell(
 EDIT: Final[Step] = {"notools": True, "text": "hello.txt\n```\nhi\n```\n"}
 LEFT_WORK: Final = WROTE._replace(rule="left_work")
 AIDER: Final = (
-    Cell(name="it edits", steps=(EDIT,), ends=LEFT_WORK),
+    Cell(name="it edits", steps=(EDIT,), ends=LEFT_WORK, tells=CALLED),
     Cell(
         name="it only talks",
         steps=({"notools": True, "text": "Nothing is to be done."},),
         ends=Ends("exited", "unclear", None, "left_nothing", task="failed as invalid_output"),
+        tells=DONE,
     ),
     Cell(
         name="401",
         steps=({"notools": True, "status": 401},),
         ends=failed("auth_required", rule="words_of_trouble"),
+        tells=in_trouble("auth_required", turn=OPEN),
     ),
-    Cell(name="429 for ever", steps=({"notools": True, "status": 429},), ends=PARKED),
+    Cell(
+        name="429 for ever",
+        steps=({"notools": True, "status": 429},),
+        ends=PARKED,
+        tells=in_trouble("rate_limited", turn=OPEN),
+    ),
     Cell(
         name="500 for ever",
         steps=({"notools": True, "status": 500},),
         ends=failed("network", rule="words_of_trouble"),
+        tells=in_trouble("network", turn=OPEN),
     ),
-    Cell(name="500 once", steps=({**EDIT, "status": 500, "times": 1},), ends=LEFT_WORK),
+    Cell(name="500 once", steps=({**EDIT, "status": 500, "times": 1},), ends=LEFT_WORK, tells=CALLED),
     Cell(
         name="a stream that is cut, each time",
         steps=({"notools": True, "text": "one two three four", "cut": True},),
         ends=failed("network", rule="words_of_trouble"),
+        tells=in_trouble("network", turn=OPEN),
     ),
     Cell(
         name="stopped while it waits for its model",
@@ -259,9 +275,15 @@ AIDER: Final = (
         deed="stop",
         deed_after=RunTurnBegan,
         ends=STOPPED._replace(files=()),
+        tells=Told(turns=(OPEN,)),
     ),
 )
 AIDER_ENDED_BY_A_LIMIT: Final = (
-    Cell(name="500 for ever", steps=({"notools": True, "status": 500},), ends=TIMED_OUT),
-    Cell(name="silence", steps=({"notools": True, **SILENT},), ends=TIMED_OUT),
+    Cell(
+        name="500 for ever",
+        steps=({"notools": True, "status": 500},),
+        ends=TIMED_OUT,
+        tells=Told(turns=(OPEN,)),
+    ),
+    Cell(name="silence", steps=({"notools": True, **SILENT},), ends=TIMED_OUT, tells=Told(turns=(OPEN,))),
 )

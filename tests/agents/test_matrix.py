@@ -134,7 +134,7 @@ async def test_so_it_does_where_that_takes_longer_than_ci_can_wait(
 ) -> None:
     need(program)
     await each_ends_as_it_should(
-        [(cell, program) for cell in cells], settings='[limits.opencode]\nwall = "60s"\n'
+        [(cell, program) for cell in cells], settings='[limits.opencode]\nwall = "120s"\n'
     )
 
 
