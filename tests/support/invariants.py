@@ -78,9 +78,9 @@ def waiting_tasks_wait_for_a_run(world: Folded) -> Iterator[str]:
 
 
 def merging_tasks_have_a_merge(world: Folded) -> Iterator[str]:
-    """A task whose last stage merges waits for a merge that was asked for."""
+    """A task whose last stage merges waits for a merge that was asked for, or for a new yes to it."""
     for own in world.every(TaskState):
-        if not own.is_merging() or own.stage != own.stages[-1].name:
+        if not own.is_merging() or own.stage != own.stages[-1].name or own.proposed == own.stage:
             continue
         session = world.find(SessionState, own.session_id) if own.session_id else None
         tree = world.find(WorktreeState, session.worktree_id) if session and session.worktree_id else None

@@ -2,7 +2,7 @@
 
 Forward, every gate of every stage on the way must hold. Backward is free: work that is
 taken up again needs nobody's leave. But each yes was for the work as it stood: whoever goes
-back shuts every gate beyond again, and asks anew. Nobody moves a task while its branch is
+back, or commits more, shuts every gate beyond again, and asks anew. Nobody moves a task while its branch is
 being merged. A proposal that is held stays noted, and is carried
 out by itself when the last gate opens, or when a pause that hid the opening ends.
 """
@@ -63,17 +63,31 @@ def enter(own: TaskState, target: str, *, world: World, context: Context) -> lis
 
 
 def closed_gates(own: TaskState, target: str, world: World) -> tuple[GateState, ...]:
-    """The gates between here and there that are not open."""
-    way = own.stages[own.place_of(own.stage) + 1 : own.place_of(target) + 1]
+    """The gates between here and there that are not open; of one stage alone where it is to be entered anew."""
+    here, there = own.place_of(own.stage), own.place_of(target)
+    way = own.stages[min(here + 1, there) : there + 1]
     gates = (world.find(GateState, gate_id) for stage in way for gate_id in stage.gate_ids)
     return tuple(gate for gate in gates if gate is not None and not gate.is_satisfied)
 
 
 def gates_shut_again(own: TaskState, target: str, world: World) -> list[Event]:
     """Whatever was said about the stages beyond this one was said of work that is taken up again."""
-    beyond = own.stages[own.place_of(target) + 1 :]
-    gates = (world.find(GateState, gate_id) for stage in beyond for gate_id in stage.gate_ids)
-    reason = f"the task went back to {target}"
+    return _shut_from(own, own.place_of(target) + 1, world=world, reason=f"the task went back to {target}")
+
+
+def gates_overtaken(own: TaskState, head: str, world: World) -> list[Event]:
+    """Whatever was said about the stages to come was said of a branch that has more on it now.
+
+    So it was of the merge that the task stands in, where git is not at it: it was refused, and is to be tried again.
+    """
+    first = own.place_of(own.stage) + 1
+    if own.stage is not None and own.kind_of(own.stage) == "merge" and not is_being_merged(own, world):
+        first -= 1
+    return _shut_from(own, first, world=world, reason=f"its branch has more on it, and stands at {head}")
+
+
+def _shut_from(own: TaskState, first: int, *, world: World, reason: str) -> list[Event]:
+    gates = (world.find(GateState, gate_id) for stage in own.stages[first:] for gate_id in stage.gate_ids)
     return [fact for gate in gates if gate for fact in shut_again(gate, world, reason=reason)]
 
 

@@ -29,10 +29,10 @@ from moduprompt.domain.task.events import (
 )
 from moduprompt.domain.task.merging import tasks_of, tree_of
 from moduprompt.domain.task.parked import go_on, wait_for_nothing
-from moduprompt.domain.task.proposals import closed_gates, missing_requests, moved
+from moduprompt.domain.task.proposals import closed_gates, enter, gates_overtaken, missing_requests, moved
 from moduprompt.domain.task.state import TaskState
 from moduprompt.domain.worktree.decide import merge_request, merge_target
-from moduprompt.domain.worktree.events import WorktreeFailed, WorktreeMerged
+from moduprompt.domain.worktree.events import WorktreeCommitted, WorktreeFailed, WorktreeMerged
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import Rejection
 
@@ -52,6 +52,7 @@ Heard: TypeAlias = (
     | TaskCompleted
     | TaskFailed
     | TaskCancelled
+    | WorktreeCommitted
     | WorktreeMerged
     | WorktreeFailed
     | RunStatusObserved
@@ -85,6 +86,8 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
         case TaskCompleted() | TaskFailed() | TaskCancelled():
             own = world.find(TaskState, event.task_id)
             return wait_for_nothing(own, world) if own else []
+        case WorktreeCommitted():
+            return _committed(event, world)
         case WorktreeMerged() | WorktreeFailed():
             return _worktree_moved(event, world, context)
         case RunStatusObserved():
@@ -145,6 +148,8 @@ def _tried_again(event: TaskStarted, world: World, context: Context) -> list[Eve
     if event.attempt == 1 or own.stage is None:
         return go_on(own, world, context)
     if own.is_merging():
+        if closed_gates(own, own.stage, world):
+            return enter(own, own.stage, world=world, context=context)  # more was committed since the yes
         return _merge(own, world, context)
     session = world.find(SessionState, own.session_id) if own.session_id else None
     if session is None:
@@ -165,6 +170,14 @@ def _merge(own: TaskState, world: World, context: Context) -> list[Event]:
         reason = "no branch to merge: no session with a worktree in the project's repository is assigned"
         return failed_attempt(own, FailureClass.WORKTREE_CONFLICT, reason=reason, context=context)
     return [merge_request(tree, into)] if tree.merge_into is None else []
+
+
+def _committed(event: WorktreeCommitted, world: World) -> list[Event]:
+    tree = world.find(WorktreeState, event.worktree_id)
+    if tree is None or not event.commits:
+        return []
+    tried = (own for own in tasks_of(tree, world) if own.is_open() or own.phase == "failed")
+    return [fact for own in tried for fact in gates_overtaken(own, event.head, world)]
 
 
 def _worktree_moved(event: WorktreeMerged | WorktreeFailed, world: World, context: Context) -> list[Event]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from moduprompt.domain.approval.commands import GrantApproval, RevokeApproval
 from moduprompt.domain.approval.events import ApprovalSpent
 from moduprompt.domain.approval.view import ApprovalItem
+from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.gate.commands import RequestApproval
 from moduprompt.domain.gate.state import GateState
 from moduprompt.domain.gate.view import GateItem
-from moduprompt.domain.task.commands import AdvanceStage
+from moduprompt.domain.task.commands import AdvanceStage, RetryTask
 from moduprompt.domain.task.stages import StageSpec
 from moduprompt.domain.task.state import TaskState
-from moduprompt.domain.worktree.commands import ReportMerged
+from moduprompt.domain.worktree.commands import CommitWorktree, ReportCommitted, ReportFailed, ReportMerged
 from moduprompt.protocol import Actor, ApprovalId, SessionId, TaskId
 from tests.support.domain import KERNEL, OTHER, OWNER, WORKSPACE, Outcome, Scene
 from tests.support.stories import (
@@ -49,13 +50,36 @@ class Story:
         asked = approval or waiting_approvals(self.scene)[0]
         return self.scene.when(GrantApproval(workspace_id=WORKSPACE, approval_id=asked), actor=actor)
 
-    def is_merged(self) -> Outcome:
+    def is_merged(self, generation: int = 1) -> Outcome:
         report = ReportMerged(
             workspace_id=WORKSPACE,
             worktree_id=its_tree(self.scene, self.session_id),
-            generation=1,
+            generation=generation,
             commit="feed",
             into="main",
+        )
+        return self.scene.when(report, actor=KERNEL)
+
+    def conflicts(self) -> None:
+        report = ReportFailed(
+            workspace_id=WORKSPACE,
+            worktree_id=its_tree(self.scene, self.session_id),
+            operation="merge",
+            failure=FailureClass.MERGE_CONFLICT,
+            reason="both changed a.py",
+        )
+        self.scene.when(report, actor=KERNEL)
+
+    def commits(self, *commits: str) -> Outcome:
+        worktree_id = its_tree(self.scene, self.session_id)
+        self.scene.when(CommitWorktree(workspace_id=WORKSPACE, worktree_id=worktree_id, message="more"))
+        report = ReportCommitted(
+            workspace_id=WORKSPACE,
+            worktree_id=worktree_id,
+            generation=1,
+            head=commits[-1] if commits else "c0ffee",
+            commits=commits,
+            files_changed=len(commits),
         )
         return self.scene.when(report, actor=KERNEL)
 
@@ -142,3 +166,55 @@ def test_what_was_merged_on_the_way_is_merged_again_with_a_new_yes_only() -> Non
     story.is_merged().then_wires("worktree.merged")
     story.proposes("implement").then_wires("task.stage_changed", "gate.blocked", "approval.spent")
     story.proposes("land").then_wires("task.blocked", "approval.requested")
+
+
+def test_what_is_committed_after_a_yes_that_was_given_ahead_asks_for_a_new_one() -> None:
+    story = Story()
+    story.scene.when(RequestApproval(workspace_id=WORKSPACE, gate_id=story.gate().gate_id))
+    story.says_yes()
+    story.commits("f00d").then_wires("worktree.committed", "gate.blocked", "approval.spent")
+    story.proposes().then_wires("task.blocked", "approval.requested")
+    story.says_yes()
+    assert story.scene.state(TaskState, story.task_id).stage == "land"
+
+
+def test_a_commit_with_nothing_in_it_spends_no_yes() -> None:
+    story = Story()
+    story.scene.when(RequestApproval(workspace_id=WORKSPACE, gate_id=story.gate().gate_id))
+    story.says_yes()
+    story.commits().then_wires("worktree.committed")
+    story.proposes().then_wires("task.stage_changed", "worktree.merge_requested")
+
+
+def test_a_commit_while_another_gate_holds_asks_who_had_said_yes_anew() -> None:
+    story = Story((stage("implement"), stage("land", "merge", gates=2)))
+    advanced(story.scene, story.task_id)
+    first, second = waiting_approvals(story.scene)
+    story.says_yes(first)
+    outcome = story.commits("f00d")
+    outcome.then_wires("worktree.committed", "gate.blocked", "approval.spent", "approval.requested")
+    story.says_yes(second)
+    assert story.scene.state(TaskState, story.task_id).stage == "implement"
+    story.says_yes()
+    assert story.scene.state(TaskState, story.task_id).stage == "land"
+
+
+def test_what_is_committed_after_a_conflict_is_merged_with_a_new_yes_only() -> None:
+    story = Story()
+    advanced(story.scene, story.task_id)
+    story.says_yes()
+    story.conflicts()
+    story.commits("f00d").then_wires("worktree.committed", "gate.blocked", "approval.spent")
+    retry = RetryTask(workspace_id=WORKSPACE, task_id=story.task_id)
+    story.scene.when(retry).then_wires("task.started", "task.blocked", "approval.requested")
+    assert "worktree.merge_requested" in [event.wire for event in story.says_yes().events]
+    story.is_merged(2).then_wires("worktree.merged", "task.completed")
+
+
+def test_what_conflicted_is_merged_again_with_the_same_yes_where_nothing_was_added() -> None:
+    story = Story()
+    advanced(story.scene, story.task_id)
+    story.says_yes()
+    story.conflicts()
+    retry = RetryTask(workspace_id=WORKSPACE, task_id=story.task_id)
+    story.scene.when(retry).then_wires("task.started", "worktree.merge_requested")
