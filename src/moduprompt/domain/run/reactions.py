@@ -23,7 +23,13 @@ from moduprompt.domain.run.parking import park, stop_for_good
 from moduprompt.domain.run.saying import RULE_VERSION as SAID_VERSION
 from moduprompt.domain.run.saying import SAID_TURN, began_behind
 from moduprompt.domain.run.state import RunState
-from moduprompt.domain.run.waiting import begin_next, tell_who_waits, wait_for_branch, wait_no_more
+from moduprompt.domain.run.waiting import (
+    begin_next,
+    begin_waiting,
+    tell_who_waits,
+    wait_for_branch,
+    wait_no_more,
+)
 from moduprompt.domain.session.budgets import charged_for, spent_out
 from moduprompt.domain.session.events import (
     PromptPlaced,
@@ -145,7 +151,10 @@ def _begin(session_id: str, world: World, context: Context) -> list[Event]:
 
 
 def _begin_what_waited(event: SessionBudgetSet, world: World, context: Context) -> list[Event]:
-    """First runs that could not begin while a budget was used up begin when it is raised, or taken away."""
+    """Runs that could not begin while a budget was used up begin when it is raised, or taken away.
+
+    First runs, and those whose branch became free meanwhile.
+    """
     if event.begins:
         return []  # a bound more lets nobody begin
     facts: list[Event] = []
@@ -156,18 +165,18 @@ def _begin_what_waited(event: SessionBudgetSet, world: World, context: Context) 
             continue
         first = first_on.setdefault(session.branch or session.session_id, session.session_id)
         if first == session.session_id:
-            facts += _begin(session.session_id, world, context)
+            facts += begin_waiting(session, world, context) or _begin(session.session_id, world, context)
         else:  # one writer for a branch, also among those that begin at once
             facts += wait_for_branch(session, world, behind=first)
     return facts
 
 
 def _waits_to_begin(session: SessionState, world: World) -> bool:
-    if _has_run(session.session_id, world):
-        return False
     refused = unfit_to_run(session, world)
-    # Who stands in line for its branch keeps its place there.
-    return refused is None or (session.waiting is None and refused == locked_out(session, world))
+    if session.waiting is not None:
+        return refused is None  # else it keeps its place in the line
+    has_run = _has_run(session.session_id, world)
+    return not has_run and (refused is None or refused == locked_out(session, world))
 
 
 def _has_run(session_id: str, world: World) -> bool:

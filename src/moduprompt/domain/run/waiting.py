@@ -57,17 +57,25 @@ def begin_next(event: Freed, world: World, context: Context) -> list[Event]:
     """The next run on a branch on which nobody writes any more."""
     tree = world.find(WorktreeState, event.worktree_id)
     for session in _line(tree.branch, world) if tree else ():
-        # Who can't run now goes on waiting; whoever mends that starts the run.
-        if session.waiting is not None and unfit_to_run(session, world) is None:
-            continues = session.waiting.continues
-            return begin_run(
-                session,
-                world,
-                context,
-                resumes=_carried_on(session, session.waiting, world),
-                continues=world.find(RunState, continues) if continues else None,
-            )
+        # Who can't run now goes on waiting; whoever mends that starts the run, and a raised budget does.
+        begun = begin_waiting(session, world, context)
+        if begun:
+            return begun
     return []
+
+
+def begin_waiting(session: SessionState, world: World, context: Context) -> list[Event]:
+    """The run of one that stands in line, where nothing is in its way any more."""
+    waiting = session.waiting
+    if waiting is None or unfit_to_run(session, world) is not None:
+        return []
+    return begin_run(
+        session,
+        world,
+        context,
+        resumes=_carried_on(session, waiting, world),
+        continues=world.find(RunState, waiting.continues) if waiting.continues else None,
+    )
 
 
 def tell_who_waits(event: WriterLocked, world: World) -> list[Event]:

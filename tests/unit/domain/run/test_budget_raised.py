@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from moduprompt.domain.run.commands import ReportSaid
+from moduprompt.domain.failures import FailureClass
+from moduprompt.domain.run.commands import ReportSaid, StartRun
 from moduprompt.domain.run.decide import live_run
 from moduprompt.domain.run.events import RunRequested
 from moduprompt.domain.run.said import UsageReported
@@ -123,6 +124,27 @@ def test_of_those_that_share_a_branch_one_writes_and_the_other_follows() -> None
     exited(story.scene, begun.run_id)
     settle_all(story.scene)
     assert story.is_live(other)
+
+
+def test_whose_branch_became_free_while_the_budget_was_used_up_begins_when_it_is_raised() -> None:
+    story = Story()
+    scene, fork = story.scene, story.fork()
+    exited(scene, story.run_id)
+    made(scene, its_tree(scene, fork))
+    exited(scene, its_run(scene, fork), code=1, failure=FailureClass.RATE_LIMITED)
+    settle_all(scene)
+    story.run_id = (
+        scene.when(StartRun(workspace_id=WORKSPACE, session_id=story.root)).one(RunRequested).run_id
+    )
+    (timer,) = scene.timers()
+    scene.when(timer.command, actor=KERNEL)
+    assert scene.state(SessionState, fork).waiting is not None
+    story.waiting()
+    settle_all(scene)
+    assert not story.is_live(fork)
+    story.raises(tokens=1_000)
+    assert story.is_live(fork)
+    assert scene.state(SessionState, fork).waiting is None
 
 
 def settle_all(scene: Scene) -> None:
