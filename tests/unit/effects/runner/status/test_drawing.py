@@ -27,6 +27,7 @@ from moduprompt.keeper.recording import (
     pack_input,
     pack_size,
 )
+from tests.support.deadline import turns
 
 
 class Keeper:
@@ -129,13 +130,13 @@ async def test_the_loop_has_its_turn_within_what_a_few_bytes_may_cost(
     # Each of these has the whole screen drawn anew; as time is not to be tested, no slice has any.
     monkeypatch.setattr(drawing_module, "SLICE_S", 0.0)
     keeper.prints(b"\x1b#8" * 2_000)
-    turns, has_ended = 0, False
+    taken, has_ended = 0, False
 
     async def others() -> None:
-        nonlocal turns
+        nonlocal taken
         while not has_ended:
-            turns += 1
-            await asyncio.sleep(0)
+            taken += 1
+            await turns(1)
 
     beside = asyncio.create_task(others())
     with closing(Drawing(keeper.path)) as drawing:
@@ -143,7 +144,7 @@ async def test_the_loop_has_its_turn_within_what_a_few_bytes_may_cost(
     has_ended = True
     await beside
 
-    assert turns >= 2_000 * 3 // 512
+    assert taken >= 2_000 * 3 // 512
 
 
 async def test_an_answer_that_was_passed_over_is_no_draft_and_a_line_is_one(keeper: Keeper) -> None:
