@@ -10,7 +10,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -22,6 +22,8 @@ SIZES: Final = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 TIMES: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 MEASURE_MAX: Final = {"wall": 366 * 86_400, "idle": 366 * 86_400, "memory": 2**50, "output": 2**50}
 """What a keeper takes at most: with more, every run would end before it starts."""
+CAPSULE_CHARS_MOST: Final = 20_000  # that a capsule may be allowed: more is a transcript
+CapsuleKindWord: TypeAlias = Literal["status", "plan", "decision", "manifest", "risk"]
 RUNS_MAX: Final = 100_000  # more than any machine has processes for: a slip of the finger
 
 
@@ -84,6 +86,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     listen: str | None = None
     live_runs_max: Annotated[int, msgspec.Meta(ge=1, le=RUNS_MAX)] | None = None
     limits: dict[str, LimitWords] | None = None
+    capsules: dict[CapsuleKindWord, Annotated[int, msgspec.Meta(ge=1, le=CAPSULE_CHARS_MOST)]] | None = None
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +98,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     listen: str | None
     live_runs_max: int | None = None  # None: as many as the daemon takes by itself
     limits: Mapping[str, AdapterLimits] = {}  # by the names of adapters
+    capsules: Mapping[CapsuleKindWord, int] = {}  # characters, where they differ from the kind's own bound
 
     @property
     def state_dir(self) -> Path:
@@ -187,6 +191,7 @@ def load_config(flags: Choices, environ: Mapping[str, str]) -> Config:
         listen=given.listen,
         live_runs_max=given.live_runs_max,
         limits=_limits(given, environ),
+        capsules=given.capsules or {},
     )
     longest = config.run_sockets_dir / run_socket_name("0" * RUN_SOCKET_CHARS)
     if len(os.fsencode(longest)) > SOCKET_PATH_MAX:

@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from moduprompt.config import CAPSULE_CHARS_MOST
+from moduprompt.domain.capsule.commands import CHARS_MAX
 from moduprompt.effects.agents.catalogue import ADAPTERS
 from moduprompt.effects.agents.port import AgentAdapter
 from moduprompt.protocol import Code
@@ -46,6 +48,13 @@ or with the limit as its reason. No silence ends a program that may wait for a p
 
 | adapter | wall | silence | memory | processes | output | needs as a rule |
 | --- | --- | --- | --- | --- | --- | --- |
+"""
+OF_CAPSULES: Final = """
+How many characters a capsule may have, by its kind; a session has one of each. `[capsules]` of `config.toml` says otherwise
+([operations](operations.md)), up to {most:,}. A longer one is refused as `capsule_too_long`.
+
+| kind | characters |
+| --- | --- |
 """
 GIB: Final = 1024**3
 MIB: Final = 1024**2
@@ -139,7 +148,12 @@ def page() -> str:
     """The whole of it."""
     rows = "".join(f"{_row(limit)}\n" for limit in LIMITS)
     waits = "".join(f"| {each.bounds} | {each.happens} | {_reasons(each.constants)} |\n" for each in WAITS)
-    return HEAD + rows + TAIL + waits + OF_RUNS + "".join(map(_adapter_row, ADAPTERS))
+    return HEAD + rows + TAIL + waits + OF_RUNS + "".join(map(_adapter_row, ADAPTERS)) + _of_capsules()
+
+
+def _of_capsules() -> str:
+    rows = "".join(f"| `{kind}` | {chars:,} |\n" for kind, chars in CHARS_MAX.items())
+    return OF_CAPSULES.format(most=CAPSULE_CHARS_MOST) + rows
 
 
 def _adapter_row(adapter: AgentAdapter) -> str:

@@ -1,10 +1,12 @@
 """What a person can set in `config.toml`, and what is said to what can't be."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from moduprompt.config import AdapterLimits, Choices, Config, ConfigRefused, load_config
+from moduprompt.config import AdapterLimits, CapsuleKindWord, Choices, Config, ConfigRefused, load_config
+from moduprompt.domain.capsule.commands import CHARS_MAX
 
 
 def loaded(home: Path, text: str) -> Config:
@@ -65,3 +67,17 @@ def test_a_setting_that_is_none_is_refused(tmp_path: Path, line: str) -> None:
         loaded(tmp_path, line)
 
     assert "live_runs_max" in refused.value.hint
+
+
+def test_capsules_are_bounded_by_their_kind(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "[capsules]\nstatus = 4000").capsules == {"status": 4_000}
+
+
+@pytest.mark.parametrize("line", ["mood = 5", "status = 0", "status = 20001", 'status = "5"'])
+def test_a_bound_of_capsules_that_is_none_is_refused(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ConfigRefused):
+        loaded(tmp_path, f"[capsules]\n{line}")
+
+
+def test_the_kinds_of_capsules_are_those_that_there_are() -> None:
+    assert get_args(CapsuleKindWord) == tuple(CHARS_MAX)

@@ -13,6 +13,7 @@ import msgspec
 
 from moduprompt import __version__
 from moduprompt.config import Config
+from moduprompt.domain.capsule.commands import CHARS_MAX
 from moduprompt.domain.deciders import VIEWS
 from moduprompt.domain.item import View
 from moduprompt.domain.run.state import RunState
@@ -189,7 +190,12 @@ def build_hands(parts: Parts, *, doors: RunDoors) -> tuple[Hand, ...]:
         admission=parts.admission,
         forgets=(parts.composers.forget,),
         trees=parts.git,
-        accountant=Accountant(kernel, artifacts=artifacts, places=parts.git),
+        accountant=Accountant(
+            kernel,
+            artifacts=artifacts,
+            places=parts.git,
+            chars_max=config.capsules.get("status", CHARS_MAX["status"]),
+        ),
     )
     parts.composers.tell(runs.key_typed)
     teller = Teller(kernel, listener=runs.listener, speaker=runs.speaker)

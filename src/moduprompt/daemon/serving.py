@@ -175,7 +175,7 @@ async def _serve(
         house.push_async_callback(lobby.stop)
         mint = SystemMint(load_secret(config))
         git = GitProgram(environment=git_environment(environ))
-        observer = LocalObserver(git, program_path=program_path(environ))
+        observer = LocalObserver(git, program_path=program_path(environ), capsule_chars_max=config.capsules)
         kernel = await open_kernel(config, house, damaged=damaged, mint=mint, observer=observer)
         opening.kernel = kernel
         parts = Parts(

@@ -117,7 +117,13 @@ class ArtifactFacts(msgspec.Struct, frozen=True, kw_only=True):
     run_id: RunId | None = None
 
 
-Observation: TypeAlias = RepositoryFacts | ArtifactFacts | Rejection | None
+class CapsuleFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a capsule may be here, by the configuration."""
+
+    chars_max: int
+
+
+Observation: TypeAlias = RepositoryFacts | ArtifactFacts | CapsuleFacts | Rejection | None
 """What the shell looked at for a command, or why it could not be looked at."""
 
 S = TypeVar("S", bound=State)

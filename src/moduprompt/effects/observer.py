@@ -1,14 +1,17 @@
 """Looks at the world for the commands whose decision depends on it.
 
 A repository is looked at before a project takes it; an agent program is looked for
-before a session is spawned on it, so that a missing one is refused with nothing made.
+before a session is spawned on it, so that a missing one is refused with nothing made. How long a capsule may be
+is this machine's configuration.
 """
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
-from moduprompt.domain.decider import Command, Observation, RepositoryFacts
+from moduprompt.domain.capsule.commands import CHARS_MAX, CapsuleKind, WriteCapsule
+from moduprompt.domain.decider import CapsuleFacts, Command, Observation, RepositoryFacts
 from moduprompt.domain.project.commands import AttachRepository, CreateProject
 from moduprompt.domain.session.commands import AgentSpec, ForkSession, SpawnSession
 from moduprompt.effects.agents.catalogue import ADAPTERS, adapter_named
@@ -20,9 +23,12 @@ from moduprompt.protocol import Rejection, invalid
 class LocalObserver:
     """An `Observer` of this machine."""
 
-    def __init__(self, git: Worktrees, *, program_path: str) -> None:
+    def __init__(
+        self, git: Worktrees, *, program_path: str, capsule_chars_max: Mapping[CapsuleKind, int] = CHARS_MAX
+    ) -> None:
         self._git = git
         self._program_path = program_path
+        self._capsule_chars_max = {**CHARS_MAX, **capsule_chars_max}
 
     async def observe(self, command: Command) -> Observation:
         """What was seen, or why not."""
@@ -35,6 +41,8 @@ class LocalObserver:
                 return self._program(command.agent)
             case ForkSession() if command.agent is not None:
                 return self._program(command.agent)
+            case WriteCapsule():
+                return CapsuleFacts(chars_max=self._capsule_chars_max[command.capsule_kind])
             case _:
                 return None
 

@@ -15,7 +15,8 @@ CHARS_MAX: Final[dict[CapsuleKind, int]] = {
     "manifest": 2_000,
     "risk": 1_000,
 }
-"""Characters of each kind: all five together are read in two minutes, or in some 3,000 tokens."""
+"""Characters of each kind unless the configuration says otherwise: all five together are read in two minutes, or in
+some 3,000 tokens. A session has one of each."""
 
 
 class WriteCapsule(Command, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from moduprompt.domain.capsule.commands import (
 )
 from moduprompt.domain.capsule.events import CapsuleUpdated
 from moduprompt.domain.capsule.state import CapsuleState
-from moduprompt.domain.decider import Context, Decision, World
+from moduprompt.domain.decider import CapsuleFacts, Context, Decision, World
 from moduprompt.domain.session.state import SessionState
 from moduprompt.protocol import ArtifactRef, CapsuleId, SessionId, TextRef, invalid, missing
 
@@ -49,13 +49,15 @@ def _write(command: WriteCapsule, world: World, context: Context) -> Decision:
     if world.find(SessionState, command.session_id) is None:
         return missing("session", command.session_id)
     kind, text = command.capsule_kind, context.stored_text()
-    if text.chars > CHARS_MAX[kind]:
+    observed = context.observed
+    chars_max = observed.chars_max if isinstance(observed, CapsuleFacts) else CHARS_MAX[kind]
+    if text.chars > chars_max:
         return invalid(
             "capsule_too_long",
-            f"a {kind} capsule has at most {CHARS_MAX[kind]:,} characters, this text has {text.chars:,}",
+            f"a {kind} capsule has at most {chars_max:,} characters, this text has {text.chars:,}",
             hint="a capsule is read instead of the transcript: leave out what can be looked up",
             chars=text.chars,
-            chars_max=CHARS_MAX[kind],
+            chars_max=chars_max,
         )
     before = capsule_of(command.session_id, kind, world)
     if before is not None and before.text == text and before.made_for is None:

@@ -34,10 +34,18 @@ class Places(Protocol):
 class Accountant:
     """Tells what is known of a run that has ended."""
 
-    def __init__(self, reporter: Reporter, *, artifacts: FolderArtifacts, places: Places) -> None:
+    def __init__(
+        self,
+        reporter: Reporter,
+        *,
+        artifacts: FolderArtifacts,
+        places: Places,
+        chars_max: int = CHARS_MAX["status"],
+    ) -> None:
         self._reporter = reporter
         self._artifacts = artifacts
         self._places = places
+        self._chars_max = chars_max
 
     async def tell(self, intent: KeepRun, exited: port.Exited, verdict: Verdict | None) -> None:
         """Of one whose end is known. Never in the way of it: what can't be told is logged."""
@@ -49,7 +57,7 @@ class Accountant:
 
     async def _tell(self, intent: KeepRun, ending: str, verdict: Verdict | None) -> None:
         seen = await self._places.status(intent.cwd) if intent.cwd else None
-        text = account_of(intent.adapter, ending, verdict, place=seen)
+        text = account_of(intent.adapter, ending, verdict, place=seen)[: self._chars_max]
         try:
             ref = await self._artifacts.put(intent.workspace_id, text.encode())
             made = ReportMade(
@@ -71,13 +79,13 @@ def account_of(
     *,
     place: StatusFacts | GitRefusal | None,
 ) -> str:
-    """The text, within the limit of a status."""
+    """The text."""
     told = [ORIGIN, f"The last run, of {adapter}, {ending}."]
     if verdict is not None:
         told.append(f"It {verdict.outcome.replace('unclear', 'may have done its job')}: {verdict.evidence}.")
     if isinstance(place, StatusFacts):
         told.append(_left(place))
-    return "\n\n".join(told)[: CHARS_MAX["status"]]
+    return "\n\n".join(told)
 
 
 def _ending(exited: port.Exited) -> str:

@@ -8,6 +8,7 @@ from moduprompt.domain.capsule.commands import CHARS_MAX, CapsuleKind, WriteCaps
 from moduprompt.domain.capsule.events import CapsuleUpdated
 from moduprompt.domain.capsule.state import CapsuleState
 from moduprompt.domain.capsule.view import CapsuleItem
+from moduprompt.domain.decider import CapsuleFacts
 from moduprompt.domain.session.commands import CloseSession
 from moduprompt.protocol import CapsuleId, Code, SessionId
 from tests.support.domain import WORKSPACE, Outcome, Scene, an_id, text_ref
@@ -68,6 +69,17 @@ def test_the_length_of_its_kind_is_enforced_to_the_character(kind: CapsuleKind) 
 
     write(scene, session_id, "ä" * (CHARS_MAX[kind] + 1), kind=kind).refused("capsule_too_long")
     assert write(scene, session_id, "ä" * CHARS_MAX[kind], kind=kind).subject()
+
+
+def test_a_machine_may_bound_it_otherwise() -> None:
+    scene = Scene()
+    session_id = a_session(scene)
+    order = WriteCapsule(
+        workspace_id=WORKSPACE, session_id=session_id, capsule_kind="status", account="12345"
+    )
+
+    scene.when(order, observed=CapsuleFacts(chars_max=4)).refused("capsule_too_long")
+    assert scene.when(order, observed=CapsuleFacts(chars_max=5)).subject()
 
 
 def test_there_is_none_of_a_session_that_does_not_exist() -> None:

@@ -68,10 +68,15 @@ async def test_a_lost_run_is_told_with_the_evidence_and_what_it_left(tmp_path: P
     assert "not committed: 2 new" in told
 
 
-def test_it_fits_whatever_is_known() -> None:
+@pytest.mark.parametrize("chars_max", [CHARS_MAX["status"], 100])
+async def test_it_fits_whatever_is_known(tmp_path: Path, chars_max: int) -> None:
+    reports, artifacts = Reports(), FolderArtifacts(tmp_path)
     wordy = replace(DONE, evidence="e" * 10_000)
 
-    assert len(account_of("claude", "exited with 0", wordy, place=CLEAN)) == CHARS_MAX["status"]
+    teller = Accountant(reports, artifacts=artifacts, places=Trees(), chars_max=chars_max)
+    await teller.tell(KEEP, EXITED, wordy)
+
+    assert len(await told_to(reports, artifacts)) == chars_max
 
 
 async def test_it_is_told_under_the_runs_own_key(tmp_path: Path) -> None:
