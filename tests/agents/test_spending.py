@@ -12,7 +12,7 @@ from moduprompt.domain.run.events import (
     RunExited,
     RunNoProgressObserved,
 )
-from moduprompt.domain.run.progress import SAME_CALL_MAX
+from moduprompt.domain.run.progress import SAME_CALL_MAX, SAME_TREE_MAX
 from moduprompt.domain.run.view import RunItem
 from moduprompt.domain.session.commands import PromptSession, SetBudget
 from moduprompt.domain.session.events import SessionBudgetExceeded, SessionParked, SessionUnparked
@@ -106,6 +106,31 @@ async def test_an_endless_loop_of_failing_calls_is_stopped() -> None:
         ended = await own.ended(session)
 
     assert (seen.rule, seen.times) == ("same_call", SAME_CALL_MAX)
+    assert exited.failure is FailureClass.NO_PROGRESS
+    assert failed.failure is FailureClass.NO_PROGRESS
+    assert ended.left == ()
+
+
+@pytest.mark.timeout(600)
+async def test_a_program_that_writes_and_takes_back_the_same_is_stopped() -> None:
+    need("claude")
+    there_and_back = [
+        {"write": {"path": "answer.txt", "content": "forty-two\n"}},
+        {"write": {"path": "answer.txt", "content": "forty-one\n"}},
+    ]
+    async with fleet() as own:
+        prompt = scripted(
+            *there_and_back * (2 * SAME_TREE_MAX), {"text": "never said"}, words="Make up your mind."
+        )
+        session = await own.spawn("doubter", program="claude", prompt=prompt)
+        seen = await own.first(RunNoProgressObserved, of=session.run_id)
+        exited = await own.first(RunExited, of=session.run_id)
+        failed = await own.first(TaskFailed, of=session.task_id)
+        ended = await own.ended(session)
+
+    assert seen.rule == "same_tree"
+    assert seen.times >= SAME_TREE_MAX  # what came between two looks is counted with the next
+    assert seen.tree is not None
     assert exited.failure is FailureClass.NO_PROGRESS
     assert failed.failure is FailureClass.NO_PROGRESS
     assert ended.left == ()

@@ -196,6 +196,7 @@ def build_hands(parts: Parts, *, doors: RunDoors) -> tuple[Hand, ...]:
             places=parts.git,
             chars_max=config.capsules.get("status", CHARS_MAX["status"]),
         ),
+        contents=parts.git,
     )
     parts.composers.tell(runs.key_typed)
     teller = Teller(kernel, listener=runs.listener, speaker=runs.speaker)

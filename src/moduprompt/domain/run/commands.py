@@ -6,7 +6,7 @@ import msgspec
 
 from moduprompt.domain.decider import Command
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.said import Mark, Said
+from moduprompt.domain.run.said import Digest, Mark, Said
 from moduprompt.domain.session.limits import RunLimitsSpec
 from moduprompt.protocol import Count, Id, Name, Reason, Ref, RunId, SessionId, Text, Whole
 
@@ -139,15 +139,18 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class ReportSaid(RunReport, frozen=True, kw_only=True):
     """What its program said of itself, in order, in the output up to byte `upto`. `seen`: what it does after that.
 
-    `places` has the byte of each, rising; without them all of it was said at `upto`.
+    `places` has the byte of each, rising; without them all of it was said at `upto`. `tree`: a digest of what stood in
+    its worktree after the last call of a tool among these, where somebody has looked.
     """
 
     wire: ClassVar[str] = "run.report_said"
+    later: ClassVar[frozenset[str]] = frozenset({"tree"})
 
     upto: Count
     said: tuple[Said, ...]
     places: tuple[Count, ...] = ()
     seen: Sighting | None = None
+    tree: Digest | None = None
 
 
 class ReportExited(RunReport, frozen=True, kw_only=True):

@@ -172,12 +172,13 @@ class RunToolCalled(RunTold, frozen=True, kw_only=True):
 
 
 class RunToolEnded(RunTold, frozen=True, kw_only=True):
-    """A tool has ended; `refused`: nobody allowed it."""
+    """A tool has ended; `refused`: nobody allowed it. `tree`: what stood in the worktree then, where somebody looked."""
 
     wire: ClassVar[str] = "run.tool_ended"
 
     call_id: Mark
     how: ToolEnd
+    tree: Digest | None = None
 
 
 class RunUsageReported(RunTold, frozen=True, kw_only=True):
@@ -239,14 +240,18 @@ class RunLineSkipped(RunTold, frozen=True, kw_only=True):
 
 
 class RunNoProgressObserved(RunEvent, frozen=True, kw_only=True):
-    """Its program gets nowhere. `what` repeats: a tool, with these arguments, or a kind of trouble; in a row."""
+    """Its program gets nowhere. `what` repeats: a tool, with these arguments, or a kind of trouble; in a row.
+
+    `same_tree`: calls made before led to a worktree that had stood so before; `tree` is how it stood at last.
+    """
 
     wire: ClassVar[str] = "run.no_progress_observed"
 
-    rule: Literal["same_call", "same_trouble"]
+    rule: Literal["same_call", "same_trouble", "same_tree"]
     what: Mark
     times: Count
     arguments_digest: Digest | None = None
+    tree: Digest | None = None
 
 
 class RunOutputRecorded(RunEvent, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from moduprompt.domain.run.events import (
     RunTroubleObserved,
 )
 from moduprompt.domain.run.parking import PARKING
-from moduprompt.domain.run.progress import SAME_CALL_MAX, SAME_TROUBLE_MAX
+from moduprompt.domain.run.progress import SAME_CALL_MAX, SAME_TREE_MAX, SAME_TROUBLE_MAX
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.state import SessionState
 
@@ -22,7 +22,7 @@ def notice(event: RunToolEnded | RunTroubleObserved, world: World) -> list[Event
         return []
     if isinstance(event, RunTroubleObserved):
         return _same_trouble(run)
-    return _same_call(run) if event.how != "done" else []
+    return _same_call(run) if event.how != "done" else _same_tree(run, event)
 
 
 def _same_call(run: RunState) -> list[Event]:
@@ -37,6 +37,22 @@ def _same_call(run: RunState) -> list[Event]:
         arguments_digest=call.arguments_digest,
     )
     reason = f"no progress: the same call of {call.tool} has failed {times} times in a row"
+    return [seen, RunStopRequested(run_id=run.run_id, reason=reason, failure=FailureClass.NO_PROGRESS)]
+
+
+def _same_tree(run: RunState, event: RunToolEnded) -> list[Event]:
+    call, times = run.progress.round.last, run.progress.round.times
+    if call is None or times < SAME_TREE_MAX or event.tree is None or call.call_id != event.call_id:
+        return []
+    seen = RunNoProgressObserved(
+        run_id=run.run_id,
+        rule="same_tree",
+        what=call.tool,
+        times=times,
+        arguments_digest=call.arguments_digest,
+        tree=event.tree,
+    )
+    reason = f"no progress: {times} calls in a row, the last of {call.tool}, led only where the worktree had stood before"
     return [seen, RunStopRequested(run_id=run.run_id, reason=reason, failure=FailureClass.NO_PROGRESS)]
 
 

@@ -15,6 +15,8 @@ who waited, worked and waits again has been seen to wait anew.
 from collections.abc import Iterator
 from typing import Final, assert_never
 
+from msgspec.structs import replace
+
 from moduprompt.domain.decider import Decision, Event, World
 from moduprompt.domain.run.commands import ReportSaid, Sighting
 from moduprompt.domain.run.events import (
@@ -78,6 +80,7 @@ class _Scribe:
         places = command.places or (command.upto,) * len(command.said)
         self._said = [each for each in zip(places, command.said, strict=False) if each[0] > own.said_upto]
         self._seen = command.seen
+        self._tree = command.tree
         self._upto = own.said_upto
         self._own = own
         self._session = session
@@ -93,6 +96,8 @@ class _Scribe:
         for place, said in self._said:
             self._upto = place
             found += self._facts_of(said)
+        if self._tree is not None:
+            found = _with_tree(found, self._tree)
         if self._seen is not None:
             found += self._observed(self._seen)
         return found
@@ -253,3 +258,12 @@ class _Scribe:
 
 def _stored(detail: Detail) -> TextRef:
     return TextRef(ref=detail.ref, chars=detail.chars)
+
+
+def _with_tree(facts: list[Event], tree: str) -> list[Event]:
+    """It was looked at after all of them, so the last call of a tool is the one that led there."""
+    for number in reversed(range(len(facts))):
+        fact = facts[number]
+        if isinstance(fact, RunToolEnded):
+            return [*facts[:number], replace(fact, tree=tree), *facts[number + 1 :]]
+    return facts

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from moduprompt.effects.git.cloning import clone_repository
 from moduprompt.effects.git.committing import commit_worktree
+from moduprompt.effects.git.contents import contents_of
 from moduprompt.effects.git.creating import create_worktree
 from moduprompt.effects.git.locks import Locks
 from moduprompt.effects.git.merging import merge_branch
@@ -78,6 +79,15 @@ class GitProgram:
 
     async def status(self, path: str) -> StatusFacts | GitRefusal:
         return await _as_value(self._status(path))
+
+    async def contents(self, path: str) -> str | None:
+        """A digest of the head and all that is not committed, by bytes; None where nobody can say. Changes nothing."""
+        try:
+            place = await find_place(self._git, path)
+            report = await read_status(self._git, at=place.top)
+        except Refused:
+            return None
+        return await asyncio.to_thread(contents_of, report, at=place.top)
 
     async def _clone(self, source: str, into: str) -> RepositoryFacts:
         async with self._locks.hold(real_path(into)):

@@ -41,6 +41,7 @@ from moduprompt.effects.runner.limiting import limits_for
 from moduprompt.effects.runner.listening import Listener
 from moduprompt.effects.runner.looking import Looks
 from moduprompt.effects.runner.reports import Kept, to_report
+from moduprompt.effects.runner.rounds import Contents
 from moduprompt.effects.runner.speaking import Speaker
 from moduprompt.effects.runner.telling import Account, told_afresh, told_going_on
 from moduprompt.effects.runner.verdicts import judge
@@ -122,6 +123,7 @@ class RunHand:
         trees: Trees,
         forgets: tuple[Callable[[str], None], ...] = (),
         accountant: Accountant | None = None,
+        contents: Contents | None = None,
     ) -> None:
         """`forgets`: who holds something of a run until it is over, and lets go of it when called."""
         self._backend = backend
@@ -142,6 +144,7 @@ class RunHand:
             clock=clock,
             speaker=self.speaker,
             request=self._request_again,
+            contents=contents,
         )
         self._requests: dict[str, AgentRequest] = {}  # by which this daemon has started what lives
         self._looks = Looks(

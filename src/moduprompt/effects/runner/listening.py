@@ -34,6 +34,7 @@ from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.ear import Ear, Noted, recorded
+from moduprompt.effects.runner.rounds import Contents, Rounds
 from moduprompt.effects.runner.speaking import Speaker
 from moduprompt.effects.runner.status.hearing import hear
 from moduprompt.effects.runner.talking import Talk
@@ -63,6 +64,7 @@ class Live:
         self.ear = Ear(reader)
         self.told = told
         self.is_input_over = False
+        self.rounds = Rounds()
         self.notes: asyncio.Queue[Noted | None] = asyncio.Queue(NOTES_WAITING_MAX)
 
 
@@ -78,8 +80,13 @@ class Listener:
         clock: Clock,
         speaker: Speaker | None = None,
         request: Callable[[KeepRun], AgentRequest] | None = None,
+        contents: Contents | None = None,
     ) -> None:
-        """`request`: by which a run was started; without it no more is known of that than its words."""
+        """`request`: by which a run was started; without it no more is known of that than its words.
+
+        `contents`: who looks into worktrees; without it nobody does.
+        """
+        self._contents = contents
         self._speaker = speaker or Speaker(backend)
         self._request = request or _bare_request
         self._backend = backend
@@ -183,20 +190,31 @@ class Listener:
     async def _tell(self, intent: KeepRun, live: Live) -> None:
         """Report what waits, many in one, until nothing more comes."""
         while notes := await _next_of(live.notes):
-            seen = _seen(live, notes)
-            while not await self._is_taken(intent, notes, seen=seen):
+            seen, tree = _seen(live, notes), await self._tree(intent, live, notes)
+            while not await self._is_taken(intent, notes, seen=seen, tree=tree):
                 await self._clock.sleep(AGAIN_S)
             live.told = notes[-1].at
 
-    async def _is_taken(self, intent: KeepRun, notes: list[Noted], *, seen: Sighting | None) -> bool:
+    async def _tree(self, intent: KeepRun, live: Live, notes: list[Noted]) -> str | None:
+        """How the worktree stands now, where that may say that the program goes round; asked once for each report."""
+        is_worth_it = live.rounds.is_worth_a_look(note.heard for note in notes)
+        if not is_worth_it or self._contents is None or intent.cwd is None:
+            return None
+        return await self._contents.contents(intent.cwd)
+
+    async def _is_taken(
+        self, intent: KeepRun, notes: list[Noted], *, seen: Sighting | None, tree: str | None
+    ) -> bool:
         try:
-            await self._report(intent, notes, seen=seen)
+            await self._report(intent, notes, seen=seen, tree=tree)
         except (Refused, StorageFailed, OSError) as fault:
             log.warning("said.not_reported", extra={"run_id": intent.run_id, "why": str(fault)})
             return False
         return True
 
-    async def _report(self, intent: KeepRun, notes: list[Noted], *, seen: Sighting | None) -> None:
+    async def _report(
+        self, intent: KeepRun, notes: list[Noted], *, seen: Sighting | None, tree: str | None = None
+    ) -> None:
         """One report; the same notes make the same report under the same key."""
         told = [(note.at, said) for note in notes if (said := await self._said(intent, note)) is not None]
         if not told:
@@ -209,6 +227,7 @@ class Listener:
             said=tuple(said for _, said in told),
             places=places,
             seen=seen,
+            tree=tree,
         )
         await report(self._reporter, command, key=f"run/{intent.run_id}/said/{places[0]}-{places[-1]}")
 

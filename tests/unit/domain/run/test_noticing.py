@@ -6,8 +6,15 @@ import pytest
 
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import ReportExited, ReportSaid
-from moduprompt.domain.run.events import RunExited, RunNoProgressObserved, RunStopRequested
-from moduprompt.domain.run.progress import OPEN_CALLS_MAX, SAME_CALL_MAX, SAME_TROUBLE_MAX
+from moduprompt.domain.run.events import RunExited, RunNoProgressObserved, RunStopRequested, RunToolEnded
+from moduprompt.domain.run.progress import (
+    CIRCLE_CALLS_MAX,
+    CIRCLE_TREES_MAX,
+    OPEN_CALLS_MAX,
+    SAME_CALL_MAX,
+    SAME_TREE_MAX,
+    SAME_TROUBLE_MAX,
+)
 from moduprompt.domain.run.said import (
     Said,
     ToolCalled,
@@ -41,6 +48,28 @@ class Story:
     def says(self, *said: Said) -> Outcome:
         upto = self.scene.state(RunState, self.run_id).said_upto + 1
         report = ReportSaid(workspace_id=WORKSPACE, run_id=self.run_id, upto=upto, said=said)
+        return self.scene.when(report, actor=KERNEL)
+
+    def edits(
+        self, arguments: str, *, tree: str | None, how: ToolEnd = "done", path: str | None = "a.txt"
+    ) -> Outcome:
+        """A call that names a file (or none), and how the worktree stood after it."""
+        self.calls += 1
+        call_id = f"call-{self.calls}"
+        upto = self.scene.state(RunState, self.run_id).said_upto + 1
+        called = ToolCalled(
+            call_id=call_id,
+            tool="Edit",
+            arguments_digest=(arguments * 64)[:64],
+            paths=(path,) if path else (),
+        )
+        report = ReportSaid(
+            workspace_id=WORKSPACE,
+            run_id=self.run_id,
+            upto=upto,
+            said=(called, ToolEnded(call_id=call_id, how=how)),
+            tree=tree and (tree * 64)[:64],
+        )
         return self.scene.when(report, actor=KERNEL)
 
     def calls_tool(self, how: ToolEnd = "failed", *, tool: str = "Bash", arguments: str = "a") -> Outcome:
@@ -185,3 +214,107 @@ def test_a_turn_that_fails_asks_nobody_and_what_failed_in_it_counts() -> None:
         story.calls_tool()
         story.says(TurnEnded(how="failed", failure=FailureClass.NETWORK))
     assert story.is_stopped()
+
+
+def rounds(story: Story, number: int) -> list[Outcome]:
+    """So many changes, each made or taken back in turn; the first of each kind is new, and so are the trees."""
+    return [story.edits("ab"[each % 2], tree="cd"[each % 2]) for each in range(number)]
+
+
+def test_a_change_that_is_made_and_taken_back_again_and_again_is_noticed_and_stopped() -> None:
+    story = Story()
+    rounds(story, 2 + SAME_TREE_MAX - 1)
+    assert not story.is_stopped()
+    outcome = story.edits("b", tree="d")
+    seen = outcome.one(RunNoProgressObserved)
+    assert (seen.rule, seen.what, seen.times) == ("same_tree", "Edit", SAME_TREE_MAX)
+    assert (seen.arguments_digest, seen.tree) == ("b" * 64, "d" * 64)
+    stopped = outcome.one(RunStopRequested)
+    assert stopped.failure is FailureClass.NO_PROGRESS
+    assert stopped.reason is not None
+    assert "had stood before" in stopped.reason
+
+
+def test_the_same_that_is_written_again_and_again_is_noticed() -> None:
+    story = Story()
+    for _ in range(SAME_TREE_MAX + 1):
+        story.edits("a", tree="c")
+    assert story.is_stopped()
+
+
+def test_rounds_go_on_over_the_ends_of_turns() -> None:
+    story = Story()
+    for _ in range(SAME_TREE_MAX + 1):
+        story.says(TurnBegan())
+        story.edits("a", tree="c")
+        story.says(TurnEnded(how="done"))
+    assert story.is_stopped()
+
+
+def test_a_tree_that_never_stood_so_ends_the_rounds() -> None:
+    story = Story()
+    for number in range(4):
+        rounds(story, SAME_TREE_MAX - 1)
+        story.edits("a", tree=f"{number}")
+    assert not story.is_stopped()
+
+
+def test_a_call_that_was_never_made_ends_the_rounds() -> None:
+    story = Story()
+    for number in range(4):
+        rounds(story, SAME_TREE_MAX - 1)
+        story.edits(f"{number}", tree="c")
+    assert not story.is_stopped()
+
+
+def test_whoever_only_looks_whether_something_is_through_goes_no_rounds() -> None:
+    story = Story()
+    for _ in range(4 * SAME_TREE_MAX):
+        story.edits("a", tree="c", path=None)
+    assert not story.is_stopped()
+
+
+def test_where_nobody_looked_at_the_tree_nothing_is_noticed() -> None:
+    story = Story()
+    for _ in range(4 * SAME_TREE_MAX):
+        story.edits("a", tree=None)
+    assert not story.is_stopped()
+
+
+def test_calls_between_two_looks_count_when_the_next_look_finds_nothing_new() -> None:
+    story = Story()
+    for tree in (*[None] * 5, "c", *[None] * (SAME_TREE_MAX - 1)):
+        story.edits("a", tree=tree)
+    assert not story.is_stopped(), "before the first look nobody knew the tree"
+    outcome = story.edits("a", tree="c")
+    assert outcome.one(RunNoProgressObserved).times == SAME_TREE_MAX
+
+
+def test_looks_and_failed_calls_in_between_do_not_end_the_rounds() -> None:
+    story = Story()
+    for _ in range(SAME_TREE_MAX + 1):
+        story.edits("a", tree="c")
+        story.edits("e", tree="c", path=None)
+        story.edits("f", tree=None, how="failed")
+    assert story.is_stopped()
+
+
+def test_rounds_of_a_session_with_endless_patience_are_left_alone() -> None:
+    story = Story()
+    story.patience("endless")
+    rounds(story, 3 * SAME_TREE_MAX)
+    assert not story.is_stopped()
+
+
+def test_what_is_remembered_of_rounds_is_bounded() -> None:
+    story = Story()
+    for number in range(0x100):
+        story.edits(f"{number:02x}", tree=f"{number:02x}")
+    kept = story.scene.state(RunState, story.run_id).progress.round
+    assert (len(kept.calls), len(kept.trees)) == (CIRCLE_CALLS_MAX, CIRCLE_TREES_MAX)
+
+
+def test_a_tree_is_told_of_the_last_call_in_a_report() -> None:
+    story = Story()
+    outcome = story.edits("a", tree="c")
+    assert outcome.one(RunToolEnded).tree == "c" * 64
