@@ -208,10 +208,14 @@ def test_without_a_prompt_it_is_greeted_and_its_answer_shows_that_it_is_ready() 
     assert isinstance(command, AgentCommand)
     (asked, nothing) = command.opening.split(b"\n")
     assert (msgspec.json.decode(asked)["request"]["subtype"], nothing) == ("initialize", b"")
-    response = {"subtype": "success", "request_id": msgspec.json.decode(asked)["request_id"], "response": {}}
+    response: dict[str, object] = {
+        "subtype": "success",
+        "request_id": msgspec.json.decode(asked)["request_id"],
+        "response": {},
+    }
     assert fed(a_channel(), {"type": "control_response", "response": response}) == [PromptAwaited()]
 
 
 def test_an_answer_to_anything_else_shows_nothing() -> None:
-    response = {"subtype": "success", "request_id": "r1", "response": {}}
+    response: dict[str, object] = {"subtype": "success", "request_id": "r1", "response": {}}
     assert fed(a_channel(), {"type": "control_response", "response": response}) == []
