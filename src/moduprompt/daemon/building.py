@@ -34,15 +34,17 @@ from moduprompt.effects.runner.accounts import Accountant
 from moduprompt.effects.runner.admission import LIVE_MAX, Admission, ThisMachine
 from moduprompt.effects.runner.answering import Answerer
 from moduprompt.effects.runner.composers import Composers
-from moduprompt.effects.runner.hand import PROMPT_NAME, RECORDING_NAME, RunHand, Surroundings
+from moduprompt.effects.runner.hand import RunHand
 from moduprompt.effects.runner.homes_hand import HomesHand
 from moduprompt.effects.runner.interrupting import Interrupter
+from moduprompt.effects.runner.launching import PROMPT_NAME, Surroundings
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.prompting import Teller
 from moduprompt.effects.runner.silences import Silences
 from moduprompt.effects.runner.terminals import LocalTerminals
 from moduprompt.effects.runner.turns import TurnWatcher
 from moduprompt.effects.runner.typist import Typist
+from moduprompt.keeper.recording import RECORDING_NAME
 from moduprompt.kernel.clock import SystemClock, SystemMint
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ports import Hand

@@ -41,8 +41,9 @@ from moduprompt.effects.recovery.memory import StartMemory
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.admission import Admission
 from moduprompt.effects.runner.composers import Composers
-from moduprompt.effects.runner.hand import RunHand, Surroundings
+from moduprompt.effects.runner.hand import RunHand
 from moduprompt.effects.runner.interrupting import Interrupter
+from moduprompt.effects.runner.launching import Surroundings
 from moduprompt.effects.runner.typist import Typist
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ports import Hand

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 import msgspec
 
 from moduprompt.effects.recovery.memory import StartMemory
-from moduprompt.effects.runner.hand import free_keepers
+from moduprompt.effects.runner.freeing import free_keepers
 from moduprompt.effects.runner.port import Backend
 from moduprompt.keeper import cgroups, processes
 from moduprompt.keeper.keeper import SOCKET_NAME

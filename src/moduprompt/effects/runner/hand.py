@@ -6,64 +6,39 @@ any point hears the same entries again and reports nothing twice.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Final, Literal, Protocol
-
-import msgspec
 
 from moduprompt.domain.decider import Intent
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.commands import ReportConversation, ReportExited, ReportLost
+from moduprompt.domain.run.commands import ReportExited, ReportLost
 from moduprompt.domain.run.intents import EndRun, KeepRun, ResizeTerminal
 from moduprompt.effects.agents.catalogue import adapter_named
 from moduprompt.effects.agents.port import (
-    AgentAdapter,
-    AgentCommand,
-    AgentFile,
-    AgentRefused,
-    AgentRequest,
     Verdict,
 )
-from moduprompt.effects.agents.surroundings import run_environment
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.accounts import Accountant
 from moduprompt.effects.runner.admission import Admission
-from moduprompt.effects.runner.conversations import Chosen, Ground, choose
 from moduprompt.effects.runner.footing import Footings, Trees
-from moduprompt.effects.runner.homes import Homes
 from moduprompt.effects.runner.keeping import is_readable_never, keep_recording
-from moduprompt.effects.runner.limiting import limits_for
+from moduprompt.effects.runner.launching import Launches, Surroundings, Tokens
 from moduprompt.effects.runner.listening import Listener
 from moduprompt.effects.runner.looking import Looks
 from moduprompt.effects.runner.reports import Kept, to_report
 from moduprompt.effects.runner.rounds import Contents
 from moduprompt.effects.runner.speaking import Speaker
-from moduprompt.effects.runner.telling import Account, told_afresh, told_going_on
 from moduprompt.effects.runner.verdicts import judge
-from moduprompt.keeper.keeper import SOCKET_NAME
-from moduprompt.keeper.recording import RecordingError
+from moduprompt.keeper.recording import RECORDING_NAME, RecordingError
 from moduprompt.kernel.ports import Clock
-from moduprompt.protocol import REASON_MAX, Fate, RecoveredRun, RunId, TextRef, WorkspaceId
+from moduprompt.protocol import REASON_MAX, Fate, RecoveredRun, RunId
 
-RECORDING_NAME: Final = "recording.mprec"
-PROMPT_NAME: Final = "prompt.txt"
-FREED_AT_ONCE: Final = 32  # keepers that are let go: each that does not answer takes its seconds
 STOPPED_WAITING: Final = "stopped while it waited for room to start"
 
 log = logging.getLogger(__name__)
-
-
-class Tokens(Protocol):
-    """Where a run's token comes from."""
-
-    def run_token(self, workspace_id: WorkspaceId, run_id: RunId) -> str:
-        """The same at every asking."""
-        ...
 
 
 class Doors(Protocol):
@@ -84,23 +59,6 @@ class Witness(Protocol):
     def saw(self, found: RecoveredRun) -> None:
         """What the first look at a run found."""
         ...
-
-
-class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """What every run of this daemon gets: declared here, and nothing else of the daemon's."""
-
-    home: str
-    path: str
-    commands_dir: Path
-    variables: Mapping[str, str] = {}  # of the daemon's own: an adapter is given those that it names
-    limits: Mapping[str, port.Limits] = {}  # of adapters whose own somebody has overridden
-
-
-class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt in a file of its run."""
-
-    path: str
-    text: str
 
 
 class RunHand:
@@ -129,12 +87,18 @@ class RunHand:
         self._backend = backend
         self._reporter = reporter
         self._artifacts = artifacts
-        self._tokens = tokens
         self._doors = doors
-        self._surroundings = surroundings
         self._witness = witness
         self._admission = admission
         self._footings = Footings(trees, run_dir=backend.run_dir)
+        self._launches = Launches(
+            reporter,
+            run_dir=backend.run_dir,
+            artifacts=artifacts,
+            tokens=tokens,
+            surroundings=surroundings,
+            footings=self._footings,
+        )
         self._accountant = accountant
         self.speaker = Speaker(backend)
         self.listener = Listener(
@@ -143,10 +107,9 @@ class RunHand:
             artifacts=artifacts,
             clock=clock,
             speaker=self.speaker,
-            request=self._request_again,
+            request=self._launches.request_again,
             contents=contents,
         )
-        self._requests: dict[str, AgentRequest] = {}  # by which this daemon has started what lives
         self._looks = Looks(
             reporter, clock=clock, run_dir=backend.run_dir, tells_itself=self.listener.has_heard
         )
@@ -181,7 +144,7 @@ class RunHand:
             await self._doors.close(intent.run_id)
             for forget in self._forgets:
                 forget(intent.run_id)
-            self._requests.pop(intent.run_id, None)
+            self._launches.forget(intent.run_id)
             self._met.discard(intent.run_id)
             self._admission.has_ended(intent.run_id)
         return is_over
@@ -250,156 +213,13 @@ class RunHand:
         return port.StartRefused(code="unusable", message=STOPPED_WAITING, run_id=intent.run_id)
 
     async def _start(self, intent: KeepRun, *, door: str) -> port.StartRefused | None:
-        launch = await self._to_launch(intent, door=door)
+        launch = await self._launches.to_launch(intent, door=door)
         if isinstance(launch, port.StartRefused):
             return launch
         started = await self._backend.start(launch)
         if isinstance(started, port.Kept) or started.code == "used":
             return None
         return started
-
-    async def _to_launch(self, intent: KeepRun, *, door: str) -> port.LaunchSpec | port.StartRefused:
-        adapter = adapter_named(intent.adapter)
-        if adapter is None:
-            return _unfit(intent, f"no adapter is named {intent.adapter}")
-        homes = Homes(self._backend.run_dir(intent.run_id).parent)
-        cwd = intent.cwd or str(homes.make_scratch(intent.session_id))
-        home = homes.home(intent.session_id)
-        chosen = await self._choose(intent, adapter, homes=homes, here=Ground(home=home, cwd=cwd))
-        request = await self._request(intent, adapter, cwd=cwd, home=home, chosen=chosen)
-        self._requests[intent.run_id] = request
-        command = adapter.command(request)
-        if isinstance(command, AgentRefused):
-            return _unfit(intent, command.message)
-        if adapter.reader() is not None:
-            await asyncio.to_thread(_place_files, home, command.files)
-            await self._footings.note(intent)
-        return port.LaunchSpec(
-            run_id=intent.run_id,
-            argv=command.argv,
-            cwd=cwd,
-            env=self._environment(intent, command, door=door),
-            rows=intent.rows,
-            cols=intent.cols,
-            limits=limits_for(intent, self._surroundings.limits.get(intent.adapter, adapter.limits)),
-            io=command.io,
-            stdin=command.stdin,
-            stdin_file=command.stdin_file,
-            opening=command.opening,
-        )
-
-    async def _choose(
-        self, intent: KeepRun, adapter: AgentAdapter, *, homes: Homes, here: Ground
-    ) -> Chosen | None:
-        """Whether a conversation goes on: told before the program starts, and then never chosen again."""
-        earlier = intent.earlier
-        if earlier is None:
-            return None
-        if earlier.chosen is not None:
-            return Chosen(begun=earlier.chosen, why="", conversation_id=earlier.conversation_id)
-        cwd = earlier.cwd or str(homes.scratch(earlier.session_id))
-        there = Ground(home=homes.home(earlier.session_id), cwd=cwd)
-        chosen = await asyncio.to_thread(choose, adapter, earlier, here=here, there=there)
-        told = ReportConversation(
-            workspace_id=intent.workspace_id,
-            run_id=intent.run_id,
-            begun=chosen.begun,
-            why=chosen.why,
-            conversation_id=chosen.conversation_id,
-            capsules=0 if chosen.begun == "carried_on" else len(earlier.capsules),
-        )
-        await report(self._reporter, told, key=f"run/{intent.run_id}/conversation")
-        return chosen
-
-    async def _request(
-        self, intent: KeepRun, adapter: AgentAdapter, *, cwd: str, home: Path, chosen: Chosen | None
-    ) -> AgentRequest:
-        carried_on = chosen.conversation_id if chosen and chosen.begun == "carried_on" else None
-        prompt = await self._place_prompt(intent, goes_on=carried_on is not None)
-        return AgentRequest(
-            words=intent.argv,
-            prompt=prompt.text if prompt else None,
-            prompt_file=prompt.path if prompt else None,
-            run_id=intent.run_id,
-            conversation_id=carried_on,
-            cwd=cwd,
-            home=str(home),
-            variables=self._given(adapter),
-        )
-
-    def _given(self, adapter: AgentAdapter) -> dict[str, str]:
-        known = self._surroundings.variables
-        return {name: known[name] for name in adapter.variables if name in known}
-
-    def _request_again(self, intent: KeepRun) -> AgentRequest:
-        """By which a run was started, also by a daemon before: its prompt lies in the run's file.
-
-        All of it counts: a channel that is fed the recording with another request is owed other lines.
-        """
-        request = self._requests.get(intent.run_id)
-        if request is not None:
-            return request
-        homes = Homes(self._backend.run_dir(intent.run_id).parent)
-        path = self._backend.run_dir(intent.run_id) / PROMPT_NAME
-        adapter = adapter_named(intent.adapter)
-        return AgentRequest(
-            words=intent.argv,
-            prompt=path.read_bytes().decode("utf-8", "replace") if path.is_file() else None,
-            prompt_file=str(path) if path.is_file() else None,
-            run_id=intent.run_id,
-            conversation_id=intent.carries_on,
-            cwd=intent.cwd or str(homes.scratch(intent.session_id)),
-            home=str(homes.home(intent.session_id)),
-            variables={} if adapter is None else self._given(adapter),
-        )
-
-    def _environment(self, intent: KeepRun, command: AgentCommand, *, door: str) -> dict[str, str]:
-        around = self._surroundings
-        variables = {
-            "MP_SOCKET": door,
-            "MP_TOKEN": self._tokens.run_token(intent.workspace_id, intent.run_id),
-            "MP_WORKSPACE": intent.workspace_id,
-            "MP_PROJECT": intent.project_id,
-            "MP_SESSION": intent.session_id,
-            "MP_RUN": intent.run_id,
-            **command.env,
-        }
-        return run_environment(
-            home=around.home, commands_dir=around.commands_dir, variables=variables, path=around.path
-        )
-
-    async def _place_prompt(self, intent: KeepRun, *, goes_on: bool) -> Placed | None:
-        text = await self._told(intent, goes_on=goes_on)
-        if text is None:
-            return None
-        folder = self._backend.run_dir(intent.run_id)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder / PROMPT_NAME
-        await asyncio.to_thread(path.write_text, text, "utf-8")
-        return Placed(path=str(path), text=text)
-
-    async def _told(self, intent: KeepRun, *, goes_on: bool) -> str | None:
-        prompt = await self._text(intent, intent.prompt)
-        run_prompt = await self._text(intent, intent.run_prompt)
-        if goes_on:  # a fork has a task of its own, which its source's conversation has not heard of
-            earlier = intent.earlier
-            is_own = earlier is not None and earlier.session_id == intent.session_id
-            has_heard = earlier is not None and earlier.has_heard
-            return told_going_on(None if is_own else prompt, None if has_heard else run_prompt)
-        capsules = intent.earlier.capsules if intent.earlier else ()
-        accounts = [
-            Account(kind=each.kind, text=text)
-            for each in capsules
-            if (text := await self._text(intent, each.text))
-        ]
-        return told_afresh(prompt, run_prompt, accounts=accounts)
-
-    async def _text(self, intent: KeepRun, ref: TextRef | None) -> str | None:
-        """An artifact's text; one that was erased is empty."""
-        if ref is None:
-            return None
-        content = await self._artifacts.get(intent.workspace_id, ref.ref)
-        return (content or b"").decode("utf-8", "replace")
 
     async def _not_started(self, intent: KeepRun, refused: port.StartRefused) -> bool:
         if refused.code == "timed_out":
@@ -524,43 +344,3 @@ class RunHand:
 def _pass_on_what_passes(fault: RecordingError | OSError) -> None:
     if isinstance(fault, OSError) and not is_readable_never(fault):
         raise fault
-
-
-def _unfit(intent: KeepRun, why: str) -> port.StartRefused:
-    return port.StartRefused(code="bad_spec", message=why, run_id=intent.run_id)
-
-
-def _place_files(home: Path, files: Iterable[AgentFile]) -> None:
-    """An adapter's configuration, in the session's own folder: for our eyes only, since it may hold a key."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for file in files:
-        path = home / file.path
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_bytes(file.content)
-
-
-async def free_keepers(backend: port.Backend, ended: Iterable[RunId]) -> tuple[RunId, ...]:
-    """Let go of keepers whose runs' ends are known: a daemon that died between knowing and
-    acknowledging left them waiting. Gives whose were freed. One that does not answer holds up few others."""
-    at_once = asyncio.Semaphore(FREED_AT_ONCE)
-
-    async def freed(run_id: RunId) -> bool:
-        async with at_once:
-            return await _is_freed(backend, run_id)
-
-    asked = tuple(run_id for run_id in ended if (backend.run_dir(run_id) / SOCKET_NAME).is_socket())
-    are_freed = await asyncio.gather(*map(freed, asked))
-    return tuple(run_id for run_id, is_freed in zip(asked, are_freed, strict=True) if is_freed)
-
-
-async def _is_freed(backend: port.Backend, run_id: RunId) -> bool:
-    found = await backend.dial(run_id)
-    if isinstance(found, port.Gone | port.Unreachable):
-        return False
-    async with found as link:
-        with contextlib.suppress(port.LinkClosedError):
-            if link.welcome.state in ("exited", "start_failed"):
-                await link.ack(link.welcome.journal_last)
-                return True
-    return False

@@ -8,10 +8,9 @@ from typing import Final
 
 from moduprompt.effects.runner.attachment import Attachment, Picture, draw
 from moduprompt.effects.runner.composers import Composers
-from moduprompt.effects.runner.hand import RECORDING_NAME
 from moduprompt.effects.runner.port import Author, Backend, Gone, LinkClosedError, RunLink, Unreachable
 from moduprompt.effects.runner.recording import Output, RecordingReader
-from moduprompt.keeper.recording import RecordingError
+from moduprompt.keeper.recording import RECORDING_NAME, RecordingError
 from moduprompt.protocol import Code, Refused, refusal
 
 PIECE_BYTES: Final = 256 * 1024  # of recorded output in one step: a frame may be a single byte

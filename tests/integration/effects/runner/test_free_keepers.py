@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from moduprompt.effects.runner.hand import free_keepers
+from moduprompt.effects.runner.freeing import free_keepers
 from moduprompt.protocol import RunId
 from tests.support.deadline import eventually_async
 from tests.support.runs import a_run, dialled, finish, gone, local_backend, shell

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from moduprompt.effects.runner import port
-from moduprompt.effects.runner.hand import free_keepers
+from moduprompt.effects.runner.freeing import free_keepers
 from moduprompt.effects.runner.link import KeeperLink, Patience
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.silences import PART, Silences

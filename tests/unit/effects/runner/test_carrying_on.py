@@ -13,8 +13,8 @@ from moduprompt.domain.run.commands import ReportConversation, ReportSaid
 from moduprompt.domain.run.conversations import CapsuleText, Earlier
 from moduprompt.domain.run.intents import KeepRun
 from moduprompt.domain.run.said import ConversationNamed, Said, ToolCalled, ToolEnded
-from moduprompt.effects.runner.hand import PROMPT_NAME
 from moduprompt.effects.runner.homes import Homes
+from moduprompt.effects.runner.launching import PROMPT_NAME
 from moduprompt.effects.runner.telling import GO_ON
 from moduprompt.protocol import RunId, TextRef
 from tests.support.fake_runner import EXITED, RUN, STARTED, WORKSPACE, Keeper, gone

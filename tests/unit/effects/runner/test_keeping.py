@@ -13,9 +13,8 @@ from moduprompt.domain.run.commands import ReportExited, ReportLost
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.runner import keeping
 from moduprompt.effects.runner import recording as recordings
-from moduprompt.effects.runner.hand import RECORDING_NAME
 from moduprompt.effects.runner.keeping import keep_recording
-from moduprompt.keeper.recording import OUTPUT, Recording
+from moduprompt.keeper.recording import OUTPUT, RECORDING_NAME, Recording
 from moduprompt.protocol import ArtifactRef, WorkspaceId
 from moduprompt.storage.port import StorageFailed
 from tests.support.fake_runner import EXITED, RUN, STARTED, WORKSPACE, Keeper, gone

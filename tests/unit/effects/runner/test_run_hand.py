@@ -27,16 +27,11 @@ from moduprompt.effects.recovery.memory import StartMemory
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.accounts import Accountant
 from moduprompt.effects.runner.admission import Admission
-from moduprompt.effects.runner.hand import (
-    PROMPT_NAME,
-    RECORDING_NAME,
-    STOPPED_WAITING,
-    RunHand,
-    Surroundings,
-    free_keepers,
-)
+from moduprompt.effects.runner.freeing import free_keepers
+from moduprompt.effects.runner.hand import STOPPED_WAITING, RunHand
+from moduprompt.effects.runner.launching import PROMPT_NAME, Surroundings
 from moduprompt.effects.runner.looking import LOOK_S, LOOK_S_MAX
-from moduprompt.keeper.recording import OUTPUT, Recording
+from moduprompt.keeper.recording import OUTPUT, RECORDING_NAME, Recording
 from moduprompt.protocol import (
     Answer,
     ArtifactRef,
