@@ -196,6 +196,6 @@ async def _limit(seconds: float) -> AsyncGenerator[None]:
 
 def _retry_after(reply: Reply) -> float:
     text = reply.headers.get("retry-after", "")
-    if not text.isdigit() or len(text) > 4:
+    if not text.isascii() or not text.isdigit() or len(text) > 4:
         return FIRST_PAUSE_S
     return min(RETRY_AFTER_MAX_S, float(text))

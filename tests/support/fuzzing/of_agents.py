@@ -31,7 +31,11 @@ OF_AGENTS: Final[tuple[Decoder, ...]] = (
     ),
     *(
         Decoder(
-            covers=(f"effects.agents.{name}", "effects.agents.lines:read_object"),
+            covers=(
+                f"effects.agents.{name}",
+                "effects.agents.lines:read_object",
+                "effects.agents.lines:_decoded",
+            ),
             samples=tuple(transcripts(name).values()),
             read=reading(name),
         )

@@ -271,7 +271,7 @@ ON_THE_WIRE: Final[tuple[Decoder, ...]] = (
         again=lambda at: to_timestamp(at).encode(),
     ),
     Decoder(covers=("server.replies:trace_of",), samples=(TRACE,), read=read_trace),
-    Decoder(covers=("client._channel:_retry_after",), samples=(b"1", b"120"), read=read_pause),
+    Decoder(covers=("client._channel:_retry_after",), samples=(b"1", b"120", b"\xb9"), read=read_pause),
     Decoder(
         covers=("protocol.framing.sse:SseReader.feed", "protocol.framing.frames:End.parse"),
         samples=a_stream(streamed(SseReader)),
