@@ -70,6 +70,10 @@ OF_THE_LEADER: Final[Mapping[Signals, Mapping[str, Ends]]] = {
 }
 
 
+# Busy with its own end it is now and then gone before its last word is out.
+BY_CHANCE: Final[Mapping[Signals, Mapping[str, Ends]]] = {Signals.SIGINT: {"claude": LEFT_EARLY}}
+
+
 def signalled(number: Signals, target: Target) -> Cell:
     """A signal from somebody else, while its tool works in a session of its own."""
     return Cell(
@@ -78,6 +82,7 @@ def signalled(number: Signals, target: Target) -> Cell:
         deed=(number, target),
         ends=KILLED,
         but={**OF_SIGNALS[number], **(OF_THE_LEADER[number] if target == "leader" else {})},
+        or_else=BY_CHANCE.get(number, {}),
         tells=IN_A_CALL,
         but_tells=LATE,
     )

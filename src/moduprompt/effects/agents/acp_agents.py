@@ -20,9 +20,13 @@ CODEX_ASKS: Final = 'approval_policy = "untrusted"\nsandbox_mode = "read-only"\n
 
 # Around an agent that stays when its input is over: its group is told to end then, and when the agent ends first, so does the
 # rest. Whoever is told so by us has not failed. The traps keep the shells; they are not inherited by what they start.
+# A signal that comes before a side is ready is lost: the agent begins when the left one says that it is there, and is
+# told again for as long as somebody reads.
 ENDS_WITH_ITS_INPUT: Final = (
-    "trap : TERM; { cat; kill -TERM 0; } | "
-    '{ trap : TERM; "$@"; code=$?; kill -TERM 0; [ $code = 143 ] && code=0; exit $code; }'
+    'trap "" TERM; '
+    '{ trap - TERM; echo; cat; trap "" TERM; '
+    "for pause in .1 .3 1; do kill -TERM 0; sleep $pause; echo 2>/dev/null || exit; done; } | "
+    '{ trap : TERM; read -r _; "$@"; code=$?; kill -TERM 0; [ $code = 143 ] && code=0; exit $code; }'
 )
 
 

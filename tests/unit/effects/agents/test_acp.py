@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager, suppress
+from signal import SIGKILL
 from typing import Final
 
 import pytest
@@ -25,6 +29,8 @@ from moduprompt.effects.agents.summary import Summary
 from tests.support.deadline import HANG_S
 from tests.support.transcripts import adapter_of, heard, reader_of, transcripts, verdict_on
 from tests.unit.effects.agents.started import started
+
+CROWD: Final = 64  # at once, on few cores: each way of its processes to come late is met
 
 UNTOUCHED: Final = Work(has_changes=False, has_commits=False)
 CHANGED: Final = Work(has_changes=True, has_commits=False)
@@ -93,15 +99,36 @@ def test_a_known_agent_has_a_folder_of_its_own_and_its_own_key_only(
 
 
 @pytest.mark.parametrize(("agent", "is_closed", "code"), [("sleep 300", True, 0), ("exit 7", False, 7)])
-def test_an_agent_that_stays_ends_with_its_input_and_the_rest_with_the_agent(
+def test_an_agent_that_stays_ends_with_its_input_and_the_rest_with_the_agent_also_in_a_crowd(
     agent: str, is_closed: bool, code: int
 ) -> None:
+    with ExitStack() as stack:
+        crowd = [stack.enter_context(around(agent)) for _ in range(CROWD)]
+        for process in crowd:
+            assert process.stdin is not None
+            if is_closed:
+                process.stdin.close()
+
+        assert [process.wait(HANG_S) for process in crowd] == [code] * CROWD
+
+
+def test_an_agent_that_stays_reads_its_own_input_from_the_first_byte() -> None:
+    with around('read -r line && [ "$line" = hello ] && exit 5') as process:
+        assert process.stdin is not None
+        process.stdin.write(b"hello\n")
+        process.stdin.flush()
+        assert process.wait(HANG_S) == 5
+
+
+@contextmanager
+def around(agent: str) -> Generator[subprocess.Popen[bytes]]:
     words = ("sh", "-c", ENDS_WITH_ITS_INPUT, "sh", "sh", "-c", agent)
     with subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True) as process:
-        assert process.stdin is not None
-        if is_closed:
-            process.stdin.close()
-        assert process.wait(HANG_S) == code
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):  # where it ended as it should, nobody is left
+                os.killpg(process.pid, SIGKILL)
 
 
 def test_codex_asks_before_it_does_anything_and_is_told_where_its_model_is() -> None:
