@@ -36,7 +36,7 @@ from moduprompt.domain.run.said import (
 )
 from moduprompt.effects.agents import acp_messages as messages
 from moduprompt.effects.agents.acp_calls import Calls, digest
-from moduprompt.effects.agents.lines import Fields, read_object
+from moduprompt.effects.agents.lines import Fields, read_object, total
 from moduprompt.effects.agents.port import AgentRequest, Asked, Heard, InputOver, Owed
 from moduprompt.protocol import REASON_MAX, PromptId, is_id
 
@@ -252,11 +252,18 @@ class AcpChannel:
         self._cost_told = self._cost_micros
         counted = result.inner("_meta").inner("quota").inner("token_count")  # gemini's own
         cached = usage.count("cachedReadTokens")
-        fresh = usage.count("inputTokens") + usage.count("cachedWriteTokens") + counted.count("input_tokens")
-        out = usage.count("outputTokens") + counted.count("output_tokens")
+        fresh = (
+            usage.count("inputTokens"),
+            usage.count("cachedWriteTokens"),
+            counted.count("input_tokens"),
+        )
+        out = total(usage.count("outputTokens"), counted.count("output_tokens"))
         if usage or counted or cost:
             yield UsageReported(
-                input_tokens=fresh + cached, cached_tokens=cached, output_tokens=out, cost_micros=cost or None
+                input_tokens=total(*fresh, cached),
+                cached_tokens=cached,
+                output_tokens=out,
+                cost_micros=cost or None,
             )
 
     # Questions.

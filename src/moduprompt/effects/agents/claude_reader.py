@@ -12,7 +12,7 @@ from moduprompt.domain.run.said import (
     TurnEnded,
     UsageReported,
 )
-from moduprompt.effects.agents.lines import Fields, read_object
+from moduprompt.effects.agents.lines import Fields, read_object, total
 from moduprompt.effects.agents.port import Heard
 from moduprompt.effects.agents.trouble import failure_of_status, failure_of_words
 
@@ -114,7 +114,9 @@ class ClaudeReader:
         cached = usage.count("cache_read_input_tokens")
         before, self._cost_micros = self._cost_micros, fields.micros("total_cost_usd")
         return UsageReported(
-            input_tokens=usage.count("input_tokens") + usage.count("cache_creation_input_tokens") + cached,
+            input_tokens=total(
+                usage.count("input_tokens"), usage.count("cache_creation_input_tokens"), cached
+            ),
             cached_tokens=cached,
             output_tokens=usage.count("output_tokens"),
             cost_micros=max(0, self._cost_micros - before),

@@ -168,6 +168,11 @@ def digest_of(value: object) -> str:
     return blake3(msgspec.json.encode(value, order="deterministic")).hexdigest()
 
 
+def total(*counts: int) -> int:
+    """Of several amounts, as much of it as the log can hold: each of them may be all that it can."""
+    return min(sum(counts), COUNT_MAX)
+
+
 def write_line(message: Mapping[str, object]) -> bytes:
     """A message as one line."""
     return msgspec.json.encode(message) + b"\n"

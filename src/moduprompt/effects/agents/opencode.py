@@ -29,7 +29,7 @@ from moduprompt.domain.run.said import (
 )
 from moduprompt.effects.agents.judging import TURN_RULES, by_turn_and_work
 from moduprompt.effects.agents.limits import ONE_PROMPT
-from moduprompt.effects.agents.lines import Fields, read_object
+from moduprompt.effects.agents.lines import Fields, read_object, total
 from moduprompt.effects.agents.options import Option, UnfitWords, read_options
 from moduprompt.effects.agents.port import (
     AgentCommand,
@@ -238,9 +238,9 @@ def _usage(part: Fields) -> UsageReported:
     cache = tokens.inner("cache")
     cached = cache.count("read")
     return UsageReported(
-        input_tokens=tokens.count("input") + cache.count("write") + cached,
+        input_tokens=total(tokens.count("input"), cache.count("write"), cached),
         cached_tokens=cached,
-        output_tokens=tokens.count("output") + tokens.count("reasoning"),
+        output_tokens=total(tokens.count("output"), tokens.count("reasoning")),
         cost_micros=part.micros("cost"),
     )
 

@@ -30,7 +30,7 @@ from moduprompt.domain.run.said import (
 )
 from moduprompt.effects.agents.judging import TURN_RULES, by_turn_and_work
 from moduprompt.effects.agents.limits import ONE_PROMPT
-from moduprompt.effects.agents.lines import Fields, read_object
+from moduprompt.effects.agents.lines import Fields, read_object, total
 from moduprompt.effects.agents.options import Option, UnfitWords, read_options
 from moduprompt.effects.agents.port import (
     AgentCommand,
@@ -225,7 +225,7 @@ def _called(fields: Fields) -> ToolCalled:
 def _usage(usage: Fields) -> UsageReported:
     cached = usage.count("cacheRead")
     return UsageReported(
-        input_tokens=usage.count("input") + usage.count("cacheWrite") + cached,
+        input_tokens=total(usage.count("input"), usage.count("cacheWrite"), cached),
         cached_tokens=cached,
         output_tokens=usage.count("output"),
         cost_micros=usage.inner("cost").micros("total"),

@@ -4,6 +4,9 @@ A place is a byte of the output. Places rise from one thing said to the next, an
 and however the bytes were cut, since a reader that is fed the same lines says the same. So a place names
 for ever what was said there. What a line says last has the place behind the line; what it says before that stands on
 the line's first bytes.
+
+What a program made a reader say that the log could not hold (an amount beyond every bound) is not said: a log that holds it
+could not be read any more, and one program would have taken its whole workspace along.
 """
 
 import logging
@@ -13,13 +16,15 @@ from typing import Final
 
 import msgspec
 
-from moduprompt.domain.run.said import LineSkipped
+from moduprompt.domain.run.said import LineSkipped, Said
 from moduprompt.effects.agents.cutting import LineCutter
-from moduprompt.effects.agents.port import Heard, Reader
+from moduprompt.effects.agents.port import Asked, Heard, InputOver, Owed, Reader
 from moduprompt.effects.runner.recording import Output, RecordingReader
 
 # What a value in a line can do to a reader that was not ready for it.
 FAULTS: Final = (OverflowError, RecursionError, ValueError)
+
+LOGGED: Final = msgspec.json.Decoder(Said)  # what reads it out of the log again
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +69,28 @@ class Ear:
     def _read(self, line: bytes, *, at: int) -> tuple[Heard, ...]:
         """What its reader makes of a line. Readers never raise; one that does must not hide the run's end."""
         try:
-            return self.reader.read(line)
+            heard = self.reader.read(line)
         except FAULTS as fault:
-            if not self._has_complained:
-                self._has_complained = True  # a program may print many such lines
-                log.warning("line.unreadable", exc_info=fault, extra={"at": at, "bytes": len(line)})
+            self._complain(fault, at=at, line=line)
             return (LineSkipped(bytes=len(line)),)
+        return tuple(self._fitting(each, at=at, line=line) for each in heard)
+
+    def _fitting(self, heard: Heard, *, at: int, line: bytes) -> Heard:
+        """The same, or that something stood there which the log can't hold."""
+        if isinstance(heard, Owed | InputOver):
+            return heard
+        said = heard.said if isinstance(heard, Asked) else heard
+        try:
+            LOGGED.decode(msgspec.json.encode(said))
+        except msgspec.ValidationError as fault:
+            self._complain(fault, at=at, line=line)
+            return LineSkipped(bytes=len(line))
+        return heard
+
+    def _complain(self, fault: Exception, *, at: int, line: bytes) -> None:
+        if not self._has_complained:
+            self._has_complained = True  # a program may print many such lines
+            log.warning("line.unreadable", exc_info=fault, extra={"at": at, "bytes": len(line)})
 
 
 def recorded(ear: Ear, path: Path) -> Generator[Noted]:

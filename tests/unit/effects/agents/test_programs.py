@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import pytest
@@ -303,3 +304,16 @@ def test_codex_has_sentences_of_its_own(message: str, failure: FailureClass) -> 
     said = heard(reader_of("codex"), f'{{"type":"turn.failed","error":{{"message":"{message}"}}}}'.encode())
 
     assert said[-1] == TurnEnded(how="failed", failure=failure)
+
+
+@pytest.mark.parametrize("name", [*PROGRAMS, "claude", "acp"])
+def test_amounts_beyond_every_bound_are_told_as_much_as_the_log_can_hold(name: str) -> None:
+    boasting = [
+        re.sub(rb'("\w*(?:[tT]oken|nput|utput|ache|ead|rite|easoning)\w*":)\d+', rb"\g<1>9e15", output)
+        for output in transcripts(name).values()
+    ]
+
+    used = [each for output in boasting for each in heard(reader_of(name), output)]
+
+    most = max((each.input_tokens for each in used if isinstance(each, UsageReported)), default=0)
+    assert most > 8 * 10**15

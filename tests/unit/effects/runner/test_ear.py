@@ -8,10 +8,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from moduprompt.domain.run.said import LineSkipped, Said, TurnBegan, TurnEnded
+from moduprompt.domain.run.said import (
+    MARK_MAX,
+    LineSkipped,
+    Said,
+    ToolEnded,
+    TurnBegan,
+    TurnEnded,
+    UsageReported,
+)
 from moduprompt.effects.agents import cutting
 from moduprompt.effects.runner.ear import Ear, Noted, recorded
 from moduprompt.keeper import recording
+from moduprompt.protocol import SEQ_MAX
 from tests.support.transcripts import reader_of, transcripts
 
 OUTPUT = transcripts("codex")["good"]
@@ -96,6 +105,30 @@ def test_a_line_that_its_reader_can_not_bear_is_passed_over(caplog: pytest.LogCa
         Noted(at=7, heard=TurnEnded(how="done")),
     ]
     assert [each.message for each in caplog.records] == ["line.unreadable"], "once: a program may print many"
+
+
+class Boasting:
+    """A reader that says of each line more than the log can hold."""
+
+    def read(self, line: bytes) -> tuple[Said, ...]:
+        return (
+            UsageReported(input_tokens=SEQ_MAX + len(line)),
+            ToolEnded(call_id="c" * (MARK_MAX + 1), how="done"),
+            TurnEnded(how="done"),
+        )
+
+
+def test_a_word_that_the_log_could_not_hold_is_left_out_and_those_beside_it_are_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    notes = list(Ear(Boasting()).take(b"abcd\n", offset=0))
+
+    assert notes == [
+        Noted(at=1, heard=LineSkipped(bytes=4)),
+        Noted(at=2, heard=LineSkipped(bytes=4)),
+        Noted(at=5, heard=TurnEnded(how="done")),
+    ]
+    assert [each.message for each in caplog.records] == ["line.unreadable"]
 
 
 def test_a_recording_says_what_its_output_says(tmp_path: Path) -> None:
