@@ -5,7 +5,7 @@ are. In the target it lies uncommitted: what was new is untracked there, what wa
 Doing it again gives the same, as long as nobody works in the target.
 """
 
-from moduprompt.effects.git.place import Place, find_place, real_path
+from moduprompt.effects.git.place import Place, find_worktree, real_path
 from moduprompt.effects.git.process import GitProcess, refuse
 from moduprompt.effects.git.reading import find_ref
 from moduprompt.effects.git.salvage import tree_of_working_tree
@@ -13,7 +13,7 @@ from moduprompt.effects.git.salvage import tree_of_working_tree
 
 async def carry_work(git: GitProcess, *, source: str, target: str, place: Place) -> None:
     """`place` is the repository's. Refuses a source that is gone, or belongs to another repository."""
-    found = await find_place(git, source)
+    found = await find_worktree(git, source)
     if real_path(found.common_dir) != real_path(place.common_dir):
         message = f"{source} is a worktree of another repository than {place.top}"
         raise refuse("worktree_conflict", message, path=source, hint="fork without the uncommitted work")

@@ -8,7 +8,7 @@ the same `since` gives the same facts.
 from moduprompt.effects.git.identity import commit_identity
 from moduprompt.effects.git.nested import untracked_repositories, without
 from moduprompt.effects.git.parse import StatusReport, names, shown_files
-from moduprompt.effects.git.place import find_place
+from moduprompt.effects.git.place import find_worktree
 from moduprompt.effects.git.port import CommitFacts, CommitSpec
 from moduprompt.effects.git.process import GitProcess, refuse
 from moduprompt.effects.git.reading import read_status, require_commit
@@ -18,7 +18,7 @@ COMMITS_NAMED_MAX = 1000  # an event stays under 64 kB; more comes from fetching
 
 async def commit_worktree(git: GitProcess, spec: CommitSpec) -> CommitFacts:
     """The caller holds the worktree's lock."""
-    place = await find_place(git, spec.path)
+    place = await find_worktree(git, spec.path)
     since = await require_commit(git, spec.since, at=place.top)
     before = await read_status(git, at=place.top)
     _require_no_conflict(before, top=place.top)

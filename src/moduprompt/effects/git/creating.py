@@ -14,7 +14,7 @@ from pathlib import Path
 
 from moduprompt.effects.git.carrying import carry_work
 from moduprompt.effects.git.parse import WorktreeEntry
-from moduprompt.effects.git.place import Place, exists, real_path, require_utf8
+from moduprompt.effects.git.place import Place, exists, own_path, require_utf8
 from moduprompt.effects.git.port import WorktreeFacts, WorktreeSpec
 from moduprompt.effects.git.process import GitProcess, Refused, refuse
 from moduprompt.effects.git.reading import find_ref, list_worktrees, require_commit
@@ -34,7 +34,7 @@ async def create_worktree(git: GitProcess, spec: WorktreeSpec, *, place: Place) 
 async def _make(git: GitProcess, spec: WorktreeSpec, *, place: Place) -> WorktreeFacts:
     require_utf8(spec.path)
     await require_branch_name(git, spec.branch, at=place.top)
-    path = real_path(spec.path)
+    path = own_path(spec.path)
     entries = await list_worktrees(git, at=place.top)
     here = find_entry(entries, path=path)
     if here is not None and not await _is_leftover(git, here, spec=spec, place=place):
@@ -58,7 +58,7 @@ async def _make(git: GitProcess, spec: WorktreeSpec, *, place: Place) -> Worktre
 
 
 def find_entry(entries: tuple[WorktreeEntry, ...], *, path: str) -> WorktreeEntry | None:
-    return next((entry for entry in entries if real_path(entry.path) == path), None)
+    return next((entry for entry in entries if own_path(entry.path) == path), None)
 
 
 async def require_branch_name(git: GitProcess, branch: str, *, at: str) -> None:

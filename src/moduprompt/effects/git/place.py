@@ -38,6 +38,27 @@ async def find_place(git: GitProcess, path: str) -> Place:
     return Place(top=top.line, git_dir=git_dir.line, common_dir=common)
 
 
+async def find_worktree(git: GitProcess, path: str) -> Place:
+    """The working tree whose top this very folder is. Refuses one that `path` only leads to or lies in.
+
+    A worktree may have lost its link, or be another folder by now: git would look further up, in a home that is a
+    repository too, and what it does there would happen to somebody else's files.
+    """
+    require_own_folder(path)
+    place = await find_place(git, path)
+    if place.top != real_path(path):
+        message = f"{path} is no worktree any more: git finds {place.top} from there"
+        raise refuse("worktree_conflict", message, path=path, hint="git worktree repair, in its repository")
+    return place
+
+
+def require_own_folder(path: str) -> None:
+    """Refuses a link in a worktree's place: it leads to files that are not its own."""
+    if os.path.islink(path):
+        message = f"{path} is a link to {real_path(path)}, not the folder that was made there"
+        raise refuse("worktree_conflict", message, path=path, hint=f"remove the link: rm {path}")
+
+
 def require_folder(path: str) -> None:
     require_utf8(path)
     try:
@@ -62,6 +83,12 @@ def require_utf8(path: str) -> None:
 def real_path(*parts: str) -> str:
     """The absolute path with links resolved: how git and we name a folder."""
     return os.path.realpath(os.path.join(*parts))  # parts may be absolute
+
+
+def own_path(path: str) -> str:
+    """The absolute path with the links before its last name resolved: what lies there, be it a link itself."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(real_path(folder), name)
 
 
 def exists(*parts: str) -> bool:

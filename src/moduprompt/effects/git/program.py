@@ -13,7 +13,7 @@ from moduprompt.effects.git.contents import contents_of
 from moduprompt.effects.git.creating import create_worktree
 from moduprompt.effects.git.locks import Locks
 from moduprompt.effects.git.merging import merge_branch
-from moduprompt.effects.git.place import find_place, real_path
+from moduprompt.effects.git.place import find_place, find_worktree, real_path
 from moduprompt.effects.git.port import (
     CommitFacts,
     CommitSpec,
@@ -83,7 +83,7 @@ class GitProgram:
     async def contents(self, path: str) -> str | None:
         """A digest of the head and all that is not committed, by bytes; None where nobody can say. Changes nothing."""
         try:
-            place = await find_place(self._git, path)
+            place = await find_worktree(self._git, path)
             report = await read_status(self._git, at=place.top)
         except Refused:
             return None
@@ -99,7 +99,7 @@ class GitProgram:
             return await create_worktree(self._git, spec, place=place)
 
     async def _commit(self, spec: CommitSpec) -> CommitFacts:
-        place = await find_place(self._git, spec.path)
+        place = await find_worktree(self._git, spec.path)
         async with self._locks.hold(place.top):
             return await commit_worktree(self._git, spec)
 
@@ -118,7 +118,7 @@ class GitProgram:
             return await remove_worktree(self._git, spec, place=place)
 
     async def _status(self, path: str) -> StatusFacts:
-        place = await find_place(self._git, path)
+        place = await find_worktree(self._git, path)
         report = await read_status(self._git, at=place.top)
         return StatusFacts(
             path=place.top,

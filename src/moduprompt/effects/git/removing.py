@@ -19,7 +19,15 @@ from pathlib import Path
 from moduprompt.effects.git.creating import UNFINISHED, find_entry
 from moduprompt.effects.git.nested import repositories_with_unsaved_work
 from moduprompt.effects.git.parse import WorktreeEntry, shown_files
-from moduprompt.effects.git.place import Place, find_place, is_folder, real_path, require_utf8
+from moduprompt.effects.git.place import (
+    Place,
+    find_place,
+    is_folder,
+    own_path,
+    real_path,
+    require_own_folder,
+    require_utf8,
+)
 from moduprompt.effects.git.port import SALVAGE_PREFIX, RemoveFacts, RemoveSpec
 from moduprompt.effects.git.process import GitProcess, refuse
 from moduprompt.effects.git.reading import find_ref, list_worktrees
@@ -29,7 +37,8 @@ from moduprompt.effects.git.salvage import Salvage, salvage_worktree, save_head
 async def remove_worktree(git: GitProcess, spec: RemoveSpec, *, place: Place) -> RemoveFacts:
     """The caller holds the locks of the repository and of the worktree."""
     require_utf8(spec.path)
-    path = real_path(spec.path)
+    require_own_folder(spec.path)
+    path = own_path(spec.path)
     aside = Path(path).with_name(f".{Path(path).name}.removed")
     entries = await list_worktrees(git, at=place.top)
     here = find_entry(entries, path=path)

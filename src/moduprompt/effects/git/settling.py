@@ -9,7 +9,7 @@ from what it finds.
 """
 
 from moduprompt.effects.git.advancing import BranchMoved, Step, advance_branch, fast_forward
-from moduprompt.effects.git.place import Place, find_place, real_path
+from moduprompt.effects.git.place import Place, find_worktree, real_path
 from moduprompt.effects.git.port import SettleFacts, SettleSpec
 from moduprompt.effects.git.process import GitProcess, refuse
 from moduprompt.effects.git.reading import current_branch, find_ref
@@ -37,7 +37,7 @@ async def settle_worktree(git: GitProcess, spec: SettleSpec, *, place: Place) ->
 
 
 async def _require_ours(git: GitProcess, spec: SettleSpec, *, place: Place) -> None:
-    found = await find_place(git, spec.path)
+    found = await find_worktree(git, spec.path)
     if real_path(found.common_dir) != real_path(place.common_dir):
         message = f"{spec.path} is a worktree of another repository than {place.top}"
         raise refuse("worktree_conflict", message, path=spec.path)
