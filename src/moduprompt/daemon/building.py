@@ -201,7 +201,7 @@ def build_hands(parts: Parts, *, doors: RunDoors) -> tuple[Hand, ...]:
         contents=parts.git,
     )
     parts.composers.tell(runs.key_typed)
-    teller = Teller(kernel, listener=runs.listener, speaker=runs.speaker)
+    teller = Teller(kernel, talk_with=runs.listener.talk_with, speaker=runs.speaker)
     typing = Typist(
         backend,
         kernel,
@@ -210,9 +210,9 @@ def build_hands(parts: Parts, *, doors: RunDoors) -> tuple[Hand, ...]:
         composers=parts.composers,
         teller=teller,
     )
-    answering = Answerer(kernel, listener=runs.listener, speaker=runs.speaker)
+    answering = Answerer(kernel, talk_with=runs.listener.talk_with, speaker=runs.speaker)
     interrupting = Interrupter(
-        backend, kernel, listener=runs.listener, speaker=runs.speaker, composers=parts.composers
+        backend, kernel, talk_with=runs.listener.talk_with, speaker=runs.speaker, composers=parts.composers
     )
     eraser = EraseHand(artifacts, run_dir=backend.run_dir, recording=RECORDING_NAME, prompt=PROMPT_NAME)
     git_hand = GitHand(parts.git, kernel, worktrees_dir=config.worktrees_dir)

@@ -201,7 +201,11 @@ class _Keeping:
             clock=world.clock,
         )
         interrupter = Interrupter(
-            self._backend, kernel, listener=runs.listener, speaker=runs.speaker, composers=composers
+            self._backend,
+            kernel,
+            talk_with=runs.listener.talk_with,
+            speaker=runs.speaker,
+            composers=composers,
         )
         return runs, typist, interrupter
 

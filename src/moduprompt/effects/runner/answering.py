@@ -13,9 +13,8 @@ from moduprompt.domain.approval.intents import AnswerPermission
 from moduprompt.domain.decider import Intent
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
-from moduprompt.effects.runner.listening import Listener
 from moduprompt.effects.runner.speaking import NotSent, Sent, Speaker
-from moduprompt.effects.runner.talking import Talk
+from moduprompt.effects.runner.talking import Talk, TalkWith
 from moduprompt.protocol import REASON_MAX
 
 TOO_LATE: Final = "its program wanted no answer any more"
@@ -26,9 +25,9 @@ class Answerer:
 
     handles = (AnswerPermission,)
 
-    def __init__(self, reporter: Reporter, *, listener: Listener, speaker: Speaker) -> None:
+    def __init__(self, reporter: Reporter, *, talk_with: TalkWith, speaker: Speaker) -> None:
         self._reporter = reporter
-        self._listener = listener
+        self._talk_with = talk_with
         self._speaker = speaker
 
     async def carry_out(self, intent: Intent) -> bool:
@@ -37,8 +36,7 @@ class Answerer:
         input_id = f"answer/{intent.approval_id}"
         told = self._speaker.told(intent.run_id, input_id)
         if told is None:
-            live = self._listener.live(intent.run_id)
-            talk = live.talk if live is not None else None
+            talk = self._talk_with(intent.run_id)
             answers = None if talk is None else _answers_in(talk, intent)
             line = answers.get(intent.option) if answers is not None else None
             if line is None:

@@ -18,9 +18,9 @@ from moduprompt.effects.agents.port import Reach
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.composers import Composers
-from moduprompt.effects.runner.listening import Listener
 from moduprompt.effects.runner.speaking import NotSent, Sent, Speaker, outcome_of
 from moduprompt.effects.runner.status.onlooker import Onlooker, rules_of
+from moduprompt.effects.runner.talking import TalkWith
 from moduprompt.protocol import REASON_MAX
 
 NO_WAY: Final = "no way is known to end its turn alone"
@@ -37,14 +37,14 @@ class Interrupter:
         backend: port.Backend,
         reporter: Reporter,
         *,
-        listener: Listener,
+        talk_with: TalkWith,
         speaker: Speaker,
         composers: Composers,
     ) -> None:
         """`composers`: nobody types while a key of ours goes in."""
         self._backend = backend
         self._reporter = reporter
-        self._listener = listener
+        self._talk_with = talk_with
         self._speaker = speaker
         self._composers = composers
 
@@ -68,8 +68,7 @@ class Interrupter:
         input_id = input_id_of(intent)
         told = self._speaker.told(intent.run_id, input_id) if intent.is_placed else None
         if told is None:
-            live = self._listener.live(intent.run_id)
-            talk = live.talk if live is not None else None
+            talk = self._talk_with(intent.run_id)
             if talk is None or not talk.has_caught_up:
                 return False
             line = talk.channel.interrupt(request_id=intent.interrupt_id)

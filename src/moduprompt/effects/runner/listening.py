@@ -95,9 +95,10 @@ class Listener:
         self._clock = clock
         self._live: dict[str, Live] = {}
 
-    def live(self, run_id: str) -> Live | None:
-        """The run, while it is listened to; None for one that tells nothing, or is over."""
-        return self._live.get(run_id)
+    def talk_with(self, run_id: str) -> Talk | None:
+        """What a run is talked to by, while it is listened to; None for one that is not, only prints, or is over."""
+        live = self._live.get(run_id)
+        return None if live is None else live.talk
 
     def has_heard(self, run_id: str) -> bool:
         """Whether the run has said anything yet: from then on its own word is better than any look at it."""

@@ -11,24 +11,22 @@ from moduprompt.effects.agents.catalogue import adapter_named
 from moduprompt.effects.agents.port import AgentRequest
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
-from moduprompt.effects.runner.listening import Listener
 from moduprompt.effects.runner.reports import PromptOutcome, prompt_report
 from moduprompt.effects.runner.speaking import NotSent, Sent, Speaker
-from moduprompt.effects.runner.talking import Talk
+from moduprompt.effects.runner.talking import Talk, TalkWith
 
 
 class Teller:
     """Tells programs what people and sessions say to them."""
 
-    def __init__(self, reporter: Reporter, *, listener: Listener, speaker: Speaker) -> None:
+    def __init__(self, reporter: Reporter, *, talk_with: TalkWith, speaker: Speaker) -> None:
         self._reporter = reporter
-        self._listener = listener
+        self._talk_with = talk_with
         self._speaker = speaker
 
     async def tell(self, intent: TypePrompt, *, text: str) -> bool:
         """Place, send, report. False: not now."""
-        live = self._listener.live(intent.run_id)
-        talk = live.talk if live is not None else None
+        talk = self._talk_with(intent.run_id)
         told = self._speaker.told(intent.run_id, intent.prompt_id) if intent.is_placed else None
         if told is None:
             line = None if talk is None else self._line(intent, talk, text=text)

@@ -7,8 +7,8 @@ recording; what is owed is sent in order, under names that the keeper knows.
 import asyncio
 import logging
 import re
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -88,6 +88,10 @@ class Talk:
         if isinstance(sent, NotSent):
             log.warning("errand.not_sent", extra={"run_id": self._run_id, "why": sent.why})
         return sent is not None
+
+
+TalkWith: TypeAlias = Callable[[str], Talk | None]
+"""Who knows how a run is talked to; None where it is not."""
 
 
 def _errand_id(name: str) -> str:

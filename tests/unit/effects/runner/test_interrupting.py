@@ -9,11 +9,9 @@ import pytest
 from moduprompt.domain.run.intents import InterruptTurn
 from moduprompt.domain.session.commands import ReportInterrupt
 from moduprompt.effects.agents.claude_channel import ClaudeChannel
-from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.composers import Composers
 from moduprompt.effects.runner.interrupting import Interrupter
-from moduprompt.effects.runner.listening import Listener, Live
 from moduprompt.effects.runner.speaking import Speaker
 from moduprompt.effects.runner.talking import Talk
 from moduprompt.protocol import InterruptId, RunId, SessionId, WorkspaceId
@@ -25,7 +23,6 @@ from tests.support.fake_runner import (
     Backend,
     Keeper,
     KilledHere,
-    QuickClock,
     Reports,
     gone,
 )
@@ -58,13 +55,12 @@ class Scene:
         self.reports = Reports()
         self.talk = Talk(ClaudeChannel(is_for_one_turn=False), run_id=RUN)
         self.talk.has_caught_up = True
-        artifacts = FolderArtifacts(folder / "artifacts")
-        speaker = Speaker(backend)
-        listener = Listener(backend, self.reports, artifacts=artifacts, clock=QuickClock(), speaker=speaker)
-        live = Live(self.talk.channel, talk=self.talk, told=0)
-        listener.live = lambda _: live  # type: ignore[method-assign]  # it has been followed so far
         self.hand = Interrupter(
-            backend, self.reports, listener=listener, speaker=speaker, composers=Composers()
+            backend,
+            self.reports,
+            talk_with=lambda _: self.talk,
+            speaker=Speaker(backend),
+            composers=Composers(),
         )
 
     @property

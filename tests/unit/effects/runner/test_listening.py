@@ -322,23 +322,33 @@ async def test_a_program_that_tells_nothing_is_not_listened_to(tmp_path: Path) -
     await daemon.listener.follow(intent)
 
     assert keeper.attached == []
-    assert daemon.listener.live(log.run) is None
+    assert not daemon.listener.has_heard(log.run)
     assert await daemon.listener.rest(intent) is None
 
 
-async def test_whoever_speaks_to_a_run_finds_its_reader_until_the_run_is_over(tmp_path: Path) -> None:
+async def test_whoever_speaks_to_a_run_finds_how_until_the_run_is_over(tmp_path: Path) -> None:
     log = Log()
     daemon = Daemon(tmp_path, log, Talker(WORKS))
     assert not daemon.listener.has_heard(log.run)
 
-    await daemon.listener.follow(log.intent())
+    await daemon.listener.follow(replace(log.intent(), argv=("--turns", "many")))
 
-    live = daemon.listener.live(log.run)
-    assert live is not None
-    assert live.ear.offset == len(WORKS)
+    talk = daemon.listener.talk_with(log.run)
+    assert talk is not None
+    assert talk.has_caught_up
     assert daemon.listener.has_heard(log.run)
     daemon.listener.forget(log.run)
-    assert daemon.listener.live(log.run) is None
+    assert daemon.listener.talk_with(log.run) is None
+
+
+async def test_nobody_speaks_to_a_program_that_only_prints(tmp_path: Path) -> None:
+    log = Log()
+    daemon = Daemon(tmp_path, log, Talker(WORKS))
+
+    await daemon.listener.follow(log.intent())
+
+    assert daemon.listener.has_heard(log.run)
+    assert daemon.listener.talk_with(log.run) is None
 
 
 class Asks:

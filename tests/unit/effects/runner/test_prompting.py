@@ -10,9 +10,7 @@ from moduprompt.domain.run.intents import TypePrompt
 from moduprompt.domain.run.said import TurnBegan
 from moduprompt.domain.session.commands import ReportPrompt
 from moduprompt.effects.agents.claude_channel import ClaudeChannel
-from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.runner import port
-from moduprompt.effects.runner.listening import Listener, Live
 from moduprompt.effects.runner.prompting import Teller, is_talked_to
 from moduprompt.effects.runner.speaking import PIECE_BYTES, Speaker
 from moduprompt.effects.runner.talking import Talk
@@ -24,7 +22,6 @@ from tests.support.fake_runner import (
     Backend,
     Keeper,
     KilledHere,
-    QuickClock,
     Reports,
     gone,
 )
@@ -64,12 +61,7 @@ class Scene:
         self.reports = Reports()
         self.talk = Talk(ClaudeChannel(is_for_one_turn=False), run_id=RUN)
         self.talk.has_caught_up = True
-        artifacts = FolderArtifacts(folder / "artifacts")
-        speaker = Speaker(backend)
-        listener = Listener(backend, self.reports, artifacts=artifacts, clock=QuickClock(), speaker=speaker)
-        live = Live(self.talk.channel, talk=self.talk, told=0)
-        listener.live = lambda _: live  # type: ignore[method-assign]  # it has been followed so far
-        self.teller = Teller(self.reports, listener=listener, speaker=speaker)
+        self.teller = Teller(self.reports, talk_with=lambda _: self.talk, speaker=Speaker(backend))
 
     def in_a_turn(self) -> None:
         assert TurnBegan() in self.talk.channel.read(BEGINS)

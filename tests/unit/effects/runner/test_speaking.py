@@ -12,10 +12,8 @@ from moduprompt.domain.approval.intents import AnswerPermission
 from moduprompt.domain.run.said import PermissionAsked, PermissionWithdrawn, TurnEnded
 from moduprompt.effects.agents.claude_channel import ClaudeChannel
 from moduprompt.effects.agents.port import Asked, InputOver, Owed
-from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.answering import Answerer
-from moduprompt.effects.runner.listening import Listener, Live
 from moduprompt.effects.runner.speaking import PIECE_BYTES, NotSent, Sent, Speaker, line_of
 from moduprompt.effects.runner.talking import QUESTIONS_MAX, Talk
 from moduprompt.protocol import ApprovalId, RunId, WorkspaceId
@@ -205,12 +203,7 @@ class Scene:
         self.reports = Reports()
         self.talk = a_talk()
         self.talk.has_caught_up = has_caught_up
-        artifacts = FolderArtifacts(folder / "artifacts")
-        speaker = Speaker(backend)
-        listener = Listener(backend, self.reports, artifacts=artifacts, clock=QuickClock(), speaker=speaker)
-        live = Live(self.talk.channel, talk=self.talk, told=0)
-        listener.live = lambda _: live  # type: ignore[method-assign]  # it has been followed so far
-        self.hand = Answerer(self.reports, listener=listener, speaker=speaker)
+        self.hand = Answerer(self.reports, talk_with=lambda _: self.talk, speaker=Speaker(backend))
 
     @property
     def told(self) -> list[str]:
