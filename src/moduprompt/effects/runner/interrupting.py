@@ -18,7 +18,8 @@ from moduprompt.effects.agents.port import Reach
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.composers import Composers
-from moduprompt.effects.runner.speaking import NotSent, Sent, Speaker, outcome_of
+from moduprompt.effects.runner.reports import cut_short
+from moduprompt.effects.runner.speaking import NotSent, Sent, Speaker, begun_in, outcome_of
 from moduprompt.effects.runner.status.onlooker import Onlooker, rules_of
 from moduprompt.effects.runner.talking import TalkWith
 from moduprompt.protocol import REASON_MAX
@@ -118,23 +119,21 @@ class Interrupter:
         if typed.outcome == "applied":
             await self._say(intent, "sent")
         else:
-            evidence = f"its program ended after {typed.bytes} bytes of it"
-            await self._say(intent, "uncertain" if typed.bytes else "not_taken", evidence=evidence)
+            outcome: InterruptOutcome = "uncertain" if typed.bytes else "not_taken"
+            await self._say(intent, outcome, evidence=cut_short(typed.bytes))
         return True
 
     async def _learn(self, intent: InterruptTurn, gone: port.Gone) -> bool:
         """From the journal of a dead keeper."""
         input_id = input_id_of(intent)
         told = outcome_of(gone.entries, input_id)
-        has_begun = any(
-            isinstance(entry.report, port.InputIntended) and entry.report.input_id == input_id
-            for entry in gone.entries
-        )
         if isinstance(told, Sent):
             await self._say(intent, "sent")
         else:
             evidence = gone.evidence if told is None else told.why
-            await self._say(intent, "uncertain" if has_begun else "not_taken", evidence=evidence)
+            await self._say(
+                intent, "uncertain" if begun_in(gone.entries, input_id) else "not_taken", evidence=evidence
+            )
         return True
 
     async def _at_rest(self, intent: InterruptTurn, link: port.RunLink) -> str | None:

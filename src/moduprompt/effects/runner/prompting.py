@@ -9,9 +9,9 @@ what the program has said. `placed` is durable before the first byte; what becam
 from moduprompt.domain.run.intents import TypePrompt
 from moduprompt.effects.agents.catalogue import adapter_named
 from moduprompt.effects.agents.port import AgentRequest
-from moduprompt.effects.reporter import Reporter, report
+from moduprompt.effects.reporter import Reporter
 from moduprompt.effects.runner import port
-from moduprompt.effects.runner.reports import PromptOutcome, prompt_report
+from moduprompt.effects.runner.reports import tell_prompt
 from moduprompt.effects.runner.speaking import NotSent, Sent, Speaker
 from moduprompt.effects.runner.talking import Talk, TalkWith
 
@@ -32,16 +32,16 @@ class Teller:
             line = None if talk is None else self._line(intent, talk, text=text)
             if line is None:
                 return False
-            if not intent.is_placed and not await self._say(intent, "placed"):
+            if not intent.is_placed and not await tell_prompt(self._reporter, intent, outcome="placed"):
                 return True  # taken back, just before its first byte
             author = port.Author(kind="user", id=intent.prompt_id)
             told = await self._speaker.say(intent.run_id, line, input_id=intent.prompt_id, author=author)
         match told:
             case Sent():
-                await self._say(intent, "submitted", output_bytes=told.output_bytes)
+                await tell_prompt(self._reporter, intent, outcome="submitted", output_bytes=told.output_bytes)
                 return True
             case NotSent():
-                await self._say(intent, "uncertain", evidence=told.why)
+                await tell_prompt(self._reporter, intent, outcome="uncertain", evidence=told.why)
                 return True
             case None:
                 return False
@@ -55,19 +55,6 @@ class Teller:
             # What has begun has to be ended, whatever the program does by now.
             talk.channel.say(text, prompt_id=intent.prompt_id, is_steering=True) if begun else None
         )
-
-    async def _say(
-        self,
-        intent: TypePrompt,
-        outcome: PromptOutcome,
-        *,
-        evidence: str = "",
-        output_bytes: int | None = None,
-    ) -> bool:
-        said = prompt_report(
-            intent, intent.prompt_id, outcome=outcome, evidence=evidence, output_bytes=output_bytes
-        )
-        return bool((await report(self._reporter, said.command, key=said.key)).events)
 
 
 def is_talked_to(intent: TypePrompt) -> bool:

@@ -15,6 +15,7 @@ from moduprompt.domain.run.intents import KeepRun, TypePrompt
 from moduprompt.domain.session.commands import ReportPrompt
 from moduprompt.effects.agents.catalogue import adapter_named
 from moduprompt.effects.agents.port import Verdict
+from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.keys import FORMS, Form
 from moduprompt.effects.runner.limiting import to_order
@@ -88,6 +89,21 @@ def prompt_report(
     return Reported(command=said, key=f"prompt/{prompt_id}/{_KEYS[outcome]}")
 
 
+async def tell_prompt(
+    to: Reporter,
+    intent: TypePrompt,
+    *,
+    outcome: PromptOutcome,
+    evidence: str = "",
+    output_bytes: int | None = None,
+) -> bool:
+    """Report it; whether anything was recorded: of a prompt that was taken back nothing is."""
+    said = prompt_report(
+        intent, intent.prompt_id, outcome=outcome, evidence=evidence, output_bytes=output_bytes
+    )
+    return bool((await report(to, said.command, key=said.key)).events)
+
+
 def part_id(prompt_id: str, form: Form, number: int) -> str:
     """The input's id of a part of a prompt; what sends it has the prompt's own."""
     return f"{prompt_id}/{form}/{number}"
@@ -108,7 +124,7 @@ def prompt_of(input_id: str) -> PromptId:
 
 
 def cut_short(typed_bytes: int) -> str:
-    """Why a prompt is uncertain whose program ended first: the same words, whoever reports it."""
+    """Why it is unclear what became of an input whose program ended first: the same words, whoever reports it."""
     return f"the program ended after {typed_bytes} bytes of it"
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.journal import Journals
+from moduprompt.effects.runner.reports import cut_short
 from moduprompt.keeper import wire
 
 PIECE_BYTES: Final = wire.INPUT_BYTES_MAX // 2  # of a line: well under what one input may hold
@@ -76,8 +77,7 @@ class Speaker:
 
     def began(self, run_id: str, input_id: str) -> bool:
         """Whether any of a line may have been written."""
-        intended = _intended(self._journals.of(run_id))
-        return any(line_of(each) == input_id for each in intended)
+        return begun_in(self._journals.of(run_id), input_id)
 
     def forget(self, run_id: str) -> None:
         """The run is over."""
@@ -96,7 +96,7 @@ class Speaker:
                 if isinstance(result, port.RequestRefused):
                     return None if result.code in PASSES else NotSent(why=result.message)
                 if result.outcome == "failed":
-                    return NotSent(why=f"the program ended after {result.bytes} bytes of it")
+                    return NotSent(why=cut_short(result.bytes))
                 printed = result.output_bytes
         except port.LinkClosedError:
             return None
@@ -116,10 +116,15 @@ def outcome_of(entries: tuple[port.Entry, ...], input_id: str) -> Outcome:
             case port.InputApplied() if entry.report.input_id == input_id:
                 return Sent(output_bytes=entry.report.output_bytes)
             case port.InputFailed() if line_of(entry.report.input_id) == input_id:
-                return NotSent(why=f"the program ended after {entry.report.bytes} bytes of it")
+                return NotSent(why=cut_short(entry.report.bytes))
             case _:
                 continue
     return None
+
+
+def begun_in(entries: tuple[port.Entry, ...], input_id: str) -> bool:
+    """Whether any of a line may have been written, as a journal says."""
+    return any(line_of(each) == input_id for each in _intended(entries))
 
 
 def _stands_in_another(entries: tuple[port.Entry, ...], input_id: str) -> bool:

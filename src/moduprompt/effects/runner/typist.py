@@ -29,11 +29,10 @@ from moduprompt.effects.runner.journal import Journals
 from moduprompt.effects.runner.keys import Form, Keys, Unfit, cleaned, form_for, to_keys
 from moduprompt.effects.runner.prompting import Teller, is_talked_to
 from moduprompt.effects.runner.reports import (
-    PromptOutcome,
     cut_short,
     part_id,
     prompt_of,
-    prompt_report,
+    tell_prompt,
 )
 from moduprompt.effects.runner.status.drawings import Drawings
 from moduprompt.effects.runner.status.engine import is_stale
@@ -131,7 +130,7 @@ class Typist:
         for entry in entries:
             match entry.report:
                 case port.InputApplied(input_id=intent.prompt_id, output_bytes=output_bytes):
-                    await self._say(intent, "submitted", output_bytes=output_bytes)
+                    await tell_prompt(self._reporter, intent, outcome="submitted", output_bytes=output_bytes)
                     return True
                 case port.InputFailed(input_id=input_id, bytes=typed_bytes, withdrawn=False) if (
                     prompt_of(input_id) == intent.prompt_id
@@ -232,7 +231,7 @@ class Typist:
             drafted = self._draft_by(desk, await desk.onlooker.glance())
             if drafted is not None:
                 return None
-        if not intent.is_placed and not await self._say(intent, "placed"):
+        if not intent.is_placed and not await tell_prompt(self._reporter, intent, outcome="placed"):
             return True  # taken back, just before its first key
         seen: Look | None = look
         for number, part in enumerate(keys.parts):
@@ -287,7 +286,7 @@ class Typist:
             return await self._refused(intent, typed)
         if typed.outcome == "failed":
             return await self._give_up(intent, cut_short(typed.bytes))
-        await self._say(intent, "submitted", output_bytes=typed.output_bytes)
+        await tell_prompt(self._reporter, intent, outcome="submitted", output_bytes=typed.output_bytes)
         self._typed(intent.run_id)
         return True
 
@@ -311,22 +310,8 @@ class Typist:
         return False
 
     async def _give_up(self, intent: TypePrompt, evidence: str) -> bool:
-        await self._say(intent, "uncertain", evidence=evidence)
+        await tell_prompt(self._reporter, intent, outcome="uncertain", evidence=evidence)
         return True
-
-    async def _say(
-        self,
-        intent: TypePrompt,
-        outcome: PromptOutcome,
-        *,
-        evidence: str = "",
-        output_bytes: int | None = None,
-    ) -> bool:
-        """Report it; whether anything was recorded: of a prompt that was taken back nothing is."""
-        said = prompt_report(
-            intent, intent.prompt_id, outcome=outcome, evidence=evidence, output_bytes=output_bytes
-        )
-        return bool((await report(self._reporter, said.command, key=said.key)).events)
 
     async def _hold(self, intent: TypePrompt, held: Held) -> None:
         """Say for whom it waits; the log keeps each reason once."""
