@@ -100,6 +100,19 @@ async def test_local_changes_in_the_way_of_coming_along_are_kept_and_named(
     assert text_of(aside, "readme.txt") == "half done"
 
 
+async def test_an_ignored_file_in_the_way_of_coming_along_is_kept_and_named(
+    worktrees: Worktrees, repository: Repository
+):
+    home, aside, wish = await sharing(worktrees, repository)
+    repository.write("key.log", "theirs", at=home)
+    repository.git("add", "--force", "key.log", at=home)
+    repository.git("commit", "--quiet", "--message", "A key", at=home)
+    repository.write("key.log", "mine", at=aside)
+    refusal = refused(await worktrees.settle(wish))
+    assert (refusal.reason, refusal.path, refusal.files) == ("dirty_repository", str(aside), ("key.log",))
+    assert text_of(aside, "key.log") == "mine"
+
+
 async def test_work_that_was_taken_along_and_committed_as_it_was_is_in_nobodys_way(
     worktrees: Worktrees, repository: Repository
 ):

@@ -387,6 +387,25 @@ async def test_local_changes_in_the_way_of_a_merge_are_kept_and_named(
     assert (repository.path / "readme.txt").read_text() == "half-typed"
 
 
+async def test_an_ignored_file_in_the_way_of_a_merge_is_kept_and_named(
+    worktrees: Worktrees, repository: Repository
+):
+    spec = repository.to_create()
+    granted(await worktrees.create(spec))
+    repository.write("key.log", "theirs", at=Path(spec.path))
+    repository.git("add", "--force", "key.log", at=Path(spec.path))
+    repository.git("commit", "--quiet", "--message", "A key", at=Path(spec.path))
+    repository.write("key.log", "mine, and nowhere else")
+    before = repository.snapshot()
+    refusal = refused(await worktrees.merge(repository.to_merge("mp/one")))
+    assert (refusal.reason, refusal.files) == ("dirty_repository", ("key.log",))
+    assert repository.snapshot() == before
+    assert text_of(repository.path, "key.log") == "mine, and nowhere else"
+    repository.write("key.log", "theirs")
+    granted(await worktrees.merge(repository.to_merge("mp/one")))
+    assert repository.git("status", "--porcelain") == ""
+
+
 async def test_local_changes_elsewhere_do_not_hinder_a_merge(worktrees: Worktrees, repository: Repository):
     spec = repository.to_create()
     granted(await worktrees.create(spec))

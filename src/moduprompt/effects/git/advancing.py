@@ -11,11 +11,13 @@ import os
 import msgspec
 
 from moduprompt.effects.git.parse import StatusReport, WorktreeEntry, names, shown_files
-from moduprompt.effects.git.place import Place, find_place
+from moduprompt.effects.git.place import Place, exists, find_place
 from moduprompt.effects.git.process import GitProcess, Refused, refusal_of, refuse
 from moduprompt.effects.git.reading import current_branch, find_ref, list_worktrees, read_status
 from moduprompt.effects.git.salvage import tree_of_working_tree
 
+# Ignored files are somebody's too, a key or a database. What a person has set for merges into this branch stays out.
+FORWARDS = ("merge", "--ff-only", "--quiet", "--no-overwrite-ignore", "--no-squash", "--commit")
 SAME_MAX = 1_000  # names in one command line; so many files in the way are no accident of a moment
 
 
@@ -80,8 +82,7 @@ async def fast_forward(git: GitProcess, *, before: str, commit: str, at: str) ->
     What lies uncommitted in the way but is the very same in the later commit is nobody's loss: a fast-forward that
     was killed between its files leaves that, and so does work that was taken along and committed elsewhere.
     """
-    move = ("merge", "--ff-only", "--quiet", commit)
-    done = await git.run(*move, at=at, accept=(0, 1, 2, 128))
+    done = await git.run(*FORWARDS, commit, at=at, accept=(0, 1, 2, 128))
     if done.code == 0:
         return None
     if await find_ref(git, "HEAD^{commit}", at=at) != before:
@@ -89,8 +90,8 @@ async def fast_forward(git: GitProcess, *, before: str, commit: str, at: str) ->
     report = await read_status(git, at=at, every_file=True)
     files = await _in_the_way(git, report, before=before, commit=commit, at=at)
     if await _is_the_same(git, report, files=files, commit=commit, at=at):
-        await git.run("add", "--all", "--", *_literally(files), at=at)
-        done = await git.run(*move, at=at, accept=(0, 1, 2, 128))
+        await git.run("add", "--all", "--force", "--", *_literally(files), at=at)
+        done = await git.run(*FORWARDS, commit, at=at, accept=(0, 1, 2, 128))
         if done.code == 0:
             return None
     if not files and report.is_clean:
@@ -101,9 +102,12 @@ async def fast_forward(git: GitProcess, *, before: str, commit: str, at: str) ->
 async def _in_the_way(
     git: GitProcess, report: StatusReport, *, before: str, commit: str, at: str
 ) -> tuple[bytes, ...]:
-    changed = await git.run("diff-tree", "-r", "-z", "--no-renames", "--name-only", before, commit, at=at)
+    compare = ("diff-tree", "-r", "-z", "--no-renames", "--name-only")
+    changed = await git.run(*compare, before, commit, at=at)
+    added = await git.run(*compare, "--diff-filter=A", before, commit, at=at)
     local = {*report.staged, *report.unstaged, *report.untracked, *report.conflicted}
-    return tuple(sorted(local.intersection(names(changed.stdout))))
+    unseen = {name for name in names(added.stdout) if exists(at, os.fsdecode(name))}  # as no status tells
+    return tuple(sorted(local.intersection(names(changed.stdout)) | unseen))
 
 
 async def _is_the_same(
@@ -113,7 +117,8 @@ async def _is_the_same(
         return False
     if set(report.staged).intersection(report.unstaged, files):
         return False  # what is staged would be lost
-    tree = await tree_of_working_tree(git, place=await find_place(git, at))
+    there = tuple(name for name in files if exists(at, os.fsdecode(name)))
+    tree = await tree_of_working_tree(git, place=await find_place(git, at), also=_literally(there))
     same = await git.run("diff", "--quiet", tree, commit, "--", *_literally(files), at=at, accept=(0, 1))
     return same.code == 0
 

@@ -74,6 +74,7 @@ SETTINGS = (
     "commit.gpgSign=false",  # nobody is there to unlock a key
     "tag.gpgSign=false",
     "merge.verifySignatures=false",
+    "merge.autoStash=false",  # local changes in the way are named, not moved under what comes
     "rerere.enabled=false",
     "gc.auto=0",
     "maintenance.auto=false",

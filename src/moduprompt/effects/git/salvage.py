@@ -108,8 +108,11 @@ def _first_line(path: Path) -> str | None:
         return None
 
 
-async def tree_of_working_tree(git: GitProcess, *, place: Place) -> str:
-    """Everything that lies there as a tree, ignored files not. Add everything to a copy of the index: the copy keeps git's knowledge of unchanged files, and no lock is met."""
+async def tree_of_working_tree(git: GitProcess, *, place: Place, also: tuple[str, ...] = ()) -> str:
+    """Everything that lies there as a tree, of ignored files those that `also` names.
+
+    Add everything to a copy of the index: the copy keeps git's knowledge of unchanged files, and no lock is met.
+    """
     index = Path(place.git_dir, "index")
     copy = Path(place.git_dir, "moduprompt-salvage-index")
     repositories = await untracked_repositories(git, top=place.top)
@@ -117,6 +120,8 @@ async def tree_of_working_tree(git: GitProcess, *, place: Place) -> str:
     try:
         await asyncio.to_thread(_copy_index, index, copy)
         await git.run("add", "--all", "--", *without(repositories), at=place.top, extra=extra)
+        if also:
+            await git.run("add", "--force", "--", *also, at=place.top, extra=extra)
         tree = await git.run("write-tree", at=place.top, extra=extra)
     except OSError as broken:
         message = f"the work in {place.top} can't be saved: {broken.strerror}"

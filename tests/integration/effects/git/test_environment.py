@@ -111,6 +111,29 @@ async def test_a_repositorys_hooks_do_not_run_in_our_commits(git: GitProgram, re
     assert text_of(repository.home, "hook-ran") is None
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("branch.main.mergeOptions", "--squash"), ("branch.main.mergeOptions", "--no-commit")]
+)
+async def test_what_a_person_has_set_for_merges_changes_none_of_ours(
+    git: GitProgram, repository: Repository, name: str, value: str
+) -> None:
+    repository.commit("new.txt", "work", at=await made(git, repository))
+    repository.git("config", name, value)
+    merged = granted(await git.merge(repository.to_merge()))
+    assert (repository.head("main"), text_of(repository.path, "new.txt")) == (merged.head_after, "work")
+    assert repository.git("status", "--porcelain") == ""
+
+
+async def test_local_changes_are_named_also_where_a_person_has_them_moved_aside(
+    git: GitProgram, repository: Repository
+) -> None:
+    repository.commit("readme.txt", "theirs", at=await made(git, repository))
+    repository.git("config", "merge.autoStash", "true")
+    repository.write("readme.txt", "mine")
+    assert refused(await git.merge(repository.to_merge())).files == ("readme.txt",)
+    assert text_of(repository.path, "readme.txt") == "mine"
+
+
 async def test_a_machine_without_git_is_told_so(repository: Repository, tmp_path: Path) -> None:
     git = GitProgram(environment={"PATH": str(tmp_path)})
     refusal = refused(await git.inspect(str(repository.path)))
