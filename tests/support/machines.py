@@ -222,6 +222,8 @@ def _of_session(own: SessionState) -> Iterator[Command]:
     yield ReportHomeErased(workspace_id=WORKSPACE, session_id=id_)
     if own.budget is None:
         yield SetBudget(workspace_id=WORKSPACE, session_id=id_, tokens=9)
+    elif own.unfunded is not None:
+        yield SetBudget(workspace_id=WORKSPACE, session_id=id_, tokens=99)
     if not own.prompts:
         yield PromptSession(workspace_id=WORKSPACE, session_id=id_, prompt="go on")
     for doubtful in own.uncertain[:1]:

@@ -160,7 +160,7 @@ def _waiting(nodes: tuple[BoardNode, ...]) -> tuple[Waiting, ...]:
 
 VIEW = View(
     name="board",
-    version=6,
+    version=7,
     collections=(
         ("board_nodes", BoardNode),
         ("board_edges", BoardEdge),

@@ -83,7 +83,8 @@ class AskedFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SessionFacts(msgspec.Struct, frozen=True, kw_only=True, tag="session", omit_defaults=True):
-    """What the picture of a session is drawn from. `awaits`: the branch it waits for, which `branch_holder` holds."""
+    """What the picture of a session is drawn from. `awaits`: the branch it waits for, which `branch_holder` holds;
+    `awaits_budget_of`: whose used-up budget it waits for."""
 
     adapter: str
     argv: tuple[str, ...]
@@ -104,6 +105,8 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True, tag="session", omi
     awaits: str | None = None
     awaits_since: str | None = None
     branch_holder: str | None = None
+    awaits_budget_of: str | None = None
+    awaits_budget_since: str | None = None
     is_closed: bool = False
 
 

@@ -27,7 +27,9 @@ from moduprompt.domain.session.events import (
     PromptUncertain,
     SessionBranchAwaited,
     SessionBranchGiven,
+    SessionBudgetAwaited,
     SessionBudgetExceeded,
+    SessionBudgetGiven,
     SessionBudgetSet,
     SessionCharged,
     SessionClosed,
@@ -159,8 +161,14 @@ def _told(facts: SessionFacts, event: SessionEvent, stamp: Stamp) -> SessionFact
             return replace(facts, awaits=event.branch, awaits_since=since, branch_holder=event.holder)
         case SessionBranchGiven():
             return replace(facts, awaits=None, awaits_since=None, branch_holder=None)
+        case SessionBudgetAwaited():
+            since = facts.awaits_budget_since or stamp.timestamp
+            return replace(facts, awaits_budget_of=event.payer, awaits_budget_since=since)
+        case SessionBudgetGiven():
+            return replace(facts, awaits_budget_of=None, awaits_budget_since=None)
         case SessionClosed():
-            return replace(facts, is_closed=True, awaits=None, awaits_since=None, branch_holder=None)
+            closed = replace(facts, is_closed=True, awaits=None, awaits_since=None, branch_holder=None)
+            return replace(closed, awaits_budget_of=None, awaits_budget_since=None)
         case _:
             return facts
 
@@ -282,6 +290,8 @@ _HOLDERS: dict[str, str] = {
 
 def _waits(session_id: str, title: str, facts: SessionFacts) -> tuple[Wait, ...]:
     run = facts.run
+    if facts.awaits_budget_of is not None and facts.awaits_budget_since is not None:
+        return (_on_budget(title, facts.awaits_budget_of, since=facts.awaits_budget_since),)
     if facts.awaits is not None and facts.awaits_since is not None:
         return (_on_branch(title, facts, since=facts.awaits_since),)
     if facts.parked is not None and run is not None and not facts.is_closed:
@@ -332,6 +342,16 @@ def _on_branch(title: str, facts: SessionFacts, *, since: str) -> Wait:
         whom=f"session {short(holder)}, which writes there" if holder else "git",
         since=since,
         command=f"mpctl session show {short(holder)}" if holder else None,
+    )
+
+
+def _on_budget(title: str, payer: str, *, since: str) -> Wait:
+    return Wait(
+        what=f"{title} begins when its budget has room",
+        on="person",
+        whom=f"a person, who raises the budget of session {short(payer)}",
+        since=since,
+        command=f"mpctl session set-budget {short(payer)} --tokens N --cost USD",
     )
 
 

@@ -1,12 +1,22 @@
 """What a board says waits, on whom, and by which command it ends: told by the real deciders."""
 
 import pytest
+from msgspec.structs import replace
 
 from moduprompt.domain.approval.commands import DenyApproval, GrantApproval
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.item import Stamp
-from moduprompt.domain.run.commands import ObservedStatus, ReportExited, ReportLost, RunOutcome
-from moduprompt.domain.session.commands import AttachWorktree, CloseSession, DetachWorktree, ReportPrompt
+from moduprompt.domain.run.commands import ObservedStatus, ReportExited, ReportLost, ReportSaid, RunOutcome
+from moduprompt.domain.run.said import UsageReported
+from moduprompt.domain.session.commands import (
+    AgentSpec,
+    AttachWorktree,
+    CloseSession,
+    DetachWorktree,
+    ReportPrompt,
+    SetBudget,
+    SpawnSession,
+)
 from moduprompt.domain.session.view import SessionItem
 from moduprompt.domain.task.commands import AssignTask, PauseTask, ResumeTask, StartTask
 from moduprompt.domain.task.retries import RetryRule
@@ -29,8 +39,10 @@ from tests.support.stories import (
     exited,
     its_run,
     its_tree,
+    made,
     observed,
     stage,
+    started,
     waiting_approvals,
 )
 
@@ -321,3 +333,27 @@ def test_a_session_that_works_in_another_worktree_shows_the_branch_there() -> No
     node = next(node for node in board_of(scene).nodes if node.id == comes)
     assert isinstance(node.facts, SessionFacts)
     assert node.facts.branch == branch
+
+
+def test_a_session_whose_budget_is_used_up_waits_for_whoever_raises_it() -> None:
+    scene = Scene()
+    project_id, agent = a_project(scene), AgentSpec(adapter="claude")  # one that tells what it uses
+    spawn = SpawnSession(workspace_id=WORKSPACE, project_id=project_id, name="payer", agent=agent)
+    payer = SessionId(scene.when(spawn).subject())
+    made(scene, its_tree(scene, payer))
+    run_id = its_run(scene, payer)
+    started(scene, run_id)
+    below = replace(spawn, name="child", parent_session_id=payer)
+    child = SessionId(scene.when(below).subject())
+    used = ReportSaid(workspace_id=WORKSPACE, run_id=run_id, upto=1, said=(UsageReported(input_tokens=200),))
+    scene.when(used, actor=KERNEL)
+    scene.when(SetBudget(workspace_id=WORKSPACE, session_id=payer, tokens=100))
+    exited(scene, run_id)
+    made(scene, its_tree(scene, child))
+
+    wait = only_wait(scene)
+    assert (wait.what, wait.on) == ("child begins when its budget has room", "person")
+    assert wait.command == f"mpctl session set-budget {short(payer)} --tokens N --cost USD"
+
+    scene.when(SetBudget(workspace_id=WORKSPACE, session_id=payer, tokens=1_000))
+    assert only_wait(scene).what == "the program of child starts"

@@ -36,7 +36,9 @@ from moduprompt.domain.session.events import (
     PromptUncertain,
     SessionBranchAwaited,
     SessionBranchGiven,
+    SessionBudgetAwaited,
     SessionBudgetExceeded,
+    SessionBudgetGiven,
     SessionBudgetSet,
     SessionCharged,
     SessionClosed,
@@ -145,6 +147,10 @@ def session_sentence(event: SessionFact, names: Names) -> str:
             return _parking_sentence(event)
         case SessionBranchAwaited() | SessionBranchGiven():
             return _branch_sentence(event, names)
+        case SessionBudgetAwaited():
+            return f"begins when the budget of {names.of(event.payer)} has room"
+        case SessionBudgetGiven():
+            return "waits for a budget no more"
         case SessionPatienceSet():
             stopped = "is stopped" if event.patience == "bounded" else "is not stopped"
             return f"{stopped} when it gets nowhere"

@@ -144,6 +144,7 @@ async def _show(call: Call) -> None:
         ("waits for", waits_for(item, runs)),
         ("its run", waits_to_start(runs[-1]) if runs else None),
         ("waits until", _branch_told(item)),
+        ("waits for", _budget_awaited(item)),
         ("parked", parked_told(item)),
         ("used", row_told(usage_of(runs))),
         ("budget", budget_told(item.budget)),
@@ -159,6 +160,13 @@ def _branch_told(item: SessionItem) -> str | None:
         return None
     whom = f"session {short(item.branch_holder)}" if item.branch_holder is not None else "git"
     return f"{whom} writes on {item.awaits} no more"
+
+
+def _budget_awaited(item: SessionItem) -> str | None:
+    if item.awaits_budget_of is None:
+        return None
+    payer = short(item.awaits_budget_of)
+    return f"room in the budget of {payer}: mpctl session set-budget {payer} --tokens N --cost USD"
 
 
 async def _asked(call: Call, item: SessionItem) -> str:

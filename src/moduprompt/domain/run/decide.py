@@ -35,8 +35,9 @@ from moduprompt.domain.run.parking import PARKING
 from moduprompt.domain.run.saying import decide_said
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.budgets import spent_out
-from moduprompt.domain.session.events import SessionBranchGiven, SessionUnparked
+from moduprompt.domain.session.events import SessionUnparked
 from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.session.waits import waits_no_more
 from moduprompt.domain.worktree.sharing import locked_for, take_lease
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import REASON_MAX, Rejection, RunId, TextRef, invalid, missing
@@ -88,9 +89,8 @@ def _stay_ended(own: RunState, world: World) -> Decision:
         return []
     if session.parked is not None and session.parked.run_id == own.run_id:
         return [SessionUnparked(session_id=session.session_id, run_id=own.run_id, why="stopped")]
-    if session.waiting is not None and session.waiting.continues == own.run_id:
-        return [SessionBranchGiven(session_id=session.session_id)]
-    return []
+    waits = session.waiting or session.unfunded
+    return waits_no_more(session) if waits is not None and waits.continues == own.run_id else []
 
 
 def _started(command: ReportStarted) -> RunStarted:
@@ -159,9 +159,7 @@ def begin_run(
         # Whoever starts it before its time has waited enough; the timer finds nothing to do.
         parked = session.parked.run_id
         facts.append(SessionUnparked(session_id=session.session_id, run_id=parked, why="started"))
-    if session.awaits is not None:
-        facts.append(SessionBranchGiven(session_id=session.session_id))
-    return [*facts, request]
+    return [*facts, *waits_no_more(session), request]
 
 
 def live_run(session_id: str, world: World) -> RunState | None:

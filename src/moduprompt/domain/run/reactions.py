@@ -3,9 +3,9 @@
 from typing import Final, TypeAlias, assert_never
 
 from moduprompt.domain.decider import Context, Event, World
+from moduprompt.domain.run.beginning import begin_first, begin_what_waited, go_on, has_run
 from moduprompt.domain.run.charging import charge_usage, charge_what_was_before, exceed, stop_charged
-from moduprompt.domain.run.conversations import conversation_of
-from moduprompt.domain.run.decide import begin_run, live_run, locked_out, unfit_to_run
+from moduprompt.domain.run.decide import live_run
 from moduprompt.domain.run.events import (
     RunExited,
     RunLost,
@@ -25,12 +25,9 @@ from moduprompt.domain.run.saying import SAID_TURN, began_behind
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.run.waiting import (
     begin_next,
-    begin_waiting,
     tell_who_waits,
-    wait_for_branch,
     wait_no_more,
 )
-from moduprompt.domain.session.budgets import charged_for, spent_out
 from moduprompt.domain.session.events import (
     PromptPlaced,
     PromptSubmitted,
@@ -50,7 +47,6 @@ from moduprompt.domain.workspace.events import WorkspaceAdopted
 from moduprompt.domain.worktree.events import WorktreeFailed, WorktreeSettled, WriterLocked, WriterReleased
 from moduprompt.domain.worktree.sharing import give_back
 from moduprompt.domain.worktree.state import WorktreeState
-from moduprompt.protocol import SessionId
 
 TYPED: Final = "prompt_submitted"  # the rule by which a program works that was just told something
 ALIVE: Final = "process_alive"  # says nothing but that it has not ended
@@ -89,9 +85,9 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
     match event:
         case SessionWorktreeAttached():
             # One that was given another place when it had run is started by whoever gave it.
-            return [] if _has_run(event.session_id, world) else _begin(event.session_id, world, context)
+            return [] if has_run(event.session_id, world) else begin_first(event.session_id, world, context)
         case SessionSpawned() | SessionForked():
-            return _begin(event.session_id, world, context) if event.place == "none" else []
+            return begin_first(event.session_id, world, context) if event.place == "none" else []
         case SessionClosed():
             return _closed(event, world)
         case PromptPlaced():
@@ -99,7 +95,7 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
         case PromptSubmitted():
             return _answered(event, world)
         case SessionBudgetSet():
-            return [*charge_what_was_before(event, world), *_begin_what_waited(event, world, context)]
+            return [*charge_what_was_before(event, world), *begin_what_waited(event, world, context)]
         case SessionCharged() | SessionBudgetExceeded() | RunUsageReported():
             return _counted(event, world)
         case RunStatusObserved():
@@ -109,7 +105,7 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
         case RunToolEnded() | RunTroubleObserved():
             return notice(event, world)
         case SessionUnparked():
-            return _unparked(event, world, context)
+            return go_on(event, world, context)
         case RunExited():
             return [*_ended(event, world), *settled_by(event, world), *park(event, world, context)]
         case RunLost():
@@ -136,53 +132,6 @@ def _counted(event: SessionCharged | SessionBudgetExceeded | RunUsageReported, w
             assert_never(event)
 
 
-def _begin(session_id: str, world: World, context: Context) -> list[Event]:
-    session = world.find(SessionState, session_id)
-    if session is None or session.status == "closed" or live_run(session_id, world) is not None:
-        return []
-    if spent_out(session, world) is not None:
-        return []  # its budget was used up while its worktree was made; whoever raises it begins the run
-    waits = wait_for_branch(session, world)
-    if waits:
-        return waits
-    # An alternative to a session carries on what that one has said, as far as its program can.
-    source = conversation_of(session.fork_of, world) if session.fork_of else None
-    return begin_run(session, world, context, resumes=source)
-
-
-def _begin_what_waited(event: SessionBudgetSet, world: World, context: Context) -> list[Event]:
-    """Runs that could not begin while a budget was used up begin when it is raised, or taken away.
-
-    First runs, and those whose branch became free meanwhile.
-    """
-    if event.begins:
-        return []  # a bound more lets nobody begin
-    facts: list[Event] = []
-    first_on: dict[str, SessionId] = {}
-    for session in world.every(SessionState):
-        payers = (payer.session_id for payer in charged_for(session, world))
-        if not _waits_to_begin(session, world) or event.session_id not in payers:
-            continue
-        first = first_on.setdefault(session.branch or session.session_id, session.session_id)
-        if first == session.session_id:
-            facts += begin_waiting(session, world, context) or _begin(session.session_id, world, context)
-        else:  # one writer for a branch, also among those that begin at once
-            facts += wait_for_branch(session, world, behind=first)
-    return facts
-
-
-def _waits_to_begin(session: SessionState, world: World) -> bool:
-    refused = unfit_to_run(session, world)
-    if session.waiting is not None:
-        return refused is None  # else it keeps its place in the line
-    has_run = _has_run(session.session_id, world)
-    return not has_run and (refused is None or refused == locked_out(session, world))
-
-
-def _has_run(session_id: str, world: World) -> bool:
-    return any(True for _ in world.related(RunState, session_id))
-
-
 def _closed(event: SessionClosed, world: World) -> list[Event]:
     live = live_run(event.session_id, world)
     if live is not None:
@@ -195,18 +144,6 @@ def _closed(event: SessionClosed, world: World) -> list[Event]:
         [SessionUnparked(session_id=session.session_id, run_id=parked.run_id, why="closed")] if parked else []
     )
     return [*waits_no_more, *_released(session, world)]
-
-
-def _unparked(event: SessionUnparked, world: World, context: Context) -> list[Event]:
-    session = world.find(SessionState, event.session_id)
-    if event.why != "due" or session is None:
-        return []
-    # The same work goes on: with its conversation where its program can carry it on, and told the same.
-    resumes = conversation_of(session.session_id, world)
-    parked = world.find(RunState, event.run_id)
-    if unfit_to_run(session, world) is not None:
-        return wait_for_branch(session, world, resumes=resumes, continues=parked)
-    return begin_run(session, world, context, resumes=resumes, continues=parked)
 
 
 def _placed_nowhere(event: PromptPlaced, world: World) -> list[Event]:

@@ -1,7 +1,8 @@
-"""Runs that wait for their branch: whoever finds it held gets it when it is free, in turn.
+"""Runs that wait: for their branch, which whoever finds it held gets when it is free, in turn; and for room in a budget.
 
 A run that begins by itself (a session's first, one whose window has opened, a task's next attempt) waits where a
-person's order would be refused: nobody is there to try again.
+person's order would be refused: nobody is there to try again. An attempt of a task that finds a budget used up fails
+with it: its retries decide what becomes of it, and with the task its session waits for nothing any more.
 """
 
 from typing import TypeAlias
@@ -10,8 +11,10 @@ from moduprompt.domain.decider import Context, Event, World
 from moduprompt.domain.run.conversations import conversation_of
 from moduprompt.domain.run.decide import begin_run, live_run, locked_out, unfit_to_run
 from moduprompt.domain.run.state import RunState
-from moduprompt.domain.session.events import SessionBranchAwaited, SessionBranchGiven
+from moduprompt.domain.session.budgets import bound_passed
+from moduprompt.domain.session.events import SessionBranchAwaited, SessionBudgetAwaited
 from moduprompt.domain.session.state import SessionState, Waiting
+from moduprompt.domain.session.waits import waits_no_more
 from moduprompt.domain.worktree.events import WorktreeFailed, WorktreeSettled, WriterLocked, WriterReleased
 from moduprompt.domain.worktree.sharing import holder
 from moduprompt.domain.worktree.state import WorktreeState
@@ -56,12 +59,41 @@ def wait_for_branch(
 def begin_next(event: Freed, world: World, context: Context) -> list[Event]:
     """The next run on a branch on which nobody writes any more."""
     tree = world.find(WorktreeState, event.worktree_id)
+    told: list[Event] = []
     for session in _line(tree.branch, world) if tree else ():
         # Who can't run now goes on waiting; whoever mends that starts the run, and a raised budget does.
         begun = begin_waiting(session, world, context)
         if begun:
-            return begun
-    return []
+            return [*told, *begun]
+        waiting = session.waiting
+        told += wait_for_budget(
+            session,
+            world,
+            resumes=world.find(RunState, waiting.resumes) if waiting and waiting.resumes else None,
+            continues=world.find(RunState, waiting.continues) if waiting and waiting.continues else None,
+        )
+    return told
+
+
+def wait_for_budget(
+    session: SessionState,
+    world: World,
+    *,
+    resumes: RunState | None = None,
+    continues: RunState | None = None,
+) -> list[Event]:
+    """It waits until a used-up budget has room; nothing where there is room, and where it waits for that already."""
+    passed = bound_passed(session, world)
+    if passed is None or (session.unfunded is not None and session.unfunded.payer == passed.session_id):
+        return []
+    return [
+        SessionBudgetAwaited(
+            session_id=session.session_id,
+            payer=passed.session_id,
+            resumes=resumes.run_id if resumes else None,
+            continues=continues.run_id if continues else None,
+        )
+    ]
 
 
 def begin_waiting(session: SessionState, world: World, context: Context) -> list[Event]:
@@ -101,8 +133,7 @@ def tell_who_waits(event: WriterLocked, world: World) -> list[Event]:
 
 def wait_no_more(world: World) -> list[Event]:
     """Nobody waits, and nothing begins by itself."""
-    waiting = (each for each in world.every(SessionState) if each.waiting is not None)
-    return [SessionBranchGiven(session_id=each.session_id) for each in waiting]
+    return [fact for each in world.every(SessionState) for fact in waits_no_more(each)]
 
 
 def _line(branch: str, world: World) -> list[SessionState]:

@@ -37,21 +37,29 @@ def charged_for(session: SessionState, world: World) -> tuple[SessionState, ...]
     return tuple(found.values())
 
 
-def spent_out(session: SessionState, world: World) -> Rejection | None:
-    """Why this session may use nothing more; None where it may."""
+def bound_passed(session: SessionState, world: World) -> SessionBudgetExceeded | None:
+    """The used-up bound, of its own or of whoever is charged for it, that lets it use nothing more."""
     for payer in charged_for(session, world):
         passed = bound_reached(payer.session_id, payer.budget) if payer.budget is not None else None
         if passed is not None:
-            return invalid(
-                "budget_exceeded",
-                f"the budget of session {payer.session_id} is used up: {in_words(passed)}",
-                hint=f"mpctl session set-budget {payer.session_id} --tokens N --cost USD",
-                session_id=payer.session_id,
-                bound=passed.bound,
-                limit=passed.limit,
-                spent=passed.spent,
-            )
+            return passed
     return None
+
+
+def spent_out(session: SessionState, world: World) -> Rejection | None:
+    """Why this session may use nothing more; None where it may."""
+    passed = bound_passed(session, world)
+    if passed is None:
+        return None
+    return invalid(
+        "budget_exceeded",
+        f"the budget of session {passed.session_id} is used up: {in_words(passed)}",
+        hint=f"mpctl session set-budget {passed.session_id} --tokens N --cost USD",
+        session_id=passed.session_id,
+        bound=passed.bound,
+        limit=passed.limit,
+        spent=passed.spent,
+    )
 
 
 def bound_reached(session_id: SessionId, budget: Budget) -> SessionBudgetExceeded | None:

@@ -318,6 +318,25 @@ class SessionBranchGiven(SessionEvent, frozen=True, kw_only=True):
     wire: ClassVar[str] = "session.branch_given"
 
 
+class SessionBudgetAwaited(SessionEvent, frozen=True, kw_only=True):
+    """Its next run begins by itself when the budget of `payer`, which is used up, has room again.
+
+    `resumes`, `continues`: as for a branch.
+    """
+
+    wire: ClassVar[str] = "session.budget_awaited"
+
+    payer: Id[SessionId]
+    resumes: Id[RunId] | None = None
+    continues: Id[RunId] | None = None
+
+
+class SessionBudgetGiven(SessionEvent, frozen=True, kw_only=True):
+    """It waits for a budget no more: its run begins, or is not wanted any more."""
+
+    wire: ClassVar[str] = "session.budget_given"
+
+
 class SessionPatienceSet(SessionEvent, frozen=True, kw_only=True):
     """Its runs are stopped when they get nowhere, or are not."""
 
@@ -370,6 +389,8 @@ SessionFact: TypeAlias = (
     | SessionUnparked
     | SessionBranchAwaited
     | SessionBranchGiven
+    | SessionBudgetAwaited
+    | SessionBudgetGiven
     | SessionPatienceSet
     | SessionClosed
     | SessionHomeErased

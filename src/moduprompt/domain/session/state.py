@@ -16,6 +16,7 @@ interrupt: none ── requested ──→ requested ── placed ──→ pla
 
 parked:   no ── parked ──→ yes ── unparked ──→ no
 budget:   none ── set ──→ open ── exceeded ──→ exceeded ── set ──→ open
+room:     there ── budget_awaited ──→ awaited ── budget_given ──→ there
 """
 
 from typing import ClassVar, Literal, TypeAlias, assert_never
@@ -40,7 +41,9 @@ from moduprompt.domain.session.events import (
     PromptUncertain,
     SessionBranchAwaited,
     SessionBranchGiven,
+    SessionBudgetAwaited,
     SessionBudgetExceeded,
+    SessionBudgetGiven,
     SessionBudgetSet,
     SessionCharged,
     SessionClosed,
@@ -138,12 +141,21 @@ class Waiting(State, frozen=True, kw_only=True):
     continues: RunId | None = None
 
 
+class Unfunded(State, frozen=True, kw_only=True):
+    """Whose used-up budget keeps its next run from beginning, and what that one is to carry on, as in a line."""
+
+    payer: SessionId
+    resumes: RunId | None = None
+    continues: RunId | None = None
+
+
 class SessionState(State, frozen=True, kw_only=True):
     """What decisions need of a session.
 
     `prompts` holds those still on their way, in order; `uncertain` the last that may be said again. `awaits`: the
-    branch on which its next run begins when nobody writes there, `waiting` its place in that line. `parks`: how often
-    in a row it was parked when it was so last, and `parked_last` by which run.
+    branch on which its next run begins when nobody writes there, `waiting` its place in that line; `unfunded`: the
+    budget in which it needs room first. `parks`: how often in a row it was parked when it was so last, and
+    `parked_last` by which run.
     """
 
     index_by: ClassVar[str | None] = "awaits"
@@ -174,6 +186,7 @@ class SessionState(State, frozen=True, kw_only=True):
     parks: int = 0
     awaits: str | None = None
     waiting: Waiting | None = None
+    unfunded: Unfunded | None = None
     patience: Patience = "bounded"
     status: SessionStatus = "open"
     is_home_erased: bool = False
@@ -231,12 +244,17 @@ def evolve(own: SessionState | None, event: SessionFact) -> SessionState:
             return replace(own, awaits=event.branch, waiting=waiting)
         case SessionBranchGiven():
             return replace(own, awaits=None, waiting=None)
+        case SessionBudgetAwaited():
+            unfunded = Unfunded(payer=event.payer, resumes=event.resumes, continues=event.continues)
+            return replace(own, unfunded=unfunded)
+        case SessionBudgetGiven():
+            return replace(own, unfunded=None)
         case SessionPatienceSet():
             return replace(own, patience=event.patience)
         case SessionHomeErased():
             return replace(own, is_home_erased=True)
         case SessionClosed():
-            return replace(own, status="closed", awaits=None, waiting=None)
+            return replace(own, status="closed", awaits=None, waiting=None, unfunded=None)
         case _:
             assert_never(event)
 

@@ -22,7 +22,9 @@ from moduprompt.domain.session.events import (
     PromptUncertain,
     SessionBranchAwaited,
     SessionBranchGiven,
+    SessionBudgetAwaited,
     SessionBudgetExceeded,
+    SessionBudgetGiven,
     SessionBudgetSet,
     SessionCharged,
     SessionClosed,
@@ -75,7 +77,7 @@ class InterruptItem(msgspec.Struct, frozen=True, kw_only=True):
 class SessionItem(Item, frozen=True, kw_only=True):
     """A row of `/v1/sessions`. `budget`: what it and all that is charged to it may use, and have used; `parked`: a limit has
     ended its last run, and it goes on by itself then; `awaits`: the branch on which it goes on by itself when
-    `branch_holder` writes there no more; `interrupt`: the last one there was."""
+    `branch_holder` writes there no more; `awaits_budget_of`: whose budget must have room first; `interrupt`: the last one there was."""
 
     project_id: str
     name: str
@@ -98,6 +100,7 @@ class SessionItem(Item, frozen=True, kw_only=True):
     patience: str = "bounded"
     awaits: str | None = None
     branch_holder: str | None = None
+    awaits_budget_of: str | None = None
     interrupt: InterruptItem | None = None
 
 
@@ -192,10 +195,14 @@ def _changes(row: SessionItem, event: Event) -> dict[str, object]:
         return {"patience": event.patience}
     if isinstance(event, SessionBranchAwaited):
         return {"awaits": event.branch, "branch_holder": event.holder}
-    waits_no_more: dict[str, object] = {"awaits": None, "branch_holder": None}
+    if isinstance(event, SessionBudgetAwaited):
+        return {"awaits_budget_of": event.payer}
+    given: dict[str, object] = {"awaits": None, "branch_holder": None}
     if isinstance(event, SessionBranchGiven):
-        return waits_no_more
-    return {"status": "closed", **waits_no_more} if isinstance(event, SessionClosed) else {}
+        return given
+    if isinstance(event, SessionBudgetGiven):
+        return {"awaits_budget_of": None}
+    return {"status": "closed", "awaits_budget_of": None, **given} if isinstance(event, SessionClosed) else {}
 
 
 def _moved(item: PromptItem, event: PromptFact) -> PromptItem:
@@ -246,5 +253,5 @@ def _interrupting(item: InterruptItem | None, event: InterruptFact) -> Interrupt
 
 
 VIEW = View(
-    name="sessions", version=7, collections=(("sessions", SessionItem),), fold=fold, takes=(SessionEvent,)
+    name="sessions", version=8, collections=(("sessions", SessionItem),), fold=fold, takes=(SessionEvent,)
 )

@@ -1,8 +1,9 @@
 """What a parked session's tasks mean for it: it waits on while they are held, and for nothing when they are over."""
 
 from moduprompt.domain.decider import Context, Event, World
-from moduprompt.domain.session.events import SessionBranchGiven, SessionUnparked
+from moduprompt.domain.session.events import SessionUnparked
 from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.session.waits import waits_no_more
 from moduprompt.domain.task.state import TaskState
 from moduprompt.protocol import SessionId, to_micros
 
@@ -33,6 +34,4 @@ def wait_for_nothing(own: TaskState, world: World) -> list[Event]:
     if session.parked is not None:
         run_id = session.parked.run_id
         facts.append(SessionUnparked(session_id=session.session_id, run_id=run_id, why="task_ended"))
-    if session.waiting is not None:
-        facts.append(SessionBranchGiven(session_id=session.session_id))
-    return facts
+    return [*facts, *waits_no_more(session)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.commands import ReportSaid, StartRun
+from moduprompt.domain.run.commands import ReportSaid, StartRun, StopRun
 from moduprompt.domain.run.decide import live_run
 from moduprompt.domain.run.events import RunRequested
 from moduprompt.domain.run.said import UsageReported
 from moduprompt.domain.session.commands import AgentSpec, CloseSession, ForkSession, SetBudget, SpawnSession
+from moduprompt.domain.session.events import SessionBudgetAwaited, SessionBudgetGiven
 from moduprompt.domain.session.state import SessionState
+from moduprompt.domain.session.view import SessionItem
 from moduprompt.domain.worktree.commands import ReportSettled
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import ProjectId, RunId, SessionId
@@ -142,9 +144,84 @@ def test_whose_branch_became_free_while_the_budget_was_used_up_begins_when_it_is
     story.waiting()
     settle_all(scene)
     assert not story.is_live(fork)
+    assert scene.row(SessionItem, fork).awaits_budget_of == story.root
     story.raises(tokens=1_000)
     assert story.is_live(fork)
     assert scene.state(SessionState, fork).waiting is None
+    assert scene.row(SessionItem, fork).awaits_budget_of is None
+
+
+def test_who_waits_for_a_budget_says_for_whose_until_it_begins() -> None:
+    story = Story()
+    child = story.spawned(story.root)
+    story.waiting(child)
+    assert story.scene.row(SessionItem, child).awaits_budget_of == story.root
+    assert story.raises(tokens=1_000).one(SessionBudgetGiven).session_id == child
+    assert story.scene.row(SessionItem, child).awaits_budget_of is None
+
+
+def test_who_is_charged_to_two_used_up_budgets_waits_for_one_after_the_other() -> None:
+    story = Story()
+    child = story.spawned(story.root)
+    grandchild = story.spawned(child)
+    story.scene.when(SetBudget(workspace_id=WORKSPACE, session_id=child, tokens=1))
+    made(story.scene, its_tree(story.scene, child))
+    run_id = its_run(story.scene, child)
+    started(story.scene, run_id)
+    used = ReportSaid(workspace_id=WORKSPACE, run_id=run_id, upto=1, said=(UsageReported(input_tokens=200),))
+    story.scene.when(used, actor=KERNEL)
+    exited(story.scene, run_id)
+    story.waiting(grandchild)
+    assert story.scene.row(SessionItem, grandchild).awaits_budget_of == child
+
+    story.scene.when(SetBudget(workspace_id=WORKSPACE, session_id=child, tokens=1_000))
+    assert story.scene.row(SessionItem, grandchild).awaits_budget_of == story.root
+    assert not story.is_live(grandchild)
+
+    story.raises(tokens=10_000)
+    assert story.scene.row(SessionItem, grandchild).awaits_budget_of is None
+    assert story.is_live(grandchild)
+
+
+def test_who_is_closed_waits_for_no_budget() -> None:
+    story = Story()
+    child = story.spawned(story.root)
+    story.waiting(child)
+    story.scene.when(CloseSession(workspace_id=WORKSPACE, session_id=child))
+    assert story.scene.row(SessionItem, child).awaits_budget_of is None
+    story.raises(tokens=1_000)
+    assert not story.is_live(child)
+
+
+class Parked(Story):
+    """A session whose window opens while the budget that it is charged to is used up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.child = self.spawned(self.root)
+        made(self.scene, its_tree(self.scene, self.child))
+        self.parked = its_run(self.scene, self.child)
+        started(self.scene, self.parked)
+        exited(self.scene, self.parked, code=1, failure=FailureClass.RATE_LIMITED)
+        self.waiting()
+        (timer,) = self.scene.timers()
+        self.opened = self.scene.when(timer.command, actor=KERNEL)
+
+
+def test_a_window_that_opens_while_a_budget_is_used_up_is_followed_by_a_run_when_that_is_raised() -> None:
+    story = Parked()
+    assert story.opened.one(SessionBudgetAwaited).payer == story.root
+    assert not story.is_live(story.child)
+    begun = story.raises(tokens=1_000).one(RunRequested)
+    assert (begun.session_id, begun.resumes) == (story.child, story.parked)
+
+
+def test_a_run_that_a_person_stops_for_good_waits_for_no_budget() -> None:
+    story = Parked()
+    stop = StopRun(workspace_id=WORKSPACE, run_id=story.parked)
+    assert story.scene.when(stop).one(SessionBudgetGiven)
+    story.raises(tokens=1_000)
+    assert not story.is_live(story.child)
 
 
 def settle_all(scene: Scene) -> None:

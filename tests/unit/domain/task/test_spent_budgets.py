@@ -18,6 +18,7 @@ from moduprompt.domain.session.commands import (
     SetBudget,
     SpawnSession,
 )
+from moduprompt.domain.session.view import SessionItem
 from moduprompt.domain.task.commands import FireRetry, RetryTask
 from moduprompt.domain.task.events import AttemptFailed
 from moduprompt.domain.task.retries import RetryRule
@@ -137,6 +138,7 @@ def test_a_window_that_opens_for_a_used_up_budget_fails_the_attempt_with_the_bud
     outcome = story.fires(FireUnpark)
     assert outcome.one(AttemptFailed).failure is FailureClass.BUDGET_EXCEEDED
     assert story.phase() == "failed"
+    assert story.scene.row(SessionItem, story.session_id).awaits_budget_of is None
 
 
 @pytest.mark.parametrize("is_limited_first", [True, False])
