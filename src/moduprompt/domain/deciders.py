@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from moduprompt.domain import leaving, windows
+from moduprompt.domain import asking, leaving, windows
 from moduprompt.domain.approval import commands as approval_commands
 from moduprompt.domain.approval import decide as approval_decide
 from moduprompt.domain.approval import events as approval_events
@@ -35,7 +35,6 @@ from moduprompt.domain.project import events as project_events
 from moduprompt.domain.project import state as project_state
 from moduprompt.domain.project import view as project_view
 from moduprompt.domain.run import commands as run_commands
-from moduprompt.domain.run import decide as run_decide
 from moduprompt.domain.run import events as run_events
 from moduprompt.domain.run import intents as run_intents
 from moduprompt.domain.run import reactions as run_reactions
@@ -127,7 +126,7 @@ DECIDERS: tuple[Decider, ...] = (
         state=run_state.RunState,
         commands=get_args(run_commands.RunCommand),
         events=get_args(run_events.RunFact),
-        decide=run_decide.decide,
+        decide=asking.decide,
         evolve=run_state.evolve,
         react=run_reactions.react,
         reacts_to=get_args(run_reactions.Heard),

@@ -2,10 +2,18 @@
 
 from typing import Final, TypeAlias, assert_never
 
-from moduprompt.domain.approval.events import ApprovalAsked, ApprovalWithdrawn
+from moduprompt.domain.approval.events import ApprovalAnswered, ApprovalAsked, ApprovalWithdrawn
+from moduprompt.domain.approval.questions import is_about, open_questions
 from moduprompt.domain.approval.state import ApprovalState
 from moduprompt.domain.decider import Context, Event, World
-from moduprompt.domain.run.events import RunExited, RunLost, RunPermissionAsked, RunPermissionWithdrawn
+from moduprompt.domain.run.events import (
+    RunExited,
+    RunLost,
+    RunPermissionAsked,
+    RunPermissionWithdrawn,
+    RunStatusObserved,
+)
+from moduprompt.domain.run.saying import ANSWERED
 from moduprompt.domain.run.state import RunState
 from moduprompt.protocol import ApprovalId
 
@@ -14,8 +22,11 @@ from moduprompt.protocol import ApprovalId
 OPEN_MAX: Final = 100
 
 WITHDRAWN: Final = "its program wants no answer any more"
+ASKED_ANEW: Final = "its program asked anew under the same name"
 
-Heard: TypeAlias = ApprovalAsked | RunPermissionAsked | RunPermissionWithdrawn | RunExited | RunLost
+Heard: TypeAlias = (
+    ApprovalAsked | ApprovalAnswered | RunPermissionAsked | RunPermissionWithdrawn | RunExited | RunLost
+)
 
 
 def react(event: Heard, world: World, context: Context) -> list[Event]:
@@ -24,17 +35,15 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
         case RunPermissionAsked():
             return _asked(event, world, context)
         case RunPermissionWithdrawn():
-            gone = [a for a in _waiting(event.run_id, world) if _is_about(a, event.request_id)]
+            gone = [a for a in open_questions(event.run_id, world) if is_about(a, event.request_id)]
             return [ApprovalWithdrawn(approval_id=each.approval_id, reason=WITHDRAWN) for each in gone]
         case ApprovalAsked():
-            run = world.find(RunState, event.run_id)
-            # Asked and taken back in one breath: when it was taken back, there was nothing to close yet.
-            if run is None or event.request_id not in run.withdrawn:
-                return []
-            return [ApprovalWithdrawn(approval_id=event.approval_id, reason=WITHDRAWN)]
+            return _asked_in_one_breath(event, world)
+        case ApprovalAnswered():
+            return _goes_on(event, world)
         case RunExited() | RunLost():
             reason = f"run {event.run_id} has ended"
-            waiting = _waiting(event.run_id, world)
+            waiting = open_questions(event.run_id, world)
             return [ApprovalWithdrawn(approval_id=each.approval_id, reason=reason) for each in waiting]
         case _:
             assert_never(event)
@@ -42,8 +51,8 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
 
 def _asked(event: RunPermissionAsked, world: World, context: Context) -> list[Event]:
     run = world.find(RunState, event.run_id)
-    waiting = _waiting(event.run_id, world)
-    if run is None or len(waiting) >= OPEN_MAX or any(_is_about(a, event.request_id) for a in waiting):
+    waiting = open_questions(event.run_id, world)
+    if run is None or len(waiting) >= OPEN_MAX or any(is_about(a, event.request_id) for a in waiting):
         return []
     return [
         ApprovalAsked(
@@ -59,9 +68,30 @@ def _asked(event: RunPermissionAsked, world: World, context: Context) -> list[Ev
     ]
 
 
-def _waiting(run_id: str, world: World) -> list[ApprovalState]:
-    return [a for a in world.related(ApprovalState, run_id) if a.status == "requested"]
+def _asked_in_one_breath(event: ApprovalAsked, world: World) -> list[Event]:
+    """What was asked and taken back, or asked twice, before any of it had an approval: one question has one at most."""
+    run = world.find(RunState, event.run_id)
+    if run is not None and event.request_id in run.withdrawn:
+        return [ApprovalWithdrawn(approval_id=event.approval_id, reason=WITHDRAWN)]
+    return [
+        ApprovalWithdrawn(approval_id=each.approval_id, reason=ASKED_ANEW)
+        for each in open_questions(event.run_id, world)
+        if is_about(each, event.request_id) and each.approval_id != event.approval_id
+    ]
 
 
-def _is_about(approval: ApprovalState, request_id: str) -> bool:
-    return approval.question is not None and approval.question.request_id == request_id
+def _goes_on(event: ApprovalAnswered, world: World) -> list[Event]:
+    """Its program stood still for this and has its answer: it works, though it may be long until it says anything."""
+    approval = world.find(ApprovalState, event.approval_id)
+    question = approval.question if approval else None
+    run = world.find(RunState, question.run_id) if question else None
+    if event.how != "given" or run is None or not run.is_live() or run.observed != "blocked_on_permission":
+        return []
+    if open_questions(run.run_id, world):
+        return []
+    evidence = f"the answer to approval {event.approval_id} was given to it"
+    return [
+        RunStatusObserved(
+            run_id=run.run_id, status="working", rule=ANSWERED, rule_version=1, evidence=evidence
+        )
+    ]

@@ -20,8 +20,8 @@ from moduprompt.domain.run.intents import TAKES_TEXT
 from moduprompt.domain.run.interrupting import settled_by
 from moduprompt.domain.run.noticing import notice
 from moduprompt.domain.run.parking import park, stop_for_good
+from moduprompt.domain.run.saying import ANSWERED, SAID_TURN, began_behind
 from moduprompt.domain.run.saying import RULE_VERSION as SAID_VERSION
-from moduprompt.domain.run.saying import SAID_TURN, began_behind
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.run.waiting import (
     begin_next,
@@ -187,11 +187,13 @@ def _answered(event: PromptSubmitted, world: World) -> list[Event]:
 
 
 def _moved_on(event: RunStatusObserved, world: World) -> list[Event]:
-    """What it is seen doing after a prompt was typed shows that it has taken it, or died of it."""
+    """What it is seen doing after a prompt was typed shows that it has taken it. That nobody can say shows nothing."""
     run = world.find(RunState, event.run_id)
     session = world.find(SessionState, run.session_id) if run else None
     last = session.submitted if session else None
-    if session is None or last is None or last.run_id != event.run_id or event.rule in (TYPED, ALIVE):
+    if session is None or last is None or last.run_id != event.run_id:
+        return []
+    if event.status == "unknown" or event.rule in (TYPED, ALIVE, ANSWERED):
         return []
     return [
         TurnObserved(

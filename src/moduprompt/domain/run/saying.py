@@ -57,6 +57,8 @@ from moduprompt.protocol import PromptId, TextRef
 
 SAID_TURN: Final = "said_turn"  # a turn began after the prompt had gone in
 SAID_PROMPT: Final = "said_prompt"  # the program called the prompt by its name
+SAID_PERMISSION: Final = "said_permission"  # a question of its is open
+ANSWERED: Final = "question_answered"  # it stood still for a question, and has its answer
 CALLED_BY_NAME: Final = "the program called it by its name"
 RULE_VERSION: Final = 1
 
@@ -217,7 +219,7 @@ class _Scribe:
             yield from self._arrives(said.prompt_id, rule=SAID_PROMPT, evidence=CALLED_BY_NAME, turn=turn)
 
     def _works_on(self, prompt_id: PromptId) -> Iterator[Event]:
-        if self._status == "working":
+        if self._status in ("working", "blocked_on_permission"):
             return
         self._status = "working"
         yield RunStatusObserved(

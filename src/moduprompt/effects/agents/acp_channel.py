@@ -287,14 +287,13 @@ class AcpChannel:
         yield Asked(said=said, text=_detail(call), answers=answers)
 
     def _heard_of(self, call: Fields) -> Iterator[Heard]:
-        """A call that goes on was allowed. One that failed was refused, or nobody needs to answer any more."""
+        """Of a call that goes on, or is over, nobody needs to decide any more: it was allowed, refused or given up."""
         call_id, status = call.mark("toolCallId"), call.text("status")
         if status not in ("in_progress", "completed", "failed"):
             return
         for name in [name for name, (_, asked_for) in self._questions.items() if asked_for == call_id]:
             del self._questions[name]
-            if status == "failed":
-                yield PermissionWithdrawn(request_id=name)
+            yield PermissionWithdrawn(request_id=name)
 
     def _let_go(self, own_id: object) -> Iterator[Heard]:
         for name in [name for name, (asked_as, _) in self._questions.items() if asked_as == own_id]:

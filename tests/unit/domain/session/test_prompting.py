@@ -183,6 +183,18 @@ def test_a_program_that_asks_again_has_taken_what_it_was_told(story: Story) -> N
     assert story.watching() == []
 
 
+def test_a_screen_of_which_nobody_can_say_what_it_shows_is_no_sign_of_a_turn(story: Story) -> None:
+    prompt = story.prompt("first")
+    story.report(prompt, "placed")
+    story.report(prompt, "submitted")
+
+    observed(story.scene, story.run_id, "unknown")
+    assert not [each for each in story.scene.history if isinstance(each, TurnObserved)]
+
+    observed(story.scene, story.run_id, "waiting_input")
+    assert [each.prompt_id for each in story.scene.history if isinstance(each, TurnObserved)] == [prompt]
+
+
 def test_a_turn_is_not_looked_for_in_the_next_run(story: Story) -> None:
     prompt_id = story.prompt()
     story.report(prompt_id, "placed")

@@ -332,7 +332,9 @@ def test_a_call_that_goes_on_was_allowed_and_its_question_is_closed() -> None:
     agent = ready()
     agent.asks(1, "c", kind="execute")
 
-    assert agent.updates("tool_call", toolCallId="c", status="in_progress") == []
+    assert agent.updates("tool_call", toolCallId="c", status="in_progress") == [
+        PermissionWithdrawn(request_id="permission 1")
+    ]
     assert agent.updates(
         "tool_call_update", toolCallId="c", status="failed", rawOutput="rejected by hook"
     ) == [ToolEnded(call_id="c", how="failed")]
