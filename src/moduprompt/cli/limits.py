@@ -6,6 +6,7 @@ import msgspec
 
 from moduprompt.cli.faults import misused
 from moduprompt.config import LimitWords
+from moduprompt.domain.run.view import RunItem
 from moduprompt.domain.session.limits import RunLimits, RunLimitsSpec
 
 NAMES: Final = tuple(sorted(LimitWords.__struct_fields__))
@@ -19,6 +20,10 @@ KEEPERS: Final = {
     "processes": "processes_max",
     "cores": "cpu_cores_max",
 }
+
+
+# The first keepers knew of none, and how a run's processes are found is told by every keeper since.
+OF_BEFORE: Final = "none: its keeper is of a version that knew of none"
 
 
 def to_limits(texts: tuple[str, ...]) -> RunLimitsSpec | None:
@@ -53,6 +58,12 @@ def _measured(name: str, value: str) -> dict[str, int]:
     numbers = {field: each for field, each in msgspec.structs.asdict(found).items() if each is not None}
     cores = numbers.pop("cpu_cores_max", None)
     return {"millicores_max": round(cores * 1_000)} if cores is not None else numbers
+
+
+def told_of(item: RunItem) -> str | None:
+    """Those of a run; of one that a keeper of before holds, that there are none."""
+    is_of_before = item.pid is not None and item.caught_by is None
+    return shown(item.limits, item.limits_held) or (OF_BEFORE if is_of_before else None)
 
 
 def shown(limits: RunLimits | None, held: tuple[str, ...]) -> str | None:

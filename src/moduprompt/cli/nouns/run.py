@@ -120,7 +120,7 @@ async def _show(call: Call) -> None:
         ("trouble", item.trouble),
         ("pid", str(item.pid) if item.pid is not None else None),
         ("caught by", item.caught_by),
-        ("limits", limits.shown(item.limits, item.limits_held)),
+        ("limits", limits.told_of(item)),
         ("terminal", f"{item.cols} columns, {item.rows} rows"),
         ("ended", item.how),
         ("code", str(item.code) if item.code is not None else None),
