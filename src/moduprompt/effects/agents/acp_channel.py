@@ -132,7 +132,7 @@ class AcpChannel:
         elif asked == "initialize" and self._stage == "greeting":
             yield from self._greeted(result, error=error)
         elif asked == "authenticate" and self._stage == "opening":
-            yield from self._open() if error is None else self._breaks(*messages.meaning(error))
+            yield from self._open() if error is None else self._not_signed_in(error)
         elif asked in OPENINGS and self._stage in ("greeting", "opening"):
             yield from self._opened(result, error=error)
 
@@ -189,14 +189,20 @@ class AcpChannel:
 
     def _not_opened(self, error: Fields) -> Iterator[Heard]:
         failure, message = messages.meaning(error)
-        way = next(
-            (way for way, names in self._ways.items() if self._request.variables.keys() >= set(names)), None
-        )
-        if failure is not FailureClass.AUTH_REQUIRED or self._has_signed_in or way is None:
+        if failure is not FailureClass.AUTH_REQUIRED or self._has_signed_in or not self._ways:
             yield from self._breaks(failure, message)
             return
         self._has_signed_in = True
+        # Without any of the variables it is asked all the same: the agent has those it was started with, while a
+        # daemon that begins anew may have others.
+        has = (way for way, names in self._ways.items() if self._request.variables.keys() >= set(names))
+        way = next(has, next(iter(self._ways)))
         yield Owed(name="authenticate", line=messages.authenticating(way))
+
+    def _not_signed_in(self, error: Fields) -> Iterator[Heard]:
+        failure, message = messages.meaning(error)
+        is_unnamed = failure is FailureClass.INTERNAL  # codex names no class where its variable is not set
+        yield from self._breaks(FailureClass.AUTH_REQUIRED if is_unnamed else failure, message)
 
     def _breaks(self, failure: FailureClass, message: str) -> Iterator[Heard]:
         self._stage = "over"

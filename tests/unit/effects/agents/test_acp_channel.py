@@ -184,11 +184,39 @@ def test_who_must_sign_in_and_can_by_a_variable_does_once() -> None:
 
 def test_who_must_sign_in_and_cant_says_so_and_ends() -> None:
     agent = Agent()
-    agent.greets(authMethods=WAYS)
+    agent.greets(authMethods=WAYS[:1])
     heard = agent.fails("session/new", -32000, "Authentication required")
 
     assert [each.failure for each in of(TroubleSeen, heard)] == [FailureClass.AUTH_REQUIRED]
     assert heard[-1] == InputOver()
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "failure"),
+    [
+        (-32603, "Internal error: KEY is not set", FailureClass.AUTH_REQUIRED),
+        (-32603, "fetch failed: ECONNREFUSED", FailureClass.NETWORK),
+    ],
+)
+def test_who_signs_in_in_vain_says_why_and_ends(code: int, message: str, failure: FailureClass) -> None:
+    agent = Agent()
+    agent.greets(authMethods=WAYS)
+    agent.fails("session/new", -32000, "Authentication required")
+    heard = agent.fails("authenticate", code, message)
+
+    assert [(each.failure, each.message) for each in of(TroubleSeen, heard)] == [(failure, message)]
+    assert heard[-1] == InputOver()
+
+
+def test_a_daemon_without_the_variables_of_the_one_before_goes_on_with_who_has_signed_in() -> None:
+    agent = Agent()
+    agent.greets(authMethods=WAYS)
+    heard = agent.fails("session/new", -32000, "Authentication required")
+    heard += agent.answers("authenticate", {})
+    heard += agent.answers("session/new", {"sessionId": "s"})
+
+    assert InputOver() not in heard
+    assert agent.channel.say("Go on.", prompt_id=PROMPT) is not None
 
 
 def test_a_mode_in_which_a_model_decides_is_left() -> None:
