@@ -31,6 +31,7 @@ class MakeCommit(WorktreeIntent, frozen=True, kw_only=True):
     message: str
     generation: int
     author: str
+    is_shared: bool = False
 
 
 class SettleBranch(WorktreeIntent, frozen=True, kw_only=True):
@@ -41,8 +42,9 @@ class SettleBranch(WorktreeIntent, frozen=True, kw_only=True):
 
 
 class MakeMerge(WorktreeIntent, frozen=True, kw_only=True):
-    """Merge the branch into another one of the same repository."""
+    """Merge the branch into another one of the same repository. `path` is where it was worked on."""
 
+    path: str | None = None
     into: str
     generation: int
 
@@ -108,6 +110,7 @@ def _commit(own: WorktreeState, world: World) -> tuple[Intent, ...]:
             message=own.commit_message,
             generation=own.commit_generation,
             author=session.name if session else "moduprompt",
+            is_shared=own.is_shared,
         ),
     )
 
@@ -138,6 +141,7 @@ def _merge(own: WorktreeState, world: World) -> tuple[Intent, ...]:
             worktree_id=own.worktree_id,
             repository=own.repository,
             branch=own.branch,
+            path=own.path,
             into=own.merge_into,
             generation=own.merge_generation,
         ),

@@ -9,9 +9,10 @@ from moduprompt.effects.git.identity import commit_identity
 from moduprompt.effects.git.nested import untracked_repositories, without
 from moduprompt.effects.git.parse import StatusReport, names, shown_files
 from moduprompt.effects.git.place import find_worktree
-from moduprompt.effects.git.port import CommitFacts, CommitSpec
+from moduprompt.effects.git.port import CommitFacts, CommitSpec, Home
 from moduprompt.effects.git.process import GitProcess, refuse
 from moduprompt.effects.git.reading import read_status, require_commit
+from moduprompt.effects.git.standing import require_onward
 
 COMMITS_NAMED_MAX = 1000  # an event stays under 64 kB; more comes from fetching, not from working
 
@@ -22,6 +23,9 @@ async def commit_worktree(git: GitProcess, spec: CommitSpec) -> CommitFacts:
     since = await require_commit(git, spec.since, at=place.top)
     before = await read_status(git, at=place.top)
     _require_no_conflict(before, top=place.top)
+    if spec.branch is not None and before.branch != spec.branch:
+        home = Home(path=place.top, branch=spec.branch)
+        await require_onward(git, home, has_work=not before.is_clean)
     left_out: tuple[bytes, ...] = ()
     if not before.is_clean:
         left_out = await untracked_repositories(git, top=place.top)
@@ -55,7 +59,9 @@ async def _commit_index(git: GitProcess, spec: CommitSpec, *, top: str) -> None:
 async def _facts(
     git: GitProcess, *, top: str, since: str, after: StatusReport, left_out: tuple[bytes, ...]
 ) -> CommitFacts:
-    assert after.head is not None, "BUG: a worktree with a commit has lost its head"
+    if after.head is None:
+        message = f"{top} stands on a branch without a commit"
+        raise refuse("worktree_conflict", message, path=top, hint=f"git -C {top} switch, to where it was")
     between = f"{since}..{after.head}"
     total = await git.run("rev-list", "--count", between, at=top)
     # Git limits before it reverses, so these are the newest ones, oldest first.

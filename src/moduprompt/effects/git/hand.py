@@ -25,6 +25,7 @@ from moduprompt.domain.worktree.intents import (
 from moduprompt.effects.git.port import (
     CommitSpec,
     GitRefusal,
+    Home,
     MergeSpec,
     RefusalReason,
     RemoveSpec,
@@ -100,6 +101,7 @@ class GitHand:
         made = await self._git.commit(
             CommitSpec(
                 path=intent.path,
+                branch=None if intent.is_shared else intent.branch,  # a shared one is settled
                 message=intent.message,
                 author_name=intent.author,
                 author_email=AUTHOR_EMAIL,
@@ -139,6 +141,7 @@ class GitHand:
             MergeSpec(
                 repository=intent.repository,
                 branch=intent.branch,
+                home=Home(path=intent.path, branch=intent.branch) if intent.path else None,
                 into=intent.into,
                 message=f"Merge {intent.branch}",
                 author_name="ModuPrompt",

@@ -83,10 +83,21 @@ class WorktreeFacts(msgspec.Struct, frozen=True, kw_only=True):
     head: str
 
 
-class CommitSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """`since` is the head that was last reported for this worktree."""
+class Home(msgspec.Struct, frozen=True, kw_only=True):
+    """A worktree, and the branch that it was made for."""
 
     path: str
+    branch: str
+
+
+class CommitSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """`since` is the head that was last reported for this worktree.
+
+    `branch` has all of it afterwards, also where somebody has gone on beside it; None: wherever the worktree stands.
+    """
+
+    path: str
+    branch: str | None = None
     message: str
     author_name: str
     author_email: str
@@ -120,10 +131,14 @@ class SettleFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MergeSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """Merge `branch` (or a commit) into the branch `into`, always with a merge commit."""
+    """Merge `branch` (or a commit) into the branch `into`, always with a merge commit.
+
+    `home`: what stands there must not be beside its branch, or work would be called merged that is not.
+    """
 
     repository: str
     branch: str
+    home: Home | None = None
     into: str
     message: str
     author_name: str

@@ -18,6 +18,7 @@ from moduprompt.effects.git.port import (
     CommitFacts,
     CommitSpec,
     GitRefusal,
+    Home,
     MergeFacts,
     MergeSpec,
     RemoveFacts,
@@ -33,6 +34,7 @@ from moduprompt.effects.git.process import LOCK_WAIT_S, TIME_LIMIT_S, GitProcess
 from moduprompt.effects.git.reading import digest_of, read_status, repository_facts
 from moduprompt.effects.git.removing import remove_worktree
 from moduprompt.effects.git.settling import settle_worktree
+from moduprompt.effects.git.standing import bring_branch, require_nothing_beside
 
 Facts = TypeVar("Facts")
 
@@ -101,7 +103,12 @@ class GitProgram:
     async def _commit(self, spec: CommitSpec) -> CommitFacts:
         place = await find_worktree(self._git, spec.path)
         async with self._locks.hold(place.top):
-            return await commit_worktree(self._git, spec)
+            facts = await commit_worktree(self._git, spec)
+        if spec.branch is not None and facts.branch != spec.branch:
+            async with self._locks.hold(place.common_dir, place.top):
+                home = Home(path=place.top, branch=spec.branch)
+                await bring_branch(self._git, home, place=place)
+        return facts
 
     async def _settle(self, spec: SettleSpec) -> SettleFacts:
         place = await find_place(self._git, spec.repository)
@@ -110,6 +117,8 @@ class GitProgram:
 
     async def _merge(self, spec: MergeSpec) -> MergeFacts:
         place = await find_place(self._git, spec.repository)
+        if spec.home is not None:
+            await require_nothing_beside(self._git, spec.home)
         return await merge_branch(self._git, spec, place=place, locks=self._locks)
 
     async def _remove(self, spec: RemoveSpec) -> RemoveFacts:

@@ -48,6 +48,12 @@ async def find_ref(git: GitProcess, ref: str, *, at: str) -> str | None:
     return found.line if found.code == 0 else None
 
 
+async def holds(git: GitProcess, commit: str, *, earlier: str, at: str) -> bool:
+    """Whether a commit is another one, or goes on from it."""
+    found = await git.run("merge-base", "--is-ancestor", earlier, commit, at=at, accept=(0, 1))
+    return found.code == 0
+
+
 async def current_branch(git: GitProcess, *, at: str) -> str | None:
     found = await git.run("symbolic-ref", "--quiet", "HEAD", at=at, accept=(0, 1))
     return found.line.removeprefix("refs/heads/") if found.code == 0 else None

@@ -12,7 +12,7 @@ from moduprompt.effects.git.advancing import BranchMoved, Step, advance_branch, 
 from moduprompt.effects.git.place import Place, find_worktree, real_path
 from moduprompt.effects.git.port import SettleFacts, SettleSpec
 from moduprompt.effects.git.process import GitProcess, refuse
-from moduprompt.effects.git.reading import current_branch, find_ref
+from moduprompt.effects.git.reading import current_branch, find_ref, holds
 
 ATTEMPTS_MAX = 8  # each lost race means that a merge was won or somebody committed; eight in a row is a storm
 
@@ -49,20 +49,15 @@ async def _require_ours(git: GitProcess, spec: SettleSpec, *, place: Place) -> N
 
 
 async def _move(git: GitProcess, spec: SettleSpec, *, head: str, tip: str, place: Place) -> None:
-    if await _holds(git, tip, earlier=head, at=place.top):
+    if await holds(git, tip, earlier=head, at=place.top):
         await _bring_along(git, spec, head=head, tip=tip)
-    elif await _holds(git, head, earlier=tip, at=place.top):
+    elif await holds(git, head, earlier=tip, at=place.top):
         step = Step(branch=spec.branch, before=tip, commit=head, reason=f"work of {spec.path}")
         await advance_branch(git, step, place=place)
     else:
         message = f"{spec.branch} and {spec.path} each have commits that the other has not"
         hint = f"git -C {spec.path} merge {spec.branch}"
         raise refuse("branch_diverged", message, path=spec.path, hint=hint)
-
-
-async def _holds(git: GitProcess, commit: str, *, earlier: str, at: str) -> bool:
-    found = await git.run("merge-base", "--is-ancestor", earlier, commit, at=at, accept=(0, 1))
-    return found.code == 0
 
 
 async def _bring_along(git: GitProcess, spec: SettleSpec, *, head: str, tip: str) -> None:

@@ -105,6 +105,7 @@ def test_a_merge_waits_for_the_commit_under_way() -> None:
     scene.when(report, actor=KERNEL)
     (intent,) = wanted(scene)
     assert isinstance(intent, MakeMerge)
+    assert intent.path == f"/srv/trees/{tree}"
     assert (intent.name, intent.into, intent.generation) == (f"worktree/{tree}/merge/1", "main", 1)
 
 

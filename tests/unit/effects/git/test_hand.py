@@ -129,6 +129,29 @@ async def test_a_commit_names_its_session_and_no_mailbox_of_anyone(tmp_path: Pat
     ]
 
 
+@pytest.mark.parametrize(("is_shared", "branch"), [(False, "mp/one"), (True, None)])
+async def test_a_commit_is_brought_to_its_branch_unless_that_is_settled(
+    tmp_path: Path, is_shared: bool, branch: str | None
+) -> None:
+    scene = Scene(tmp_path)
+
+    await scene.hand.carry_out(msgspec.structs.replace(COMMIT, is_shared=is_shared))
+
+    (spec,) = scene.git.asked
+    assert isinstance(spec, port.CommitSpec)
+    assert spec.branch == branch
+
+
+async def test_a_merge_is_told_where_its_branch_was_worked_on(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+
+    await scene.hand.carry_out(msgspec.structs.replace(MERGE, path="/srv/tree"))
+
+    (spec,) = scene.git.asked
+    assert isinstance(spec, port.MergeSpec)
+    assert spec.home == port.Home(path="/srv/tree", branch="mp/one")
+
+
 @pytest.mark.parametrize(("merge_commit", "reported"), [("m1", "m1"), (None, "after")])
 async def test_a_merge_reports_the_commit_that_holds_it(
     tmp_path: Path, merge_commit: str | None, reported: str
