@@ -3,6 +3,7 @@
 from typing import TypeAlias
 
 from moduprompt.domain.decider import Intent, World
+from moduprompt.domain.run.decide import has_run
 from moduprompt.domain.run.events import RunConversationChosen, RunExited, RunLost, RunStarted
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.events import SessionClosed
@@ -52,4 +53,4 @@ def intents(own: SessionState, world: World) -> tuple[Intent, ...]:
 
 
 def _is_to_begin(fork: SessionState, world: World) -> bool:
-    return fork.status == "open" and not any(True for _ in world.related(RunState, fork.session_id))
+    return fork.status == "open" and not has_run(fork.session_id, world)

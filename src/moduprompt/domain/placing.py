@@ -6,7 +6,7 @@ where it was. Nor while git merges what they have done: how that went would reac
 """
 
 from moduprompt.domain.decider import Context, Decision, Event, World
-from moduprompt.domain.run.state import RunState
+from moduprompt.domain.run.decide import still_runs
 from moduprompt.domain.session.commands import AttachWorktree, DetachWorktree, PlaceCommand, SessionCommand
 from moduprompt.domain.session.decide import decide as decide_session
 from moduprompt.domain.session.events import SessionWorktreeAttached, SessionWorktreeDetached
@@ -47,7 +47,7 @@ def detach_worktree(own: SessionState, world: World) -> Decision:
     if own.worktree_id is None:
         return []
     tree = world.find(WorktreeState, own.worktree_id)
-    refused = _living(own, world) or (_being_merged(tree) if tree else None)
+    refused = still_runs(own, world) or (_being_merged(tree) if tree else None)
     if refused is not None:
         return refused
     facts: list[Event] = []
@@ -72,19 +72,7 @@ def _unfit_session(own: SessionState, world: World) -> Rejection | None:
             f"the worktree of session {own.session_id} is being made",
             hint="wait until it is there, and detach it",
         )
-    return _living(own, world)
-
-
-def _living(own: SessionState, world: World) -> Rejection | None:
-    live = next((run for run in world.related(RunState, own.session_id) if run.is_live()), None)
-    if live is None:
-        return None
-    return invalid(
-        "run_live",
-        f"session {own.session_id} has a live run {live.run_id}",
-        hint=f"mpctl run stop {live.run_id}",
-        run_id=live.run_id,
-    )
+    return still_runs(own, world)
 
 
 def _being_merged(tree: WorktreeState) -> Rejection | None:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from moduprompt.domain.decider import Context, Decision, Event, World
 from moduprompt.domain.placing import decide as decide_place
+from moduprompt.domain.run.decide import live_run
 from moduprompt.domain.run.intents import TAKES_TEXT
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.commands import (
@@ -72,7 +73,7 @@ def _decide_turn(command: TurnCommand, own: SessionState, *, world: World, conte
 
 
 def _unsteerable(own: SessionState, world: World) -> Rejection | None:
-    run = _live(own, world)
+    run = live_run(own.session_id, world)
     if run is None:
         return invalid(
             "cannot_steer",
@@ -93,7 +94,7 @@ def _unsteerable(own: SessionState, world: World) -> Rejection | None:
 
 def _into_turn(decided: list[Event], own: SessionState, world: World) -> list[Event]:
     """A prompt that is placed to steer names the turn that runs."""
-    run = _live(own, world)
+    run = live_run(own.session_id, world)
     steering = {each.prompt_id for each in own.prompts if each.is_steering}
     if run is None or not run.is_in_turn:
         return decided
@@ -105,12 +106,8 @@ def _into_turn(decided: list[Event], own: SessionState, world: World) -> list[Ev
     ]
 
 
-def _live(own: SessionState, world: World) -> RunState | None:
-    return next((each for each in world.related(RunState, own.session_id) if each.is_live()), None)
-
-
 def _interrupt(command: InterruptSession, own: SessionState, *, world: World, context: Context) -> Decision:
-    run = _live(own, world)
+    run = live_run(own.session_id, world)
     if run is None:
         return _no_run(own)
     if own.interrupt is not None:

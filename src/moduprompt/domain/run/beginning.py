@@ -1,8 +1,8 @@
 """Runs that begin by themselves: a session's first, one whose window has opened, those that a raised budget lets begin."""
 
 from moduprompt.domain.decider import Context, Event, World
-from moduprompt.domain.run.conversations import conversation_of
-from moduprompt.domain.run.decide import begin_run, live_run, locked_out, unfit_to_run
+from moduprompt.domain.run.conversations import conversation_of, conversation_of_original
+from moduprompt.domain.run.decide import begin_run, has_run, live_run, locked_out, unfit_to_run
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.run.waiting import begin_waiting, wait_for_branch, wait_for_budget
 from moduprompt.domain.session.budgets import charged_for, spent_out
@@ -19,11 +19,6 @@ def begin_first(session_id: str, world: World, context: Context) -> list[Event]:
     if spent_out(session, world) is not None:
         return wait_for_budget(session, world)
     return _begin(session, world, context)
-
-
-def has_run(session_id: str, world: World) -> bool:
-    """Whether it ever had a run."""
-    return any(True for _ in world.related(RunState, session_id))
 
 
 def go_on(event: SessionUnparked, world: World, context: Context) -> list[Event]:
@@ -73,9 +68,8 @@ def _begin(session: SessionState, world: World, context: Context) -> list[Event]
     if waits:
         return [*_funded(session), *waits]
     resumes, continues = _carried_on(session, world)
-    if session.fork_of is not None and not has_run(session.session_id, world):
-        # An alternative to a session carries on what that one has said, as far as its program can.
-        resumes = conversation_of(session.fork_of, world)
+    if not has_run(session.session_id, world):
+        resumes = conversation_of_original(session, world)
     return begin_run(session, world, context, resumes=resumes, continues=continues)
 
 

@@ -12,6 +12,7 @@ from moduprompt.domain.capsule.state import CapsuleState
 from moduprompt.domain.decider import World
 from moduprompt.domain.run.commands import Begun
 from moduprompt.domain.run.state import RunState
+from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.worktree.state import WorktreeState
 from moduprompt.protocol import RunId, SessionId, TextRef
 
@@ -50,6 +51,11 @@ def conversation_of(session_id: SessionId, world: World) -> RunState | None:
     named = (run for run in reversed(runs) if run.conversation_id is not None)
     begun = (run for run in reversed(runs) if run.pid)
     return next(named, None) or next(begun, None) or (runs[-1] if runs else None)
+
+
+def conversation_of_original(session: SessionState, world: World) -> RunState | None:
+    """What an alternative begins with: what its original has said by now; None for a session that is none."""
+    return conversation_of(session.fork_of, world) if session.fork_of else None
 
 
 def earlier(own: RunState, world: World) -> Earlier | None:

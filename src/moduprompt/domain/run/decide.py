@@ -167,6 +167,24 @@ def live_run(session_id: str, world: World) -> RunState | None:
     return next((run for run in world.related(RunState, session_id) if run.is_live()), None)
 
 
+def has_run(session_id: str, world: World) -> bool:
+    """Whether a session ever had a run, or has one now."""
+    return any(True for _ in world.related(RunState, session_id))
+
+
+def still_runs(session: SessionState, world: World) -> Rejection | None:
+    """Why nothing is done that a live run would miss; None where there is none."""
+    live = live_run(session.session_id, world)
+    if live is None:
+        return None
+    return invalid(
+        "run_live",
+        f"session {session.session_id} has a live run {live.run_id}",
+        hint=f"mpctl run stop {live.run_id}",
+        run_id=live.run_id,
+    )
+
+
 def _start(command: StartRun, world: World, context: Context) -> Decision:
     session = world.find(SessionState, command.session_id)
     if session is None:
@@ -184,18 +202,14 @@ def unfit_to_run(session: SessionState, world: World) -> Rejection | None:
     """Why this session can't start its program now; None where it can."""
     if session.status == "closed":
         return invalid("session_closed", f"session {session.session_id} is closed and starts nothing")
-    live = live_run(session.session_id, world)
-    if live is not None:
-        return invalid(
-            "run_live",
-            f"session {session.session_id} has a live run {live.run_id}",
-            hint=f"mpctl run stop {live.run_id}",
-            run_id=live.run_id,
-        )
     project = world.find(ProjectState, session.project_id)
-    refused = takes_no_work(project, world) if project else None
-    refused = refused or spent_out(session, world) or _unfit_place(session, world)
-    return refused or locked_out(session, world)
+    return (
+        still_runs(session, world)
+        or (takes_no_work(project, world) if project else None)
+        or spent_out(session, world)
+        or _unfit_place(session, world)
+        or locked_out(session, world)
+    )
 
 
 def locked_out(session: SessionState, world: World) -> Rejection | None:

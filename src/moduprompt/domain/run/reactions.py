@@ -3,9 +3,9 @@
 from typing import Final, TypeAlias, assert_never
 
 from moduprompt.domain.decider import Context, Event, World
-from moduprompt.domain.run.beginning import begin_first, begin_what_waited, go_on, has_run
+from moduprompt.domain.run.beginning import begin_first, begin_what_waited, go_on
 from moduprompt.domain.run.charging import charge_usage, charge_what_was_before, exceed, stop_charged
-from moduprompt.domain.run.decide import live_run
+from moduprompt.domain.run.decide import has_run, live_run
 from moduprompt.domain.run.events import (
     RunExited,
     RunLost,

@@ -8,8 +8,8 @@ with it: its retries decide what becomes of it, and with the task its session wa
 from typing import TypeAlias
 
 from moduprompt.domain.decider import Context, Event, World
-from moduprompt.domain.run.conversations import conversation_of
-from moduprompt.domain.run.decide import begin_run, live_run, locked_out, unfit_to_run
+from moduprompt.domain.run.conversations import conversation_of_original
+from moduprompt.domain.run.decide import begin_run, has_run, live_run, locked_out, unfit_to_run
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.budgets import bound_passed
 from moduprompt.domain.session.events import SessionBranchAwaited, SessionBudgetAwaited
@@ -147,9 +147,7 @@ def _turn(session: SessionState) -> int:
 def _carried_on(session: SessionState, waiting: Waiting, world: World) -> RunState | None:
     if waiting.resumes is not None:
         return world.find(RunState, waiting.resumes)
-    has_run = any(True for _ in world.related(RunState, session.session_id))
-    # An alternative begins with what its original has said by now.
-    return None if has_run or session.fork_of is None else conversation_of(session.fork_of, world)
+    return None if has_run(session.session_id, world) else conversation_of_original(session, world)
 
 
 def _writer(tree: WorktreeState, world: World) -> SessionId | None:
