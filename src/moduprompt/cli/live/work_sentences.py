@@ -22,6 +22,7 @@ from moduprompt.domain.run.events import (
 )
 from moduprompt.domain.session.budgets import dollars, in_words
 from moduprompt.domain.session.events import (
+    InterruptEvent,
     InterruptFact,
     InterruptNotTaken,
     InterruptPlaced,
@@ -30,6 +31,8 @@ from moduprompt.domain.session.events import (
     InterruptUncertain,
     PromptAccepted,
     PromptCancelled,
+    PromptEvent,
+    PromptFact,
     PromptHeld,
     PromptPlaced,
     PromptSubmitted,
@@ -112,32 +115,9 @@ def session_sentence(event: SessionFact, names: Names) -> str:
             return f"has its worktree {names.of(event.worktree_id)}"
         case SessionWorktreeDetached():
             return f"leaves its worktree {names.of(event.worktree_id)}"
-        case PromptAccepted():
-            chars = event.prompt.chars
-            again = " once more" if event.resend_of is not None else ""
-            steers = " for the turn that runs" if event.steer else ""
-            return f"gets a prompt of {chars} character{'' if chars == 1 else 's'}{again}{steers}"
-        case PromptCancelled():
-            return "does not get its prompt: it was taken back" + _because(event.reason)
-        case PromptHeld():
-            return f"waits with its prompt: {without_ids(event.evidence)}"
-        case PromptPlaced():
-            return "has its next prompt at the keyboard"
-        case PromptSubmitted():
-            return "was told: the prompt is typed"
-        case PromptUncertain():
-            return f"may not have got its prompt: {without_ids(event.evidence)}"
-        case TurnObserved():
-            into = "" if event.steered_into is None else f" into turn {event.steered_into}"
-            return f"has taken its prompt{into} ({event.rule})"
-        case (
-            InterruptRequested()
-            | InterruptPlaced()
-            | InterruptSent()
-            | SessionInterrupted()
-            | InterruptNotTaken()
-            | InterruptUncertain()
-        ):
+        case PromptEvent():
+            return _prompt_sentence(event)
+        case InterruptEvent():
             return _interrupt_sentence(event)
         case SessionRenamed():
             return f"is now called {plain(event.name)}"
@@ -158,6 +138,30 @@ def session_sentence(event: SessionFact, names: Names) -> str:
             return "has left nothing of what its programs kept for it"
         case SessionClosed():
             return "is closed" + _because(event.reason)
+        case _:
+            assert_never(event)
+
+
+def _prompt_sentence(event: PromptFact) -> str:
+    match event:
+        case PromptAccepted():
+            chars = event.prompt.chars
+            again = " once more" if event.resend_of is not None else ""
+            steers = " for the turn that runs" if event.steer else ""
+            return f"gets a prompt of {chars} character{'' if chars == 1 else 's'}{again}{steers}"
+        case PromptCancelled():
+            return "does not get its prompt: it was taken back" + _because(event.reason)
+        case PromptHeld():
+            return f"waits with its prompt: {without_ids(event.evidence)}"
+        case PromptPlaced():
+            return "has its next prompt at the keyboard"
+        case PromptSubmitted():
+            return "was told: the prompt is typed"
+        case PromptUncertain():
+            return f"may not have got its prompt: {without_ids(event.evidence)}"
+        case TurnObserved():
+            into = "" if event.steered_into is None else f" into turn {event.steered_into}"
+            return f"has taken its prompt{into} ({event.rule})"
         case _:
             assert_never(event)
 

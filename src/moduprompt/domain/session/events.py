@@ -93,7 +93,13 @@ class SessionWorktreeDetached(SessionEvent, frozen=True, kw_only=True):
     worktree_id: Id[WorktreeId]
 
 
-class PromptAccepted(SessionEvent, frozen=True, kw_only=True):
+class PromptEvent(SessionEvent, frozen=True, kw_only=True):
+    """A step of one prompt on its way."""
+
+    prompt_id: Id[PromptId]
+
+
+class PromptAccepted(PromptEvent, frozen=True, kw_only=True):
     """The kernel has it, and will deliver it in order. `resend_of`: a person says again what was uncertain.
 
     `steer`: it is for the turn that runs, and goes before those that wait for the turn's end.
@@ -101,43 +107,39 @@ class PromptAccepted(SessionEvent, frozen=True, kw_only=True):
 
     wire: ClassVar[str] = "session.prompt_accepted"
 
-    prompt_id: Id[PromptId]
     prompt: TextRef
     resend_of: Id[PromptId] | None = None
     steer: bool = False
 
 
-class PromptCancelled(SessionEvent, frozen=True, kw_only=True):
+class PromptCancelled(PromptEvent, frozen=True, kw_only=True):
     """It was taken back before its turn came; no key of it was typed."""
 
     wire: ClassVar[str] = "session.prompt_cancelled"
 
-    prompt_id: Id[PromptId]
     reason: Reason | None = None
 
 
-class PromptHeld(SessionEvent, frozen=True, kw_only=True):
+class PromptHeld(PromptEvent, frozen=True, kw_only=True):
     """Its turn has come, and it waits: for a person's draft, for an answered question, for a screen that
     takes text. Said when the reason changes, not for as long as it lasts."""
 
     wire: ClassVar[str] = "session.prompt_held"
 
-    prompt_id: Id[PromptId]
     by: HeldBy
     evidence: Reason
     user_id: Id[UserId] | None = None
 
 
-class PromptPlaced(SessionEvent, frozen=True, kw_only=True):
+class PromptPlaced(PromptEvent, frozen=True, kw_only=True):
     """Its turn has come: from here on keys may have been typed. `turn`: the one that it is to steer."""
 
     wire: ClassVar[str] = "session.prompt_placed"
 
-    prompt_id: Id[PromptId]
     turn: Count | None = None
 
 
-class PromptSubmitted(SessionEvent, frozen=True, kw_only=True):
+class PromptSubmitted(PromptEvent, frozen=True, kw_only=True):
     """The keeper has typed it and confirmed, exactly once.
 
     `output_bytes`: how much the run had printed by then; older events don't say, nor which run it was.
@@ -145,85 +147,81 @@ class PromptSubmitted(SessionEvent, frozen=True, kw_only=True):
 
     wire: ClassVar[str] = "session.prompt_submitted"
 
-    prompt_id: Id[PromptId]
     run_id: Id[RunId] | None = None
     output_bytes: Count | None = None
 
 
-class TurnObserved(SessionEvent, frozen=True, kw_only=True):
+class TurnObserved(PromptEvent, frozen=True, kw_only=True):
     """The program has it: seen by this rule, on this evidence. `steered_into`: it was taken up in this turn, which ran already."""
 
     wire: ClassVar[str] = "session.turn_observed"
 
-    prompt_id: Id[PromptId]
     rule: str
     rule_version: Count
     evidence: Reason
     steered_into: Count | None = None
 
 
-class PromptUncertain(SessionEvent, frozen=True, kw_only=True):
+class PromptUncertain(PromptEvent, frozen=True, kw_only=True):
     """Nobody can say whether it was typed. It is never typed again by itself."""
 
     wire: ClassVar[str] = "session.prompt_uncertain"
 
-    prompt_id: Id[PromptId]
     evidence: Reason
 
 
-class InterruptRequested(SessionEvent, frozen=True, kw_only=True):
+class InterruptEvent(SessionEvent, frozen=True, kw_only=True):
+    """A step of one interrupt on its way."""
+
+    interrupt_id: Id[InterruptId]
+
+
+class InterruptRequested(InterruptEvent, frozen=True, kw_only=True):
     """The turn that this run is in shall end; run and session stay. `turn`: its number, where its program tells turns."""
 
     wire: ClassVar[str] = "session.interrupt_requested"
 
-    interrupt_id: Id[InterruptId]
     run_id: Id[RunId]
     turn: Count | None = None
     reason: Reason | None = None
 
 
-class InterruptPlaced(SessionEvent, frozen=True, kw_only=True):
+class InterruptPlaced(InterruptEvent, frozen=True, kw_only=True):
     """From here on it may have been sent."""
 
     wire: ClassVar[str] = "session.interrupt_placed"
 
-    interrupt_id: Id[InterruptId]
 
-
-class InterruptSent(SessionEvent, frozen=True, kw_only=True):
+class InterruptSent(InterruptEvent, frozen=True, kw_only=True):
     """The program was given it, once. Until `due_at` the end of its turn is waited for."""
 
     wire: ClassVar[str] = "session.interrupt_sent"
 
-    interrupt_id: Id[InterruptId]
     due_at: str
 
 
-class SessionInterrupted(SessionEvent, frozen=True, kw_only=True):
+class SessionInterrupted(InterruptEvent, frozen=True, kw_only=True):
     """Its turn is over, and the interrupt ended it: seen by this rule, on this evidence."""
 
     wire: ClassVar[str] = "session.interrupted"
 
-    interrupt_id: Id[InterruptId]
     rule: str
     evidence: Reason
 
 
-class InterruptNotTaken(SessionEvent, frozen=True, kw_only=True):
+class InterruptNotTaken(InterruptEvent, frozen=True, kw_only=True):
     """It was not needed any more, or could not be sent: its turn ended, or goes on, without it."""
 
     wire: ClassVar[str] = "session.interrupt_not_taken"
 
-    interrupt_id: Id[InterruptId]
     evidence: Reason
 
 
-class InterruptUncertain(SessionEvent, frozen=True, kw_only=True):
+class InterruptUncertain(InterruptEvent, frozen=True, kw_only=True):
     """Nobody can say whether it was sent, or what came of it. It is never sent again by itself."""
 
     wire: ClassVar[str] = "session.interrupt_uncertain"
 
-    interrupt_id: Id[InterruptId]
     evidence: Reason
 
 
@@ -359,6 +357,16 @@ class SessionHomeErased(SessionEvent, frozen=True, kw_only=True):
     wire: ClassVar[str] = "session.home_erased"
 
 
+PromptFact: TypeAlias = (
+    PromptAccepted
+    | PromptCancelled
+    | PromptHeld
+    | PromptPlaced
+    | PromptSubmitted
+    | PromptUncertain
+    | TurnObserved
+)
+
 InterruptFact: TypeAlias = (
     InterruptRequested
     | InterruptPlaced
@@ -373,13 +381,7 @@ SessionFact: TypeAlias = (
     | SessionForked
     | SessionWorktreeAttached
     | SessionWorktreeDetached
-    | PromptAccepted
-    | PromptCancelled
-    | PromptHeld
-    | PromptPlaced
-    | PromptSubmitted
-    | PromptUncertain
-    | TurnObserved
+    | PromptFact
     | InterruptFact
     | SessionRenamed
     | SessionBudgetSet

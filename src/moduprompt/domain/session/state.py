@@ -27,6 +27,7 @@ from moduprompt.domain.decider import State
 from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.session.commands import Agent, HeldBy, Patience, Place
 from moduprompt.domain.session.events import (
+    InterruptEvent,
     InterruptFact,
     InterruptNotTaken,
     InterruptPlaced,
@@ -35,6 +36,8 @@ from moduprompt.domain.session.events import (
     InterruptUncertain,
     PromptAccepted,
     PromptCancelled,
+    PromptEvent,
+    PromptFact,
     PromptHeld,
     PromptPlaced,
     PromptSubmitted,
@@ -206,27 +209,9 @@ def evolve(own: SessionState | None, event: SessionFact) -> SessionState:
             return replace(own, worktree_id=event.worktree_id, branch=event.branch or own.branch)
         case SessionWorktreeDetached():
             return replace(own, worktree_id=None)
-        case PromptAccepted():
-            waiting = Prompt(prompt_id=event.prompt_id, text=event.prompt, is_steering=event.steer)
-            doubtful = tuple(p for p in own.uncertain if p.prompt_id != event.resend_of)
-            return replace(own, prompts=(*own.prompts, waiting), uncertain=doubtful)
-        case (
-            PromptCancelled()
-            | PromptHeld()
-            | PromptPlaced()
-            | PromptSubmitted()
-            | PromptUncertain()
-            | TurnObserved()
-        ):
-            return _moved(own, event)
-        case (
-            InterruptRequested()
-            | InterruptPlaced()
-            | InterruptSent()
-            | SessionInterrupted()
-            | InterruptNotTaken()
-            | InterruptUncertain()
-        ):
+        case PromptEvent():
+            return _prompted(own, event)
+        case InterruptEvent():
             return replace(own, interrupt=_interrupting(own.interrupt, event))
         case SessionRenamed():
             return replace(own, name=event.name)
@@ -313,12 +298,13 @@ def _interrupting(own: Interrupt | None, event: InterruptFact) -> Interrupt | No
             assert_never(event)
 
 
-def _moved(
-    own: SessionState,
-    event: PromptCancelled | PromptHeld | PromptPlaced | PromptSubmitted | PromptUncertain | TurnObserved,
-) -> SessionState:
+def _prompted(own: SessionState, event: PromptFact) -> SessionState:
     left = tuple(p for p in own.prompts if p.prompt_id != event.prompt_id)
     match event:
+        case PromptAccepted():
+            accepted = Prompt(prompt_id=event.prompt_id, text=event.prompt, is_steering=event.steer)
+            doubtful = tuple(p for p in own.uncertain if p.prompt_id != event.resend_of)
+            return replace(own, prompts=(*own.prompts, accepted), uncertain=doubtful)
         case PromptHeld():
             held = (
                 replace(p, held_by=event.by, holder=event.user_id) if p.prompt_id == event.prompt_id else p

@@ -1,6 +1,6 @@
 """What people see of a session."""
 
-from typing import Final, TypeAlias, assert_never
+from typing import assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from moduprompt.domain.session.events import (
     InterruptUncertain,
     PromptAccepted,
     PromptCancelled,
+    PromptFact,
     PromptHeld,
     PromptPlaced,
     PromptSubmitted,
@@ -106,28 +107,6 @@ class SessionItem(Item, frozen=True, kw_only=True):
 
 PROMPTS_SHOWN = 20  # the last ones; the log has them all
 
-PromptFact: TypeAlias = (
-    PromptCancelled | PromptHeld | PromptPlaced | PromptSubmitted | PromptUncertain | TurnObserved
-)
-_PROMPT_FACTS: Final = (
-    PromptCancelled,
-    PromptHeld,
-    PromptPlaced,
-    PromptSubmitted,
-    PromptUncertain,
-    TurnObserved,
-)
-
-
-_INTERRUPT_FACTS: Final = (
-    InterruptRequested,
-    InterruptPlaced,
-    InterruptSent,
-    SessionInterrupted,
-    InterruptNotTaken,
-    InterruptUncertain,
-)
-
 
 def fold(rows: Rows, event: Event, stamp: Stamp) -> None:
     """One event into the rows."""
@@ -169,19 +148,9 @@ def _changes(row: SessionItem, event: Event) -> dict[str, object]:
         return {"worktree_id": event.worktree_id, "branch": event.branch or row.branch}
     if isinstance(event, SessionWorktreeDetached):
         return {"worktree_id": None}
-    if isinstance(event, PromptAccepted):
-        added = PromptItem(
-            prompt_id=event.prompt_id,
-            ref=event.prompt.ref,
-            state="accepted",
-            resend_of=event.resend_of,
-            steer=event.steer,
-        )
-        return {"prompts": (*row.prompts, added)[-PROMPTS_SHOWN:]}
-    if isinstance(event, _PROMPT_FACTS):
-        moved = (_moved(p, event) if p.prompt_id == event.prompt_id else p for p in row.prompts)
-        return {"prompts": tuple(moved)}
-    if isinstance(event, _INTERRUPT_FACTS):
+    if isinstance(event, PromptFact):
+        return {"prompts": _prompted(row.prompts, event)}
+    if isinstance(event, InterruptFact):
         return {"interrupt": _interrupting(row.interrupt, event)}
     if isinstance(event, SessionRenamed):
         return {"name": event.name}
@@ -205,7 +174,23 @@ def _changes(row: SessionItem, event: Event) -> dict[str, object]:
     return {"status": "closed", "awaits_budget_of": None, **given} if isinstance(event, SessionClosed) else {}
 
 
-def _moved(item: PromptItem, event: PromptFact) -> PromptItem:
+def _prompted(items: tuple[PromptItem, ...], event: PromptFact) -> tuple[PromptItem, ...]:
+    if not isinstance(event, PromptAccepted):
+        return tuple(_moved(each, event) if each.prompt_id == event.prompt_id else each for each in items)
+    added = PromptItem(
+        prompt_id=event.prompt_id,
+        ref=event.prompt.ref,
+        state="accepted",
+        resend_of=event.resend_of,
+        steer=event.steer,
+    )
+    return (*items, added)[-PROMPTS_SHOWN:]
+
+
+def _moved(
+    item: PromptItem,
+    event: PromptCancelled | PromptHeld | PromptPlaced | PromptSubmitted | PromptUncertain | TurnObserved,
+) -> PromptItem:
     free = replace(item, held_by=None, holder=None, evidence=None)
     match event:
         case PromptHeld():
