@@ -95,20 +95,32 @@ class SpawnSession(Command, frozen=True, kw_only=True):
     patience: Patience = "bounded"
 
 
-class ForkSession(Command, frozen=True, kw_only=True):
+class SessionOrder(Command, frozen=True, kw_only=True):
+    """An order about one session."""
+
+    kind: ClassVar[str] = "session"
+    key: ClassVar[str | None] = "session_id"
+
+    session_id: Id[SessionId]
+
+
+class SessionReport(SessionOrder, frozen=True, kw_only=True):
+    """What a hand or a timer tells of a session. Kernel only."""
+
+    internal: ClassVar[bool] = True
+
+
+class ForkSession(SessionOrder, frozen=True, kw_only=True):
     """Start an alternative to an existing session, from where its branch stands.
 
     `dirty`: what is not committed in its worktree is to lie in the new one too; the old one stays as it is.
     """
 
     wire: ClassVar[str] = "session.fork"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
     right: ClassVar[Right | None] = Right.SPAWN
     text_field: ClassVar[str | None] = "prompt"
     later: ClassVar[frozenset[str]] = frozenset({"dirty"})
 
-    session_id: Id[SessionId]
     name: Name
     mode: ForkMode = "default"
     agent: AgentSpec | None = None
@@ -117,168 +129,124 @@ class ForkSession(Command, frozen=True, kw_only=True):
     dirty: bool = False
 
 
-class PromptSession(Command, frozen=True, kw_only=True):
+class PromptSession(SessionOrder, frozen=True, kw_only=True):
     """Say something to a session; it is typed when its program asks for input.
 
     `steer`: into the turn that runs, where the agent takes that; where none runs, it begins one.
     """
 
     wire: ClassVar[str] = "session.prompt"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
     right: ClassVar[Right | None] = Right.PROMPT_DESCENDANTS
     text_field: ClassVar[str | None] = "prompt"
     later: ClassVar[frozenset[str]] = frozenset({"steer"})
 
-    session_id: Id[SessionId]
     prompt: Text
     steer: bool = False
 
 
-class CancelPrompt(Command, frozen=True, kw_only=True):
+class CancelPrompt(SessionOrder, frozen=True, kw_only=True):
     """Take a prompt back that is not at the keyboard yet. Whoever's it is: so it is for people only."""
 
     wire: ClassVar[str] = "session.cancel_prompt"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
 
-    session_id: Id[SessionId]
     prompt_id: Id[PromptId]
     reason: Reason | None = None
 
 
-class ResendPrompt(Command, frozen=True, kw_only=True):
+class ResendPrompt(SessionOrder, frozen=True, kw_only=True):
     """Say again what nobody can say was typed: as a prompt of its own, by a person who has looked."""
 
     wire: ClassVar[str] = "session.resend_prompt"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
 
-    session_id: Id[SessionId]
     prompt_id: Id[PromptId]
 
 
-class InterruptSession(Command, frozen=True, kw_only=True):
+class InterruptSession(SessionOrder, frozen=True, kw_only=True):
     """End the turn that its program is in; the program and the conversation stay.
 
     Asking again before it is known what came of it is the same wish.
     """
 
     wire: ClassVar[str] = "session.interrupt"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
     # Whoever may say something to a session may say that it shall stop: steering it ends what it does as well.
     right: ClassVar[Right | None] = Right.PROMPT_DESCENDANTS
 
-    session_id: Id[SessionId]
     reason: Reason | None = None
 
 
-class RenameSession(Command, frozen=True, kw_only=True):
+class RenameSession(SessionOrder, frozen=True, kw_only=True):
     """Give it another name."""
 
     wire: ClassVar[str] = "session.rename"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
 
-    session_id: Id[SessionId]
     name: Name
 
 
-class SetBudget(Command, frozen=True, kw_only=True):
+class SetBudget(SessionOrder, frozen=True, kw_only=True):
     """Say what it and all that is charged to it may use in all; None takes a bound away.
 
     It can be raised when it is used up, also above what was used before there was one. For people only.
     """
 
     wire: ClassVar[str] = "session.set_budget"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
 
-    session_id: Id[SessionId]
     tokens: Amount | None = None
     cost_micros: Amount | None = None
 
 
-class SetPatience(Command, frozen=True, kw_only=True):
+class SetPatience(SessionOrder, frozen=True, kw_only=True):
     """Say whether its runs are stopped when they get nowhere."""
 
     wire: ClassVar[str] = "session.set_patience"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
 
-    session_id: Id[SessionId]
     patience: Patience
 
 
-class FireUnpark(Command, frozen=True, kw_only=True):
+class FireUnpark(SessionReport, frozen=True, kw_only=True):
     """The window is open for which it waits since this run. Kernel only."""
 
     wire: ClassVar[str] = "session.fire_unpark"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
-    internal: ClassVar[bool] = True
 
-    session_id: Id[SessionId]
     run_id: Id[RunId]
 
 
-class CloseSession(Command, frozen=True, kw_only=True):
+class CloseSession(SessionOrder, frozen=True, kw_only=True):
     """End the line of work: its run is stopped, its worktree stays."""
 
     wire: ClassVar[str] = "session.close"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
 
-    session_id: Id[SessionId]
     reason: Reason | None = None
 
 
-class AttachWorktree(Command, frozen=True, kw_only=True):
+class AttachWorktree(SessionOrder, frozen=True, kw_only=True):
     """Let it work in a worktree that is there, from its next run on."""
 
     wire: ClassVar[str] = "session.attach_worktree"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
 
-    session_id: Id[SessionId]
     worktree_id: Id[WorktreeId]
 
 
-class DetachWorktree(Command, frozen=True, kw_only=True):
+class DetachWorktree(SessionOrder, frozen=True, kw_only=True):
     """Let it work in its worktree no more; that one stays as it is."""
 
     wire: ClassVar[str] = "session.detach_worktree"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
-
-    session_id: Id[SessionId]
 
 
-class ReportHomeErased(Command, frozen=True, kw_only=True):
+class ReportHomeErased(SessionReport, frozen=True, kw_only=True):
     """What its programs kept for it is gone. Kernel only."""
 
     wire: ClassVar[str] = "session.report_home_erased"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
-    internal: ClassVar[bool] = True
-
-    session_id: Id[SessionId]
 
 
-class ReportPrompt(Command, frozen=True, kw_only=True):
+class ReportPrompt(SessionReport, frozen=True, kw_only=True):
     """What became of a prompt in the terminal. Kernel only.
 
     `output_bytes`: how much the run had printed when the last key was typed.
     """
 
     wire: ClassVar[str] = "session.report_prompt"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
-    internal: ClassVar[bool] = True
     later: ClassVar[frozenset[str]] = frozenset({"run_id", "output_bytes"})
 
-    session_id: Id[SessionId]
     prompt_id: Id[PromptId]
     outcome: Literal["placed", "submitted", "uncertain"]
     evidence: Reason = ""
@@ -286,59 +254,43 @@ class ReportPrompt(Command, frozen=True, kw_only=True):
     output_bytes: Count | None = None
 
 
-class ReportPromptHeld(Command, frozen=True, kw_only=True):
+class ReportPromptHeld(SessionReport, frozen=True, kw_only=True):
     """Why a prompt whose turn it is can't be typed now. `user_id`: whose draft stands there. Kernel only."""
 
     wire: ClassVar[str] = "session.report_prompt_held"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
-    internal: ClassVar[bool] = True
 
-    session_id: Id[SessionId]
     prompt_id: Id[PromptId]
     by: HeldBy
     evidence: Reason
     user_id: Id[UserId] | None = None
 
 
-class ReportTurn(Command, frozen=True, kw_only=True):
+class ReportTurn(SessionReport, frozen=True, kw_only=True):
     """A prompt that was submitted has reached the program, by this rule. Kernel only."""
 
     wire: ClassVar[str] = "session.report_turn"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
-    internal: ClassVar[bool] = True
 
-    session_id: Id[SessionId]
     prompt_id: Id[PromptId]
     rule: str
     rule_version: Count
     evidence: Reason
 
 
-class ReportInterrupt(Command, frozen=True, kw_only=True):
+class ReportInterrupt(SessionReport, frozen=True, kw_only=True):
     """How far an interrupt came on its way to the program. Kernel only."""
 
     wire: ClassVar[str] = "session.report_interrupt"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
-    internal: ClassVar[bool] = True
 
-    session_id: Id[SessionId]
     interrupt_id: Id[InterruptId]
     outcome: InterruptOutcome
     evidence: Reason = ""
 
 
-class FireInterruptDue(Command, frozen=True, kw_only=True):
+class FireInterruptDue(SessionReport, frozen=True, kw_only=True):
     """By now the turn's end should have been seen. Kernel only."""
 
     wire: ClassVar[str] = "session.fire_interrupt_due"
-    kind: ClassVar[str] = "session"
-    key: ClassVar[str | None] = "session_id"
-    internal: ClassVar[bool] = True
 
-    session_id: Id[SessionId]
     interrupt_id: Id[InterruptId]
 
 
