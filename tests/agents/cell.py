@@ -47,7 +47,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     tells: Told = Told()
     but_tells: Mapping[str, Told] = {}
     but: Mapping[str, Ends] = {}
-    or_else: Mapping[str, Ends] = {}
+    or_else: Mapping[str, tuple[Ends, ...]] = {}
     may: Literal["all", "ask"] = "all"
     deed: Literal["stop"] | tuple[Signals, Target] | None = None
     # What the log must have heard of it before the deed is done.
@@ -55,7 +55,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     def as_it_should(self, program: str, *, seen: Played) -> Played:
         """How it goes for this program; what was seen, where that is as good."""
-        if seen.ends == self.or_else.get(program):
+        if seen.ends in self.or_else.get(program, ()):
             return seen
         ends, told = self.but.get(program, self.ends), self.but_tells.get(program, self.tells)
         if (

@@ -70,19 +70,20 @@ OF_THE_LEADER: Final[Mapping[Signals, Mapping[str, Ends]]] = {
 }
 
 
-# Busy with its own end it is now and then gone before its last word is out.
-BY_CHANCE: Final[Mapping[Signals, Mapping[str, Ends]]] = {Signals.SIGINT: {"claude": LEFT_EARLY}}
+# What a program that catches a signal still gets said before it is gone is chance; that it has not done its work is not.
+CAUGHT: Final = (INTERRUPTED, AS_KILLED, LEFT_EARLY)
 
 
 def signalled(number: Signals, target: Target) -> Cell:
     """A signal from somebody else, while its tool works in a session of its own."""
+    but = {**OF_SIGNALS[number], **(OF_THE_LEADER[number] if target == "leader" else {})}
     return Cell(
         name=f"{number.name} to {target} in a tool",
         steps=IN_A_TOOL,
         deed=(number, target),
         ends=KILLED,
-        but={**OF_SIGNALS[number], **(OF_THE_LEADER[number] if target == "leader" else {})},
-        or_else=BY_CHANCE.get(number, {}),
+        but=but,
+        or_else={program: CAUGHT for program, ends in but.items() if ends in CAUGHT},
         tells=IN_A_CALL,
         but_tells=LATE,
     )
@@ -120,9 +121,8 @@ CELLS: Final = (
         steps=({"status": 429},),
         ends=PARKED,
         tells=in_trouble("rate_limited"),
-        or_else={
-            "opencode": TIMED_OUT
-        },  # it waits ever longer in silence: the limit may come before its word
+        # It waits ever longer in silence: the limit may come before its word.
+        or_else={"opencode": (TIMED_OUT,)},
     ),
     Cell(
         name="500 for ever",
@@ -190,7 +190,7 @@ CELLS: Final = (
             "codex-acp": failed("permission_denied", rule="refused_and_cancelled"),
             "claude-agent-acp": failed("permission_denied", rule="refused_and_nothing_done"),
         },
-        or_else={"codex": ALL_FAILED},  # now and then it tells us, too, that its patch was not applied
+        or_else={"codex": (ALL_FAILED,)},  # now and then it tells us, too, that its patch was not applied
         tells=REFUSED_CALL,
         but_tells={
             "codex": DONE,
