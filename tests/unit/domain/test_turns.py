@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.run.commands import (
     ReportExited,
     ReportLost,
@@ -13,6 +14,7 @@ from moduprompt.domain.run.commands import (
     StopRun,
     TurnAbility,
 )
+from moduprompt.domain.run.events import RunExited
 from moduprompt.domain.run.intents import InterruptTurn, TypePrompt
 from moduprompt.domain.run.said import PromptTaken, Said, TurnBegan, TurnEnd, TurnEnded
 from moduprompt.domain.run.state import RunState
@@ -81,9 +83,18 @@ class Story:
         )
         return self.scene.when(command, actor=KERNEL)
 
-    def ends(self, *, code: int | None = None, signal: int | None = None) -> Outcome:
-        how = "exited" if signal is None else "signalled"
-        command = ReportExited(workspace_id=WORKSPACE, run_id=self.run_id, how=how, code=code, signal=signal)
+    def ends(
+        self, *, code: int | None = None, signal: int | None = None, failure: FailureClass | None = None
+    ) -> Outcome:
+        command = ReportExited(
+            workspace_id=WORKSPACE,
+            run_id=self.run_id,
+            how="exited" if signal is None else "signalled",
+            code=code,
+            signal=signal,
+            outcome="failed" if failure else None,
+            failure=failure,
+        )
         return self.scene.when(command, actor=KERNEL)
 
     def state(self) -> str | None:
@@ -208,6 +219,39 @@ def test_a_program_that_ends_by_ctrl_c_was_interrupted(
 ) -> None:
     story.sent()
     assert story.ends(code=code, signal=signal).one(SessionInterrupted).rule == "run_exited"
+
+
+def test_a_program_that_leaves_without_a_word_when_it_is_interrupted_was_cancelled(story: Story) -> None:
+    story.sent()
+    outcome = story.ends(code=0, failure=FailureClass.INVALID_OUTPUT)
+    assert (outcome.one(RunExited).failure, outcome.one(RunExited).rule) == (
+        FailureClass.CANCELLED,
+        "interrupted",
+    )
+    assert outcome.one(SessionInterrupted).rule == "run_exited"
+
+
+def test_what_a_program_says_it_has_failed_of_stands_also_when_it_was_interrupted(story: Story) -> None:
+    story.sent()
+    outcome = story.ends(code=1, failure=FailureClass.AUTH_REQUIRED)
+    assert outcome.one(RunExited).failure is FailureClass.AUTH_REQUIRED
+    assert outcome.one(InterruptUncertain)
+
+
+@pytest.mark.parametrize("stage", ["requested", "placed"])
+def test_an_interrupt_that_was_not_sent_explains_no_end(story: Story, stage: str) -> None:
+    interrupt_id = story.interrupted()
+    if stage == "placed":
+        story.report(interrupt_id, "placed")
+    outcome = story.ends(code=0, failure=FailureClass.INVALID_OUTPUT)
+    assert outcome.one(RunExited).failure is FailureClass.INVALID_OUTPUT
+
+
+def test_who_is_killed_after_an_interrupt_was_killed(story: Story) -> None:
+    story.sent()
+    assert (
+        story.ends(signal=9, failure=FailureClass.SIGNALLED).one(RunExited).failure is FailureClass.SIGNALLED
+    )
 
 
 def test_a_run_that_ends_around_an_interrupt_leaves_it_uncertain(story: Story) -> None:

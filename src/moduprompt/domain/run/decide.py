@@ -5,6 +5,7 @@ from typing import Final, assert_never
 from msgspec.structs import replace
 
 from moduprompt.domain.decider import Context, Decision, Event, World
+from moduprompt.domain.failures import FailureClass
 from moduprompt.domain.project.decide import takes_no_work
 from moduprompt.domain.project.state import ProjectState
 from moduprompt.domain.run.commands import (
@@ -31,6 +32,7 @@ from moduprompt.domain.run.events import (
     RunStatusObserved,
     RunStopRequested,
 )
+from moduprompt.domain.run.interrupting import INTERRUPTED, ends_by_interrupt
 from moduprompt.domain.run.parking import PARKING
 from moduprompt.domain.run.saying import decide_said
 from moduprompt.domain.run.state import RunState
@@ -67,7 +69,7 @@ def decide(command: RunCommand, own: RunState | None, world: World, context: Con
         case ReportSaid():
             return decide_said(command, own, world)
         case ReportExited():
-            return _exit(command, own)
+            return _exit(command, own, world)
         case ReportLost():
             return [RunLost(run_id=own.run_id, evidence=command.evidence)] if own.is_live() else []
         case _:
@@ -249,7 +251,7 @@ def _observe(command: ReportStatus, own: RunState) -> Decision:
     ]
 
 
-def _exit(command: ReportExited, own: RunState) -> Decision:
+def _exit(command: ReportExited, own: RunState, world: World) -> Decision:
     if not own.is_live():
         return []
     facts: list[Event] = []
@@ -259,11 +261,11 @@ def _exit(command: ReportExited, own: RunState) -> Decision:
                 run_id=own.run_id, output_bytes=command.output_bytes, recording=command.recording
             )
         )
-    facts.append(_exited(command, own))
+    facts.append(_exited(command, own, world))
     return facts
 
 
-def _exited(command: ReportExited, own: RunState) -> RunExited:
+def _exited(command: ReportExited, own: RunState, world: World) -> RunExited:
     exited = RunExited(
         run_id=own.run_id,
         how=command.how,
@@ -277,14 +279,22 @@ def _exited(command: ReportExited, own: RunState) -> RunExited:
         rule=command.rule,
         evidence=command.evidence,
     )
-    if own.stop_failure is None:
-        return exited
-    # Whether its program was fast enough to end by itself first is chance, and decides nothing.
     said = f"; by itself: {command.rule}: {command.evidence}" if command.rule else ""
-    return replace(
-        exited,
-        failure=own.stop_failure,
-        outcome="failed",
-        rule=STOPPED_FOR,
-        evidence=f"the kernel stopped it: {own.stop_failure.value}{said}"[:REASON_MAX],
-    )
+    if own.stop_failure is not None:
+        # Whether its program was fast enough to end by itself first is chance, and decides nothing.
+        return replace(
+            exited,
+            failure=own.stop_failure,
+            outcome="failed",
+            rule=STOPPED_FOR,
+            evidence=f"the kernel stopped it: {own.stop_failure.value}{said}"[:REASON_MAX],
+        )
+    if ends_by_interrupt(command, own, world):
+        # Whether its program got out before its end that its turn was interrupted is chance, too.
+        return replace(
+            exited,
+            failure=FailureClass.CANCELLED,
+            rule=INTERRUPTED,
+            evidence=f"it ended when it was interrupted{said}"[:REASON_MAX],
+        )
+    return exited

@@ -3,6 +3,8 @@
 from typing import Final, TypeAlias, assert_never
 
 from moduprompt.domain.decider import Event, World
+from moduprompt.domain.failures import FailureClass
+from moduprompt.domain.run.commands import ReportExited
 from moduprompt.domain.run.events import RunExited, RunLost, RunStatusObserved, RunTurnEnded
 from moduprompt.domain.run.intents import TAKES_TEXT
 from moduprompt.domain.run.state import RunState
@@ -11,6 +13,11 @@ from moduprompt.domain.session.state import Interrupt, SessionState
 
 SIGINT: Final = 2
 BY_SIGINT: Final = 128 + SIGINT  # the code with which a program says that it has ended so
+INTERRUPTED: Final = "interrupted"  # the rule by which a run has failed that ended by an interrupt
+# How a program fails that left and said nothing of its turn.
+WITHOUT_A_WORD: Final = frozenset(
+    {FailureClass.INVALID_OUTPUT, FailureClass.EXIT_NONZERO, FailureClass.SIGNALLED}
+)
 NOT_NEEDED: Final = "its turn was over before anything was sent"
 
 Settling: TypeAlias = RunTurnEnded | RunStatusObserved | RunExited | RunLost
@@ -56,11 +63,26 @@ def _by_sight(event: RunStatusObserved, own: SessionState, interrupt: Interrupt)
     return [interrupted(own, interrupt, rule=event.rule, evidence=event.evidence)]
 
 
+def ends_by_interrupt(command: ReportExited, own: RunState, world: World) -> bool:
+    """Whether an interrupt was sent of which nothing was seen yet, and its program has left without a result."""
+    session = world.find(SessionState, own.session_id)
+    interrupt = session.interrupt if session else None
+    return (
+        interrupt is not None
+        and interrupt.run_id == own.run_id
+        and interrupt.stage == "sent"
+        and command.failure in WITHOUT_A_WORD
+        and command.signal in (None, SIGINT)
+    )
+
+
 def _by_end(event: RunExited | RunLost, own: SessionState, interrupt: Interrupt) -> list[Event]:
     """A program that ends by Ctrl-C has ended its turn."""
     if interrupt.stage == "requested":
         return [not_taken(own, interrupt, f"run {event.run_id} ended before anything was sent")]
-    if isinstance(event, RunExited) and (event.signal == SIGINT or event.code == BY_SIGINT):
+    if isinstance(event, RunExited) and (
+        event.signal == SIGINT or event.code == BY_SIGINT or event.rule == INTERRUPTED
+    ):
         evidence = f"its program ended by it: {_end_of(event)}"
         return [interrupted(own, interrupt, rule="run_exited", evidence=evidence)]
     how = _end_of(event) if isinstance(event, RunExited) else f"lost: {event.evidence}"
