@@ -57,6 +57,11 @@ def names(raw: bytes) -> tuple[bytes, ...]:
     return tuple(name for name in raw.split(b"\0") if name)
 
 
+def is_hidden(tag: bytes) -> bool:
+    """Whether `ls-files -v` marks a file so: in small letters, or S."""
+    return tag.islower() or tag == b"S"
+
+
 def shown_files(raw: tuple[bytes, ...]) -> tuple[str, ...]:
     return tuple(shown(name) for name in sorted(raw)[:FILES_NAMED_MAX])
 

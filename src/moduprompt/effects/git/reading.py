@@ -9,15 +9,17 @@ from moduprompt.effects.git.parse import (
     Garbled,
     StatusReport,
     WorktreeEntry,
+    is_hidden,
     names,
     parse_status,
     parse_worktrees,
 )
-from moduprompt.effects.git.place import find_place
+from moduprompt.effects.git.place import exists, find_place
 from moduprompt.effects.git.port import RepositoryFacts
 from moduprompt.effects.git.process import GitProcess, refuse
 
 USAGE_ERROR = 129  # git's exit code for an option it does not know
+WHOLE = ("-c", "core.sparseCheckout=false")  # else git passes over what lies outside of a sparse checkout
 GITLINK_MODE = b"160000"  # a submodule's entry in the index
 
 
@@ -105,6 +107,15 @@ async def list_worktrees(git: GitProcess, *, at: str) -> tuple[WorktreeEntry, ..
         return parse_worktrees(found.stdout, separator=separator)
     except Garbled as fault:
         raise refuse("git_failed", f"git worktree list can't be read: {fault}", path=at) from fault
+
+
+async def hidden_files(git: GitProcess, *, at: str) -> tuple[bytes, ...]:
+    """Files that git was told not to look at (assume-unchanged, skip-worktree) and that are there all the same."""
+    found = await git.run(*WHOLE, "ls-files", "-v", "-z", at=at)
+    marked = (
+        name for tag, _, name in (each.partition(b" ") for each in names(found.stdout)) if is_hidden(tag)
+    )
+    return tuple(name for name in marked if exists(at, os.fsdecode(name)))
 
 
 async def submodules_of(git: GitProcess, *, at: str) -> tuple[bytes, ...]:

@@ -3,7 +3,9 @@
 What is saved, as one commit that `git log`, `git show` and `git checkout` can read:
 
     tree      the working tree as it is: changed, added, deleted and untracked files
-              (ignored ones not), unresolved conflicts with their marks
+              (ignored ones not), also those that git was told not to look at
+              or that lie outside of a sparse checkout,
+              unresolved conflicts with their marks
     parent 1  the head
     parent 2… the index, where it differs from both; the other side of an unfinished merge
               or pick; what `rebase --autostash` had put away; an earlier salvage of this worktree
@@ -14,6 +16,7 @@ saves the same commit; nothing that was saved is ever replaced.
 """
 
 import asyncio
+import os
 import shutil
 from pathlib import Path
 
@@ -24,8 +27,10 @@ from moduprompt.effects.git.nested import untracked_repositories, without
 from moduprompt.effects.git.place import Place
 from moduprompt.effects.git.port import SALVAGE_PREFIX
 from moduprompt.effects.git.process import GitProcess, refuse
-from moduprompt.effects.git.reading import current_branch, find_ref, read_status
+from moduprompt.effects.git.reading import WHOLE, current_branch, find_ref, hidden_files, read_status
 
+NAMES_MAX = 1_000  # in one command line
+UNCOVERED = (("--no-assume-unchanged",), ("--no-skip-worktree",), ())  # the last one looks at the files
 UNFINISHED_HEADS = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD")
 AUTOSTASH_FILES = ("rebase-merge/autostash", "rebase-apply/autostash", "MERGE_AUTOSTASH")
 
@@ -50,9 +55,13 @@ async def salvage_worktree(git: GitProcess, *, place: Place, worktree_id: str) -
     report = await read_status(git, at=place.top)
     branch = await current_branch(git, at=place.top)
     extra = await _unfinished(git, place=place)
-    if report.is_clean and not extra:
+    hidden = await hidden_files(git, at=place.top)
+    has_work = not report.is_clean or bool(extra)
+    if not has_work and not hidden:
         return await save_head(git, head=head, branch=branch, worktree_id=worktree_id, at=place.top)
-    tree = await tree_of_working_tree(git, place=place)
+    tree = await tree_of_working_tree(git, place=place, hidden=hidden)
+    if not has_work and tree == await find_ref(git, "HEAD^{tree}", at=place.top):
+        return await save_head(git, head=head, branch=branch, worktree_id=worktree_id, at=place.top)
     index = await _index_commit(git, place=place, head=head, tree=tree)
     parents = _distinct(head, index, *extra)
     if earlier is not None and await _holds(git, earlier, tree=tree, parents=parents, at=place.top):
@@ -108,8 +117,10 @@ def _first_line(path: Path) -> str | None:
         return None
 
 
-async def tree_of_working_tree(git: GitProcess, *, place: Place, also: tuple[str, ...] = ()) -> str:
-    """Everything that lies there as a tree, of ignored files those that `also` names.
+async def tree_of_working_tree(
+    git: GitProcess, *, place: Place, also: tuple[str, ...] = (), hidden: tuple[bytes, ...] = ()
+) -> str:
+    """Everything that lies there as a tree, of ignored files those that `also` names, of `hidden_files` those given.
 
     Add everything to a copy of the index: the copy keeps git's knowledge of unchanged files, and no lock is met.
     """
@@ -119,9 +130,13 @@ async def tree_of_working_tree(git: GitProcess, *, place: Place, also: tuple[str
     extra = {"GIT_INDEX_FILE": str(copy)}
     try:
         await asyncio.to_thread(_copy_index, index, copy)
-        await git.run("add", "--all", "--", *without(repositories), at=place.top, extra=extra)
+        await git.run(*WHOLE, "add", "--all", "--", *without(repositories), at=place.top, extra=extra)
+        for start in range(0, len(hidden), NAMES_MAX):
+            some = tuple(os.fsdecode(name) for name in hidden[start : start + NAMES_MAX])
+            for how in UNCOVERED:  # one after the other: together git heeds the first alone
+                await git.run(*WHOLE, "update-index", *how, "--", *some, at=place.top, extra=extra)
         if also:
-            await git.run("add", "--force", "--", *also, at=place.top, extra=extra)
+            await git.run(*WHOLE, "add", "--force", "--", *also, at=place.top, extra=extra)
         tree = await git.run("write-tree", at=place.top, extra=extra)
     except OSError as broken:
         message = f"the work in {place.top} can't be saved: {broken.strerror}"

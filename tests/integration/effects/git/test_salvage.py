@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from moduprompt.effects.git.program import GitProgram
 from tests.support.git_repository import (
     SALVAGE,
@@ -117,3 +119,42 @@ async def test_folders_without_write_permission_can_be_removed(
     (path / "cache.log" / "deep").chmod(0o555)
     granted(await git.remove(repository.to_remove(path)))
     assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["--skip-worktree", "--assume-unchanged"])
+async def test_changes_that_git_was_told_not_to_look_at_are_saved(
+    git: GitProgram, repository: Repository, how: str
+) -> None:
+    repository.commit("settings *.ini", "for all")
+    tree = await made(git, repository)
+    repository.git("update-index", how, "settings *.ini", "readme.txt", at=tree)
+    repository.write("settings *.ini", "for me alone", at=tree)
+    assert repository.git("status", "--porcelain", at=tree) == ""
+    commit = granted(await git.remove(repository.to_remove(tree))).salvage_commit
+    assert repository.git("show", f"{commit}:settings *.ini") == "for me alone"
+    assert repository.git("diff", "--name-only", "main", str(commit)) == "settings *.ini"
+
+
+async def test_what_git_was_told_not_to_look_at_and_nobody_has_changed_needs_no_salvage(
+    git: GitProgram, repository: Repository
+) -> None:
+    tree = await made(git, repository)
+    repository.git("update-index", "--skip-worktree", "readme.txt", at=tree)
+    assert granted(await git.remove(repository.to_remove(tree))).salvage_commit is None
+
+
+async def test_what_lies_outside_of_a_sparse_checkout_is_saved_and_what_is_not_there_is_no_loss(
+    git: GitProgram, repository: Repository
+) -> None:
+    repository.commit("in/a.txt", "a")
+    repository.commit("out/b.txt", "b")
+    repository.commit("far/c.txt", "c")
+    tree = await made(git, repository)
+    repository.git("sparse-checkout", "set", "--cone", "in", at=tree)
+    assert not (tree / "out").exists()
+    repository.write("out/b.txt", "mine", at=tree)
+    repository.write("new/d.txt", "d", at=tree)
+    commit = granted(await git.remove(repository.to_remove(tree))).salvage_commit
+    assert repository.git("show", f"{commit}:out/b.txt") == "mine"
+    changed = repository.git("diff", "--name-only", "main", str(commit))
+    assert changed.splitlines() == ["new/d.txt", "out/b.txt"]
