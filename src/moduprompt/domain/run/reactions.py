@@ -29,9 +29,11 @@ from moduprompt.domain.run.waiting import (
     wait_no_more,
 )
 from moduprompt.domain.session.events import (
+    PromptCancelled,
     PromptPlaced,
     PromptSubmitted,
     PromptUncertain,
+    SessionBranchGiven,
     SessionBudgetExceeded,
     SessionBudgetSet,
     SessionCharged,
@@ -40,6 +42,7 @@ from moduprompt.domain.session.events import (
     SessionSpawned,
     SessionUnparked,
     SessionWorktreeAttached,
+    SessionWorktreeDetached,
     TurnObserved,
 )
 from moduprompt.domain.session.state import SessionState
@@ -53,6 +56,7 @@ ALIVE: Final = "process_alive"  # says nothing but that it has not ended
 
 Heard: TypeAlias = (
     SessionWorktreeAttached
+    | SessionWorktreeDetached
     | SessionSpawned
     | SessionForked
     | SessionClosed
@@ -86,6 +90,8 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
         case SessionWorktreeAttached():
             # One that was given another place when it had run is started by whoever gave it.
             return [] if has_run(event.session_id, world) else begin_first(event.session_id, world, context)
+        case SessionWorktreeDetached():
+            return _elsewhere(event, world)
         case SessionSpawned() | SessionForked():
             return begin_first(event.session_id, world, context) if event.place == "none" else []
         case SessionClosed():
@@ -132,13 +138,34 @@ def _counted(event: SessionCharged | SessionBudgetExceeded | RunUsageReported, w
             assert_never(event)
 
 
+def _elsewhere(event: SessionWorktreeDetached, world: World) -> list[Event]:
+    """It stands in no line any more for the branch of a place that is not its own: there it would wait for ever."""
+    session = world.find(SessionState, event.session_id)
+    if session is None or session.waiting is None:
+        return []
+    return [SessionBranchGiven(session_id=session.session_id)]
+
+
 def _closed(event: SessionClosed, world: World) -> list[Event]:
-    live = live_run(event.session_id, world)
-    if live is not None:
-        return [] if live.stop_requested else [RunStopRequested(run_id=live.run_id, reason="session closed")]
     session = world.find(SessionState, event.session_id)
     if session is None:
         return []
+    return [*_stopped_for_good(session, world), *_said_to_nobody(session)]
+
+
+def _said_to_nobody(session: SessionState) -> list[Event]:
+    """No later run will take what waits. Of what is at the keyboard it is found out how far it came."""
+    return [
+        PromptCancelled(session_id=session.session_id, prompt_id=each.prompt_id, reason="session closed")
+        for each in session.prompts
+        if not each.is_placed
+    ]
+
+
+def _stopped_for_good(session: SessionState, world: World) -> list[Event]:
+    live = live_run(session.session_id, world)
+    if live is not None:
+        return [] if live.stop_requested else [RunStopRequested(run_id=live.run_id, reason="session closed")]
     parked = session.parked
     waits_no_more = (
         [SessionUnparked(session_id=session.session_id, run_id=parked.run_id, why="closed")] if parked else []

@@ -1,4 +1,8 @@
-"""What a parked session's tasks mean for it: it waits on while they are held, and for nothing when they are over."""
+"""What a parked session's tasks mean for it: it waits on while they are held, and for nothing when they are over.
+
+A window opens once. Whoever was held then goes on when what held it is gone: the pause, or the task itself, which
+somebody else has now.
+"""
 
 from moduprompt.domain.decider import Context, Event, World
 from moduprompt.domain.session.events import SessionUnparked
@@ -23,6 +27,18 @@ def go_on(own: TaskState, world: World, context: Context) -> list[Event]:
     if to_micros(parked.due_at) > context.now:
         return []
     return [SessionUnparked(session_id=session.session_id, run_id=parked.run_id, why="due")]
+
+
+def go_on_all(world: World, context: Context) -> list[Event]:
+    """Every session whose window has opened and that nothing holds any more."""
+    return [
+        SessionUnparked(session_id=session.session_id, run_id=session.parked.run_id, why="due")
+        for session in world.every(SessionState)
+        if session.parked is not None
+        and session.status == "open"
+        and to_micros(session.parked.due_at) <= context.now
+        and not is_held(session.session_id, world)
+    ]
 
 
 def wait_for_nothing(own: TaskState, world: World) -> list[Event]:

@@ -14,7 +14,11 @@ from moduprompt.domain.run.events import RunExited, RunLost, RunStatusObserved
 from moduprompt.domain.run.parking import is_parked_by
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.run.waiting import wait_for_branch
-from moduprompt.domain.session.events import SessionParked, SessionSpawned, SessionUnparked
+from moduprompt.domain.session.events import (
+    SessionParked,
+    SessionSpawned,
+    SessionUnparked,
+)
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.task.attempts import failed_attempt, input_facts, is_waiting, park_facts
 from moduprompt.domain.task.events import (
@@ -28,7 +32,7 @@ from moduprompt.domain.task.events import (
     TaskUnblocked,
 )
 from moduprompt.domain.task.merging import tasks_of, tree_of
-from moduprompt.domain.task.parked import go_on, wait_for_nothing
+from moduprompt.domain.task.parked import go_on, go_on_all, wait_for_nothing
 from moduprompt.domain.task.proposals import closed_gates, enter, gates_overtaken, missing_requests, moved
 from moduprompt.domain.task.state import TaskState
 from moduprompt.domain.worktree.decide import merge_request, merge_target
@@ -78,7 +82,9 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
             return _parked(event, world)
         case SessionUnparked():
             return _unparked(event, world, context)
-        case TaskAssigned() | TaskResumed():
+        case TaskAssigned():
+            return go_on_all(world, context)
+        case TaskResumed():
             own = world.find(TaskState, event.task_id)
             return go_on(own, world, context) if own else []
         case TaskStarted():

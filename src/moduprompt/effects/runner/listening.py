@@ -10,7 +10,8 @@ Guarantees:
   kernel remembers the last place it has taken and passes over what lies before, and a listener that begins
   anew feeds a fresh reader from the first byte and reports what lies behind.
 - **Everything is said before the end is**: `rest` reports from the recording whatever was not reported yet.
-- **A burst costs little**: while one report becomes durable the next one collects, up to SAID_MAX things in each.
+- **A burst costs little**: while one report becomes durable the next one collects, up to SAID_MAX things in each, fewer
+  where they have consequences: a report that is too much for one decision would never be taken, and its run never end.
 - **A program that prints without end starves nobody**: who is slow makes the keeper wait, and the loop is given back
   after every few kilobytes.
 """
@@ -18,7 +19,6 @@ Guarantees:
 import asyncio
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from moduprompt.domain.run.commands import ReportSaid, Sighting
 from moduprompt.domain.run.intents import KeepRun
-from moduprompt.domain.run.said import SAID_MAX, Detail, Said
+from moduprompt.domain.run.said import SAID_MAX, Detail, Said, UsageReported
 from moduprompt.effects.agents.catalogue import adapter_named
 from moduprompt.effects.agents.port import AgentRequest, Asked, Channel, InputOver, Owed, Reader
 from moduprompt.effects.agents.summary import Summary, summed
@@ -46,6 +46,8 @@ from moduprompt.storage.port import StorageFailed
 NOTES_WAITING_MAX: Final = (
     4 * SAID_MAX
 )  # things said that wait for their report; behind them the keeper waits
+# Of SAID_MAX: what is used is charged to everyone above, and whoever stands sixteen deep among budgets has many of those.
+USAGE_WEIGHS: Final = 4
 SLICE_BYTES: Final = 8 * 1024  # fed at once: some milliseconds of work where every line is empty
 AGAIN_S: Final = 1.0  # before a keeper is dialled again, or a report that could not be taken is made again
 DETAIL_MAX: Final = 64 * 1024  # characters of what a permission is asked for: more than a person reads
@@ -260,7 +262,18 @@ def _all_of(ear: Ear, path: Path) -> Generator[Noted]:
 
 
 def _some_of(notes: Iterator[Noted]) -> list[Noted]:
-    return list(islice(notes, SAID_MAX))
+    found: list[Noted] = []
+    weight = 0
+    for note in notes:
+        found.append(note)
+        weight += _weight(note)
+        if weight >= SAID_MAX:
+            break
+    return found
+
+
+def _weight(note: Noted) -> int:
+    return USAGE_WEIGHS if isinstance(note.heard, UsageReported) else 1
 
 
 async def _take(live: Live, chunk: port.OutputChunk) -> None:
@@ -281,14 +294,16 @@ async def _put(live: Live, notes: Iterable[Noted]) -> None:
 
 
 async def _next_of(notes: asyncio.Queue[Noted | None]) -> list[Noted]:
-    """What waits, at least one and at most SAID_MAX; nothing when nothing more comes."""
+    """What waits, at least one and of SAID_MAX at most; nothing when nothing more comes."""
     found: list[Noted] = []
-    while len(found) < SAID_MAX and (not found or not notes.empty()):
+    weight = 0
+    while weight < SAID_MAX and (not found or not notes.empty()):
         note = await notes.get()
         if note is None:
             notes.put_nowait(None)  # for the next call; who puts has put its last
             break
         found.append(note)
+        weight += _weight(note)
     return found
 
 

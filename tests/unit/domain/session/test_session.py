@@ -128,6 +128,19 @@ def test_closing_a_session_stops_its_run_once() -> None:
     close(scene, session_id).then_nothing()
 
 
+def test_what_waits_in_a_session_that_is_closed_is_taken_back_and_says_so() -> None:
+    scene = Scene()
+    session_id = a_working_session(scene)
+    at_the_keyboard, waiting = (a_prompt(scene, session_id) for _ in range(2))
+    placed(scene, session_id, at_the_keyboard)
+
+    close(scene, session_id).then_wires("session.closed", "run.stop_requested", "session.prompt_cancelled")
+
+    shown = {each.prompt_id: each for each in scene.row(SessionItem, session_id).prompts}
+    assert (shown[waiting].state, shown[waiting].evidence) == ("cancelled", "session closed")
+    assert shown[at_the_keyboard].state == "placed", "its keys may have been typed: that is found out"
+
+
 def test_a_session_that_is_closed_before_it_had_a_place_just_closes() -> None:
     scene = Scene()
     session_id = a_waiting_session(scene, a_project(scene))
@@ -145,7 +158,7 @@ def test_a_session_is_shown_as_it_stands() -> None:
     row = scene.row(SessionItem, session_id)
     assert (row.name, row.status, row.worktree_id) == ("reviewer", "closed", its_tree(scene, session_id))
     assert len(row.prompts) == PROMPTS_SHOWN
-    assert [each.state for each in row.prompts[-3:]] == ["accepted", "submitted", "placed"]
+    assert [each.state for each in row.prompts[-3:]] == ["cancelled", "submitted", "placed"]
     assert row.version == sum(event.subject().id == session_id for event in scene.history)
 
 

@@ -170,3 +170,15 @@ def test_new_work_for_an_agent_that_was_held_begins_when_its_window_has_opened(*
         story.order(StartTask, task_id)
     assert story.is_live()
     assert story.scene.state(TaskState, task_id).status() == "running"
+
+
+def test_an_agent_whose_held_work_is_given_to_another_goes_on_by_itself() -> None:
+    story = Story()
+    story.order(PauseTask)
+    story.opens().then_nothing()
+    other = a_working_session(story.scene, story.project_id)
+
+    outcome = story.scene.when(AssignTask(workspace_id=WORKSPACE, task_id=story.task_id, session_id=other))
+
+    assert outcome.one(SessionUnparked).session_id == story.session_id
+    assert (story.is_parked(), story.is_live()) == (False, True)

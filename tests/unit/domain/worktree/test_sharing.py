@@ -21,6 +21,7 @@ from moduprompt.domain.worktree.commands import (
     DeleteWorktree,
     ReleaseWriter,
     ReportCommitted,
+    ReportDeleted,
     ReportFailed,
     ReportSettled,
 )
@@ -241,6 +242,33 @@ def test_who_is_closed_while_it_waits_loses_its_turn_to_the_next() -> None:
     assert scene.row(SessionItem, first).awaits is None
     exited(scene, its_run(scene, original))
     assert its_run(scene, second)
+
+
+def test_who_leaves_the_place_where_it_waits_stands_in_no_line() -> None:
+    scene = Scene()
+    writer = a_working_session(scene)
+    waiting = a_fork(scene, writer)
+
+    scene.when(DetachWorktree(workspace_id=WORKSPACE, session_id=waiting)).then_wires(
+        "session.worktree_detached", "session.branch_given"
+    )
+
+    assert (scene.state(SessionState, waiting).waiting, scene.row(SessionItem, waiting).awaits) == (
+        None,
+        None,
+    )
+
+
+def test_who_waits_in_a_worktree_that_is_deleted_stands_in_no_line() -> None:
+    scene = Scene()
+    writer = a_working_session(scene)
+    waiting = a_fork(scene, writer)
+    tree = its_tree(scene, waiting)
+    scene.when(DeleteWorktree(workspace_id=WORKSPACE, worktree_id=tree))
+
+    scene.when(ReportDeleted(workspace_id=WORKSPACE, worktree_id=tree), actor=KERNEL)
+
+    assert scene.state(SessionState, waiting).waiting is None
 
 
 def test_who_can_not_run_when_its_turn_comes_lets_the_next_one_go() -> None:
