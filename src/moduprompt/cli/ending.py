@@ -11,15 +11,17 @@ import os
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TextIO
 
 from moduprompt.cli.call import Call
-from moduprompt.cli.faults import CallFailed, tell
+from moduprompt.cli.faults import CallFailed, misused, tell, write_error
+from moduprompt.cli.printing import CantPrint
 from moduprompt.cli.words import Words
 from moduprompt.client import ClientError
 from moduprompt.config import ConfigRefused
 from moduprompt.protocol import EXIT_INTERRUPT, EXIT_STATUS, EXIT_TIMEOUT, Code, ErrorObject
 
+SHOWN_MAX: Final = 80  # characters of what nobody could read
 EXIT_PIPE: Final = 141  # 128 + SIGPIPE, as if the signal had ended us
 
 
@@ -38,6 +40,8 @@ def carry_out(given: argparse.Namespace) -> int:
     except BrokenPipeError:
         _drop_output()
         return EXIT_PIPE
+    except CantPrint as fault:
+        return _unprinted(fault)
     except _TimedOut:
         error = ErrorObject(
             code=Code.UNAVAILABLE,
@@ -53,6 +57,12 @@ def carry_out(given: argparse.Namespace) -> int:
     except ConfigRefused as fault:
         error = refused_config(fault)
         return _told(error, words, EXIT_STATUS[error.code])
+    except UnicodeEncodeError as fault:
+        if os.environ.get("MP_DEBUG"):
+            traceback.print_exception(fault)
+        typed = os.fsencode(fault.object[:SHOWN_MAX]).decode("utf-8", "backslashreplace")
+        wrong = misused(f"what was given is no UTF-8: {typed}")
+        return _told(wrong.error, words, wrong.exit_status)
     except Exception as fault:  # noqa: BLE001 - the edge of the process
         return _told(_unexpected(fault), words, EXIT_STATUS[Code.INTERNAL])
     return 0
@@ -79,9 +89,34 @@ async def _within_time(words: Words, run: Callable[[Call], Awaitable[None]]) -> 
 def _told(error: ErrorObject, words: Words, status: int) -> int:
     try:
         tell(error, is_json=words.is_set("json"))
-    except BrokenPipeError:
+    except BrokenPipeError:  # whichever of the two it was
         _drop_output()
+        _drop(sys.stderr)
+    except CantPrint:
+        _drop_output()
+        _tell_people(error)
+    except OSError:
+        _drop(sys.stderr)
     return status
+
+
+def _unprinted(fault: CantPrint) -> int:
+    """Whoever asked for JSON can't get it where it should go."""
+    _drop_output()
+    error = ErrorObject(
+        code=Code.UNKNOWN,
+        message=f"standard output can't be written: {fault}",
+        hint="what was asked for may be done all the same",
+    )
+    _tell_people(error)
+    return EXIT_STATUS[error.code]
+
+
+def _tell_people(error: ErrorObject) -> None:
+    try:
+        write_error(error, sys.stderr)
+    except OSError:  # the exit status is all that is left
+        _drop(sys.stderr)
 
 
 def _unexpected(fault: Exception) -> ErrorObject:
@@ -95,7 +130,11 @@ def _unexpected(fault: Exception) -> ErrorObject:
 
 
 def _drop_output() -> None:
-    """What is still buffered goes nowhere: flushing it at exit would fail again."""
+    _drop(sys.stdout)
+
+
+def _drop(stream: TextIO) -> None:
+    """What is still buffered goes nowhere: flushing it at exit would fail again, and change the exit status."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

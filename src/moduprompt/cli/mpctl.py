@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from moduprompt import __version__
+from moduprompt.cli.printing import open_closed_streams
 from moduprompt.cli.verbs import Parser, Verb, add_flags, add_lone_verb, add_verbs
 from moduprompt.cli.words import Misused, Program
 
@@ -94,6 +95,7 @@ def split_program(argv: Sequence[str]) -> tuple[Sequence[str], Program]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The call; gives its exit status."""
+    open_closed_streams()
     words = sys.argv[1:] if argv is None else argv
     own, program = split_program(words)
     try:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from moduprompt import __version__
+from moduprompt.cli.printing import open_closed_streams
 from moduprompt.cli.verbs import Parser, Verb, add_flags, add_verbs
 from moduprompt.cli.words import Misused
 
@@ -97,6 +98,7 @@ def build_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The call; gives its exit status."""
+    open_closed_streams()
     words = sys.argv[1:] if argv is None else argv
     try:
         given = build_parser().parse_args(words)

@@ -3,13 +3,18 @@
 import argparse
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from moduprompt.cli.call import Call
 from moduprompt.cli.ending import carry_out
 from moduprompt.cli.faults import failed, misused
+from moduprompt.cli.printing import print_json, print_text
 from moduprompt.client import AnswerBroken, CommandRefused, RequestRefused, Unreachable
 from moduprompt.config import ConfigRefused
 from moduprompt.protocol import EXIT_STATUS, Code, CommandId, ErrorObject, RefusedAnswer, Rejection
@@ -74,6 +79,64 @@ def test_json_says_it_on_standard_output_alone(capsys: pytest.CaptureFixture[str
         "hint": "do this",
         "trace_id": "t1",
     }
+
+
+FULL = Path("/dev/full")
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="this machine has no /dev/full")
+
+
+@needs_full
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_standard_output_that_takes_nothing_is_no_fault_of_ours(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    async def prints(call: Call) -> None:
+        print_json(b"{}") if call.is_json else print_text("text\n")
+
+    with FULL.open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert ended(prints, json=as_json) == EXIT_STATUS[Code.UNKNOWN]
+        monkeypatch.undo()
+    said = capfd.readouterr().err
+    assert said.startswith("error: standard output can't be written: No space left on device\n")
+    assert "Traceback" not in said
+
+
+@needs_full
+def test_a_refusal_that_can_not_be_printed_as_json_is_said_to_people_and_keeps_its_status(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with FULL.open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert ended(raising(failed(Code.NOT_FOUND, "no")), json=True) == 5
+        monkeypatch.undo()
+    assert capfd.readouterr().err == "error: no\n"
+
+
+def test_what_is_no_text_is_a_slip_of_whoever_typed_it(capsys: pytest.CaptureFixture[str]) -> None:
+    async def sends(call: Call) -> None:
+        os.fsdecode(b"a\xff").encode()
+
+    assert ended(sends) == 2
+    assert capsys.readouterr().err == "error: what was given is no UTF-8: a\\xff\n"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+@pytest.mark.parametrize(("words", "status"), [("mpd systemd", 0), ("mpctl --no-start run show x", 7)])
+def test_a_standard_stream_that_is_closed_or_full_changes_no_status(
+    tmp_path: Path, closed: str, words: str, status: int
+) -> None:
+    program, _, rest = words.partition(" ")
+    line = f'exec "$0" -m moduprompt.cli.{program} {rest} {closed}'
+    done = subprocess.run(
+        ["sh", "-c", line, sys.executable],
+        env={"HOME": str(tmp_path), "MP_RUNTIME_DIR": str(tmp_path / "r"), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == status, done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 def test_a_message_can_not_act_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
