@@ -95,7 +95,7 @@ class Keeper:
             self._take_signals()
         elif fd == self._listener.fileno():
             self._accept()
-        elif (stream := self._run.streams().get(fd)) is not None:
+        elif (stream := self._run.traffic.streams().get(fd)) is not None:
             stream(events)
         elif (connection := self._connections.get(fd)) is not None and events & ~select.POLLOUT:
             self._serve_one(connection, connection.receive)
@@ -114,7 +114,7 @@ class Keeper:
     def _watch(self) -> None:
         # The set is small, so it is simply worked out again each turn; only differences reach the kernel.
         wanted = {self._wake: select.POLLIN, self._listener.fileno(): select.POLLIN}
-        wanted |= self._run.watched()
+        wanted |= self._run.traffic.watched()
         for fd, connection in self._connections.items():
             sending = select.POLLOUT if connection.wants_to_send else 0
             wanted[fd] = (select.POLLIN if connection.wants_to_hear else 0) | sending
@@ -141,7 +141,7 @@ class Keeper:
         self._ended_at = self._ended_at or now
         if now >= self._ended_at + LINGER_S_MAX:
             return True
-        if not self._run.journal.is_settled:
+        if not self._run.records.journal.is_settled:
             return False
         if not any(connection.wants_to_send for connection in self._connections.values()):
             return True

@@ -124,7 +124,7 @@ class Connection:
 
     @property
     def _is_behind(self) -> bool:
-        return self._cursor is not None and self._cursor.offset < self._run.recording.output_bytes
+        return self._cursor is not None and self._cursor.offset < self._run.records.recording.output_bytes
 
     @property
     def _owes_end(self) -> bool:
@@ -140,7 +140,7 @@ class Connection:
             self._outgoing += wire.encode(wire.OUTPUT_END, {"output_bytes": offset})
 
     def _push_entries(self) -> None:
-        journal = self._run.journal
+        journal = self._run.records.journal
         while self._told is not None and self._told < journal.durable:
             if len(self._outgoing) > wire.FRAME_BYTES_MAX:
                 return  # the rest when the peer has listened
@@ -184,9 +184,9 @@ class Connection:
             "pid": run.agent.pid if run.agent else None,
             "start_time": run.agent.start_time if run.agent else None,
             "state": run.state,
-            "output_bytes": run.recording.output_bytes,
-            "journal_last": run.journal.durable,
-            "journal_acknowledged": run.journal.acknowledged,
+            "output_bytes": run.records.recording.output_bytes,
+            "journal_last": run.records.journal.durable,
+            "journal_acknowledged": run.records.journal.acknowledged,
             "can": ["if_output_bytes", "if_canonical"],
         }
         self._send(wire.WELCOME, welcome)
@@ -195,9 +195,11 @@ class Connection:
         offset = message.integer("from", 0, REQUEST_MAX)
         is_real = message.boolean("answers_terminal")
         message.finish()
-        if offset > self._run.recording.output_bytes:
-            raise Refused("bad_offset", f"the output has {self._run.recording.output_bytes} bytes so far")
-        self._cursor = recording.OutputCursor(self._run.recording, offset)
+        if offset > self._run.records.recording.output_bytes:
+            raise Refused(
+                "bad_offset", f"the output has {self._run.records.recording.output_bytes} bytes so far"
+            )
+        self._cursor = recording.OutputCursor(self._run.records.recording, offset)
         self._end_told = False
         self._see_terminal(is_real=is_real)
         self._done(request)
@@ -219,18 +221,18 @@ class Connection:
             self._send(wire.INPUT_RESULT, {"request": request, **result, "output_bytes": item.printed})
 
         wanted = Input(data, author=kind, author_id=author_id, input_id=input_id)
-        self._run.accept_input(wanted, tell, if_output_bytes=guard, if_canonical=mode)
+        self._run.traffic.accept_input(wanted, tell, if_output_bytes=guard, if_canonical=mode)
 
     def _resize(self, request: int, message: Message) -> None:
         rows = message.integer("rows", 1, spec.ROWS_MAX)
         cols = message.integer("cols", 1, spec.COLS_MAX)
         message.finish()
-        self._run.resize(rows, cols)
+        self._run.traffic.resize(rows, cols)
         self._done(request)
 
     def _close_input(self, request: int, message: Message) -> None:
         message.finish()
-        self._run.close_input()
+        self._run.traffic.close_input()
         self._done(request)
 
     def _signal(self, request: int, message: Message) -> None:
@@ -254,7 +256,7 @@ class Connection:
     def _ack(self, request: int, message: Message) -> None:
         upto = message.integer("upto", 0, REQUEST_MAX)
         message.finish()
-        self._run.journal.acknowledge(upto)
+        self._run.records.journal.acknowledge(upto)
         self._done(request)
 
     def _follow(self, request: int, message: Message) -> None:
@@ -263,7 +265,7 @@ class Connection:
         self._done(request)
 
     def _see_terminal(self, *, is_real: bool) -> None:
-        self._run.real_terminals += int(is_real) - int(self._is_real_terminal)
+        self._run.traffic.real_terminals += int(is_real) - int(self._is_real_terminal)
         self._is_real_terminal = is_real
 
     def _done(self, request: int) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from moduprompt.keeper import journal, processes, recording, run
+from moduprompt.keeper import journal, processes, recording, records, run, traffic
 from moduprompt.keeper.inputs import Input
 from moduprompt.keeper.journal import JOURNAL_NAME
 from moduprompt.keeper.recording import RECORDING_NAME
@@ -174,7 +174,7 @@ class KeeperOnDisk:
                 self._step(kept, step)
             kept._wait_status = 0  # pyright: ignore[reportPrivateUsage] - its program has ended
             kept.tick()
-            kept.journal.acknowledge(kept.journal.last)
+            kept.records.journal.acknowledge(kept.records.journal.last)
             self._cut()
             assert kept.has_ended
         self.reported = bytes(self._directory.shown[JOURNAL_NAME].content).splitlines(keepends=True)
@@ -185,20 +185,20 @@ class KeeperOnDisk:
         return bytes(self._directory.shown[RECORDING_NAME].content)
 
     def _step(self, kept: run.Run, number: int) -> None:
-        terminal = kept.terminal
+        terminal = kept.traffic.terminal
         assert isinstance(terminal, SocketTerminal), "BUG: it is swapped"
         match self.rng.randrange(5):
             case 0 | 1:
                 terminal.program.send(self.rng.randbytes(self.rng.choice((3, 700, 4_000))))
-                kept.read_output()
+                kept.traffic.read_output()
             case 2:
                 wanted = Input(b"line\r", author="user", author_id="u", input_id=f"input {number}")
-                kept.accept_input(wanted, lambda _: None)
+                kept.traffic.accept_input(wanted, lambda _: None)
                 self._typed += terminal.program.recv(100).count(b"\r")
             case 3:
-                kept.journal.acknowledge(self.rng.randint(0, kept.journal.last))
+                kept.records.journal.acknowledge(self.rng.randint(0, kept.records.journal.last))
             case _:
-                kept.resize(30, 100)
+                kept.traffic.resize(30, 100)
         kept.tick()
 
     def _maybe_cut(self) -> None:
@@ -209,7 +209,7 @@ class KeeperOnDisk:
         """What would be there if the power went now."""
         made = self._directory.after_power_cut(self.rng)
         held = self._directory.shown.get(RECORDING_NAME)
-        entries = self._run.journal.durable if self._run else 0
+        entries = self._run.records.journal.durable if self._run else 0
         promised = Promised(
             entries=entries,
             typed=self._typed,
@@ -223,8 +223,10 @@ class KeeperOnDisk:
         with ExitStack() as swaps:
             for module in (journal, recording):
                 swaps.enter_context(swapped(module, "os", self._os))
-            swaps.enter_context(swapped(run, "Terminal", SocketTerminal))
-            swaps.enter_context(swapped(run, "SYNC_EVERY_S", self.rng.choice((0.0, run.SYNC_EVERY_S))))
+            swaps.enter_context(swapped(traffic, "Terminal", SocketTerminal))
+            swaps.enter_context(
+                swapped(records, "SYNC_EVERY_S", self.rng.choice((0.0, records.SYNC_EVERY_S)))
+            )
             swaps.enter_context(swapped(run, "launch", _launched))
             swaps.enter_context(swapped(processes, "boot_id", lambda: OTHER_BOOT))
             yield

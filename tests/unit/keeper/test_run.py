@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from moduprompt.keeper import processes
-from moduprompt.keeper import run as run_module
+from moduprompt.keeper import processes, traffic
 from moduprompt.keeper.inputs import Input, Refused
 from moduprompt.keeper.journal import JOURNAL_NAME, scan_journal
 from moduprompt.keeper.recording import OUTPUT, Recording
-from moduprompt.keeper.run import LAST_READS_MAX, Run
+from moduprompt.keeper.run import Run
+from moduprompt.keeper.traffic import LAST_READS_MAX
 from tests.unit.keeper.test_spec import spec_of
 
 
@@ -30,14 +30,14 @@ def test_who_writes_on_after_the_end_does_not_hold_it_up(
         assert reads <= 10 * LAST_READS_MAX, "it reads for ever"
         return True
 
-    monkeypatch.setattr(run, "read_output", read)
+    monkeypatch.setattr(run.traffic, "read_output", read)
     run.agent = processes.inspect(1)
     run._wait_status = 0  # pyright: ignore[reportPrivateUsage] - its program has ended
     run.tick()
 
     assert run.has_ended
     assert reads == LAST_READS_MAX
-    run.recording.close()
+    run.records.recording.close()
 
 
 class Disk:
@@ -71,12 +71,12 @@ def run(tmp_path: Path) -> Iterator[Run]:
     made = Run(spec_of(run_id="of-nobody"), str(tmp_path), is_subreaper=False)
     made.agent = processes.inspect(os.getpid())
     yield made
-    made.recording.close()
+    made.records.recording.close()
 
 
 def printed(run: Run, text: bytes) -> None:
     """The program prints."""
-    fd = os.open(run.terminal.path, os.O_WRONLY | os.O_NOCTTY)
+    fd = os.open(run.traffic.terminal.path, os.O_WRONLY | os.O_NOCTTY)
     os.write(fd, text)
     os.close(fd)
 
@@ -93,9 +93,9 @@ def test_a_run_does_not_end_before_the_disk_has_taken_its_last_output(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = Disk(monkeypatch)
-    monkeypatch.setattr(run_module, "DISK_RETRY_S", 0.0)
+    monkeypatch.setattr(traffic, "DISK_RETRY_S", 0.0)
     printed(run, b"the last word")
-    run.read_output()
+    run.traffic.read_output()
     run._wait_status = 0  # pyright: ignore[reportPrivateUsage] - its program has ended
     run.tick()
     assert not run.has_ended
@@ -116,14 +116,14 @@ def test_an_intent_that_the_disk_refused_was_never_told_and_can_be_asked_for_aga
     disk = Disk(monkeypatch)
     disk.refuses_the_journal_too(monkeypatch)
     with pytest.raises(Refused) as refused:
-        run.accept_input(an_input("one"), lambda _: None)
+        run.traffic.accept_input(an_input("one"), lambda _: None)
     assert refused.value.code == "disk_refused"
 
     disk.refuses = False
     run.tick()
     assert kinds(run, tmp_path) == []
     outcomes: list[str] = []
-    run.accept_input(an_input("one"), lambda item: outcomes.append(item.outcome))
+    run.traffic.accept_input(an_input("one"), lambda item: outcomes.append(item.outcome))
 
     assert outcomes == ["applied"]
     assert kinds(run, tmp_path) == ["input_intended", "input_applied"]
@@ -134,12 +134,12 @@ def test_nothing_is_typed_by_sight_while_nobody_can_see_what_is_printed(
 ) -> None:
     Disk(monkeypatch)
     printed(run, b"more")
-    run.read_output()
-    seen = run.recording.output_bytes
+    run.traffic.read_output()
+    seen = run.records.recording.output_bytes
     printed(run, b"Delete everything? [y/n]")
 
     with pytest.raises(Refused) as refused:
-        run.accept_input(an_input("one"), lambda _: None, if_output_bytes=seen)
+        run.traffic.accept_input(an_input("one"), lambda _: None, if_output_bytes=seen)
 
     assert refused.value.code == "moved_on"
 

@@ -27,9 +27,11 @@ def watcher(tmp_path: Path) -> Iterator[Connection]:
         agent=None,
         state="running",
         has_ended=False,
-        real_terminals=0,
-        recording=recording,
-        journal=SimpleNamespace(durable=0, acknowledged=0, unacknowledged={}),
+        traffic=SimpleNamespace(real_terminals=0),
+        records=SimpleNamespace(
+            recording=recording,
+            journal=SimpleNamespace(durable=0, acknowledged=0, unacknowledged={}),
+        ),
     )
     asked, answered = os.pipe()
     os.write(answered, wire.encode(wire.HELLO, {"version": wire.VERSION, "nonce": NONCE}))
