@@ -17,6 +17,7 @@ from moduprompt.cli.live.story import Story
 from moduprompt.protocol import EventEnvelope, decode_event
 from tests.support.git_repository import make_repository
 from tests.support.installed import Installed, installed
+from tests.support.seat import seated
 
 LINE = re.compile(r"^\d\d:\d\d:\d\d\.\d{3} +(\d+) (\S+) ")
 
@@ -217,6 +218,15 @@ def test_an_interrupted_demo_says_where_its_agents_are(here: Installed) -> None:
             demo.kill()
         assert demo.returncode == 130
         assert "the agents go on" in err
+
+
+def test_what_an_interrupted_demo_says_stays_on_the_terminal(here: Installed) -> None:
+    words = ("mpctl", "demo", "--agent", "command", "--", "/bin/sleep", "600")
+    with seated(*words, environ={**here.environment, "TERM": "xterm"}) as seat:
+        seat.shows("has started")
+        seat.program.send_signal(signal.SIGINT)
+        assert seat.leaves() == 130
+        seat.shows("the agents go on")
 
 
 def test_a_dirty_repository_is_taken_when_that_is_said(here: Installed, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Limits of runs, as people type them and read them: `memory=4G,wall=8h`, by the names of `config.toml`."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -84,6 +85,22 @@ def shown(limits: RunLimits | None, held: tuple[str, ...]) -> str | None:
         for name, value in given.items()
     )
     return ", ".join(told) or None
+
+
+def in_words(numbers: Mapping[str, float]) -> str | None:
+    """Limits of an adapter, as the daemon tells them; None where it has none."""
+    told = (f"{name} {_worded(name, numbers[key])}" for name, key in KEEPERS.items() if key in numbers)
+    return ", ".join(told) or None
+
+
+def _worded(name: str, value: float) -> str | None:
+    match name:
+        case "wall" | "idle":
+            return _time(round(value))
+        case "memory" | "output":
+            return _size(round(value))
+        case _:
+            return f"{value:g}"
 
 
 def _time(seconds: int | None) -> str | None:

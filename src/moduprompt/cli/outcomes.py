@@ -5,6 +5,7 @@ from typing import Final
 from moduprompt.domain.run.view import RunItem
 
 LIVE: Final = ("requested", "started")
+OWN_WORDS: Final = ("command", "scripted")  # their words name the program themselves
 
 
 def outcome_told(run: RunItem) -> str | None:
@@ -12,6 +13,22 @@ def outcome_told(run: RunItem) -> str | None:
     if run.outcome is None:
         return None
     return f"{run.outcome}: {run.outcome_evidence} (rule {run.outcome_rule})"
+
+
+def program_told(run: RunItem) -> str:
+    """What was started: its command line, or the agent program with the words it was given."""
+    words = run.argv if run.adapter in OWN_WORDS else (run.adapter, *run.argv)
+    return " ".join(words) or run.adapter
+
+
+def rule_told(run: RunItem) -> str | None:
+    """The rule by which it was seen doing what it does; of one that has ended nothing: no rule sees an end."""
+    return f"{run.rule} (version {run.rule_version})" if run.rule and run.status in LIVE else None
+
+
+def evidence_told(run: RunItem) -> str | None:
+    """What that rule saw, or why nobody knows how it ended."""
+    return run.evidence if run.status in (*LIVE, "lost") else None
 
 
 def since_when(run: RunItem) -> str:

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from typing import Final
 
@@ -113,7 +113,12 @@ def _columns() -> int:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPE_COLUMNS
 
 
+def has_colours(environ: Mapping[str, str], *, is_terminal: bool) -> bool:
+    """Whether a picture is coloured: on a terminal that is not dumb, unless its person says otherwise."""
+    return is_terminal and not environ.get("NO_COLOR") and environ.get("TERM", "dumb") not in ("", "dumb")
+
+
 def _to_text(lines: tuple[Line, ...]) -> str:
-    is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    is_coloured = has_colours(os.environ, is_terminal=sys.stdout.isatty())
     text = "\n".join(to_coloured(line) if is_coloured else to_plain(line) for line in lines)
     return text if (sys.stdout.encoding or "").lower().startswith("utf") else to_ascii(text)

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from moduprompt.cli.outcomes import outcome_told, since_when
+from moduprompt.cli.outcomes import evidence_told, outcome_told, program_told, rule_told, since_when
 from moduprompt.domain.run.view import RunItem, SeenItem
 from moduprompt.protocol import WorkspaceId
 
@@ -46,3 +46,28 @@ def test_an_outcome_is_told_with_its_rule_and_evidence() -> None:
 
     assert outcome_told(ended) == "failed: its turn failed (rule turn_failed)"
     assert outcome_told(run(seen(NOON, "working"))) is None
+
+
+def test_what_has_ended_is_not_told_by_what_was_seen_before() -> None:
+    works = replace(
+        run(seen(NOON, "working")), rule="prompt_submitted", rule_version=1, evidence="it was typed"
+    )
+    assert (rule_told(works), evidence_told(works)) == ("prompt_submitted (version 1)", "it was typed")
+    ended = replace(works, status="exited", observed="exited")
+    assert (rule_told(ended), evidence_told(ended)) == (None, None)
+    lost = replace(works, status="lost", observed="lost", evidence="no keeper")
+    assert (rule_told(lost), evidence_told(lost)) == (None, "no keeper")
+
+
+@pytest.mark.parametrize(
+    ("adapter", "argv", "told"),
+    [
+        ("claude", (), "claude"),
+        ("claude", ("--turns", "many"), "claude --turns many"),
+        ("acp", ("gemini",), "acp gemini"),
+        ("command", ("bash", "-l"), "bash -l"),
+        ("scripted", ("/greet.toml",), "/greet.toml"),
+    ],
+)
+def test_a_program_is_told_with_its_name(adapter: str, argv: tuple[str, ...], told: str) -> None:
+    assert program_told(replace(run(seen(NOON, "working")), adapter=adapter, argv=argv)) == told

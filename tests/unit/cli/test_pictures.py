@@ -1,9 +1,11 @@
 """A picture that is drawn once: it is of the moment in which somebody looks."""
 
+import pytest
+
 from moduprompt.cli.live.spans import to_plain
 from moduprompt.cli.live.story import Story
 from moduprompt.cli.live.waiting import draw_waiting
-from moduprompt.cli.pictures import seen_at
+from moduprompt.cli.pictures import has_colours, seen_at
 from moduprompt.protocol import SECOND, Micros, to_micros
 from moduprompt.views.board import Board
 from tests.support.demo_history import demo_history
@@ -35,3 +37,20 @@ def test_a_clock_behind_the_log_changes_nothing() -> None:
     board = waiting_board()
 
     assert seen_at(board, now=Micros(to_micros(board.at) - SECOND)) == board
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_coloured"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+        ({"TERM": ""}, False),
+        ({}, False),
+    ],
+)
+def test_a_dumb_terminal_and_one_that_wants_none_get_no_colours(
+    environ: dict[str, str], is_coloured: bool
+) -> None:
+    assert has_colours(environ, is_terminal=True) is is_coloured
+    assert not has_colours(environ, is_terminal=False)

@@ -62,7 +62,15 @@ async def demo(call: Call) -> None:
 
 
 async def _performed(call: Call, client: Client, follower: Follower, *, cast: Cast) -> Outcome:
-    """The play, shown while it goes on."""
+    """The play, shown while it goes on. Who breaks it off is told where its agents are."""
+    try:
+        return await _shown(call, client, follower, cast=cast)
+    except asyncio.CancelledError:  # when the picture has left the terminal: what stood on it goes with it
+        _tell(f"interrupted; the agents go on: {our_mpctl()} session tree -w {short(cast.workspace_id)}")
+        raise
+
+
+async def _shown(call: Call, client: Client, follower: Follower, *, cast: Cast) -> Outcome:
     show: Show = _Silent() if call.is_json else open_show(_stream(), call.environ)
     flags = _flags(call, cast.workspace_id)
 
@@ -81,11 +89,6 @@ async def _performed(call: Call, client: Client, follower: Follower, *, cast: Ca
                 task.result()
             raise failed(Code.UNAVAILABLE, "the event stream ended before the demo did")
         return playing.result()
-    except asyncio.CancelledError:
-        sys.stderr.write(
-            f"interrupted; the agents go on: {our_mpctl()} session tree -w {short(cast.workspace_id)}\n"
-        )
-        raise
     finally:
         for task in (playing, showing, attending):
             task.cancel()

@@ -8,10 +8,11 @@ import msgspec
 
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import failed
+from moduprompt.cli.limits import in_words
 from moduprompt.cli.progress import waiting_for
 from moduprompt.cli.tables import Column, to_paragraph, to_table
 from moduprompt.cli.verbs import Verb
-from moduprompt.protocol import AgentProgram, AgentPrograms, AgentRule, Code, encode
+from moduprompt.protocol import AgentProgram, AgentPrograms, Code, encode
 
 COLUMNS: Final[tuple[Column[AgentProgram], ...]] = (
     ("NAME", lambda agent: agent.name),
@@ -19,10 +20,6 @@ COLUMNS: Final[tuple[Column[AgentProgram], ...]] = (
     ("PROGRAM", lambda agent: agent.path or (f"{agent.program}: not found" if agent.program else "any")),
     ("SIGNED IN BY", lambda agent: agent.signed_in_by),
     ("CARRIES ON", lambda agent: _carries_on(agent)),
-)
-RULE_COLUMNS: Final[tuple[Column[AgentRule], ...]] = (
-    ("RULE", lambda rule: rule.name),
-    ("CONCLUSION", lambda rule: rule.meaning),
 )
 
 
@@ -63,9 +60,9 @@ async def _explain(call: Call) -> None:
         ("takes about", f"{agent.memory_bytes // 1024**2} MB" if agent.memory_bytes else None),
     ]
     facts += [(f"--{each.name}", _choices(each.what, each.values, each.default)) for each in agent.options]
-    facts += [(f"limit {name}", f"{value:g}") for name, value in agent.limits.items()]
-    shown = to_paragraph(agent.name, facts)
-    call.show(encode(agent), f"{shown}\n\n{to_table(agent.rules, RULE_COLUMNS)}")
+    facts.append(("limits of a run", in_words(agent.limits)))
+    rules = to_paragraph("its runs are judged by", [(rule.name, rule.meaning) for rule in agent.rules])
+    call.show(encode(agent), f"{to_paragraph(agent.name, facts)}\n\n{rules}")
 
 
 class Complaint(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from moduprompt.cli.attaching import Attached, check_terminal
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import misused
 from moduprompt.cli.lookup import find_item, find_own, workspace_of
-from moduprompt.cli.outcomes import outcome_told
+from moduprompt.cli.outcomes import evidence_told, outcome_told, program_told, rule_told
 from moduprompt.cli.printing import print_bytes, print_text
 from moduprompt.cli.prompting import silent_keeper, status_told, waits_to_start
 from moduprompt.cli.recordings import (
@@ -68,7 +68,7 @@ COLUMNS: Final[tuple[Column[RunItem], ...]] = (
     ("SEEN", lambda item: item.observed),
     ("CODE", lambda item: item.code),
     ("OUTCOME", lambda item: item.outcome),
-    ("PROGRAM", lambda item: " ".join(item.argv) or item.adapter),
+    ("PROGRAM", program_told),
 )
 
 
@@ -109,8 +109,8 @@ async def _show(call: Call) -> None:
         ("waits", waits_to_start(item)),
         ("keeper", silent_keeper(item)),
         ("seen", item.observed),
-        ("rule", item.rule),
-        ("evidence", item.evidence),
+        ("rule", rule_told(item)),
+        ("evidence", evidence_told(item)),
         ("agent", " ".join((item.adapter, *item.argv))),
         ("carries on", f"run {item.resumes}" if item.resumes else None),
         ("begun", f"{item.begun.replace('_', ' ')}: {item.begun_why}" if item.begun else None),

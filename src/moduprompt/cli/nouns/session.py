@@ -11,7 +11,7 @@ from moduprompt.cli.interrupting import INTERRUPT, interrupt_told
 from moduprompt.cli.limits import to_limits
 from moduprompt.cli.live.text import plain
 from moduprompt.cli.lookup import find_item, find_own, workspace_of
-from moduprompt.cli.outcomes import LIVE, outcome_told, since_when
+from moduprompt.cli.outcomes import evidence_told, outcome_told, rule_told, since_when
 from moduprompt.cli.pictures import show_tree, watch_tree
 from moduprompt.cli.prompting import ABOUT_PROMPTS, MINE, PROMPT, runs_of, waits_for, waits_to_start
 from moduprompt.cli.sums import row_told
@@ -190,15 +190,15 @@ async def _explain(call: Call) -> None:
             hint="the first starts when its worktree is there; mpctl board shows what it waits for",
         )
     last = runs[-1]
-    is_live = last.status in LIVE
     facts = [
         ("session", item.id),
         ("run", f"{last.id} (number {last.ordinal})"),
         ("status", last.status),
-        ("rule", f"{last.rule} (version {last.rule_version})" if last.rule and is_live else None),
-        ("evidence", last.evidence if is_live or last.status == "lost" else None),
+        ("rule", rule_told(last)),
+        ("evidence", evidence_told(last)),
         ("ended", last.how),
         ("code", str(last.code) if last.code is not None else None),
+        ("signal", str(last.signal) if last.signal is not None else None),
         ("outcome", outcome_told(last)),
         ("failure", last.failure),
         ("reason", last.reason),

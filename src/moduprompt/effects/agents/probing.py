@@ -118,7 +118,9 @@ class LocalPrograms:
                 return Found(fault=f"it did not say its version within {self._within_s:g} s")
             except OSError as broken:
                 return Found(fault=f"it can't be started: {broken.strerror}")
-        found = VERSION.search(said.stdout.decode("utf-8", "replace"))
+        # Some say it where other programs complain: pi does.
+        texts = (each.decode("utf-8", "replace") for each in (said.stdout, said.stderr))
+        found = next(filter(None, map(VERSION.search, texts)), None)
         if said.code == 0 and found:
             return Found(version=found[0])
         words = (said.stderr or said.stdout).decode("utf-8", "replace").strip().partition("\n")[0]

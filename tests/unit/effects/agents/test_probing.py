@@ -33,6 +33,12 @@ async def test_a_program_that_is_here_says_its_version(tmp_path: Path) -> None:
     assert found.signed_in_by == "ANTHROPIC_AUTH_TOKEN"
 
 
+async def test_a_version_counts_wherever_a_program_says_it(tmp_path: Path) -> None:
+    put(tmp_path, "pi", "echo 0.73.1 >&2")
+    found = await look(programs(tmp_path), "pi")
+    assert (found.version, found.fault) == ("0.73.1", None)
+
+
 async def test_a_program_that_is_not_here_is_asked_nothing(tmp_path: Path) -> None:
     found = await look(LocalPrograms(path=str(tmp_path), variables={}), "codex")
     assert (found.program, found.path, found.version, found.signed_in_by) == ("codex", None, None, None)
