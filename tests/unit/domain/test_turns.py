@@ -15,7 +15,7 @@ from moduprompt.domain.run.commands import (
     TurnAbility,
 )
 from moduprompt.domain.run.events import RunExited
-from moduprompt.domain.run.intents import InterruptTurn, TypePrompt
+from moduprompt.domain.run.intents import InterruptTurn, TypePrompt, WatchTurn
 from moduprompt.domain.run.said import PromptTaken, Said, TurnBegan, TurnEnd, TurnEnded
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.commands import (
@@ -429,6 +429,21 @@ def test_one_steers_behind_the_other_when_its_program_has_the_first(steered: Ste
     assert steered.typing() == []
     steered.says(PromptTaken(prompt_id=first))
     assert steered.typing() == [(second, True)]
+
+
+def test_what_its_program_goes_on_with_is_no_sign_that_it_was_steered(steered: Steered) -> None:
+    steered.begins()
+    prompt_id = steered.prompt()
+    steered.goes_in(prompt_id)
+
+    blocked = Sighting(status="blocked_on_permission", rule="said_permission", rule_version=1, evidence="")
+    rest = Sighting(status="waiting_input", rule="said_turn_end", rule_version=1, evidence="")
+    before = [*steered.says(seen=blocked).events, *steered.says(TurnEnded(how="done"), seen=rest).events]
+
+    assert [each for each in before if isinstance(each, TurnObserved)] == []
+    assert [each for each in steered.scene.intents() if isinstance(each, WatchTurn)] == []
+    fact = steered.says(TurnBegan(), PromptTaken(prompt_id=prompt_id)).one(TurnObserved)
+    assert (fact.prompt_id, fact.steered_into) == (prompt_id, None)
 
 
 def test_a_prompt_that_steers_begins_a_turn_where_none_runs(steered: Steered) -> None:

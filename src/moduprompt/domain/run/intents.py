@@ -247,6 +247,8 @@ def _watch(own: RunState, world: World) -> tuple[Intent, ...]:
     last = session.submitted if session else None
     if session is None or last is None or last.run_id != own.run_id or last.output_bytes is None:
         return ()
+    if last.turn is not None:  # that its program reads and prints is no news in a turn that runs
+        return ()
     return (
         WatchTurn(
             name=f"run/{own.run_id}/turn/{last.prompt_id}",

@@ -214,13 +214,16 @@ def _answered(event: PromptSubmitted, world: World) -> list[Event]:
 
 
 def _moved_on(event: RunStatusObserved, world: World) -> list[Event]:
-    """What it is seen doing after a prompt was typed shows that it has taken it. That nobody can say shows nothing."""
+    """What it is seen doing after a prompt was typed shows that it has taken it. That nobody can say shows nothing.
+
+    Nor does what it does in the turn that a prompt is to steer: that it did before. It says itself when it has taken it.
+    """
     run = world.find(RunState, event.run_id)
     session = world.find(SessionState, run.session_id) if run else None
     last = session.submitted if session else None
     if session is None or last is None or last.run_id != event.run_id:
         return []
-    if event.status == "unknown" or event.rule in (TYPED, ALIVE, ANSWERED):
+    if event.status == "unknown" or event.rule in (TYPED, ALIVE, ANSWERED) or last.turn is not None:
         return []
     return [
         TurnObserved(
