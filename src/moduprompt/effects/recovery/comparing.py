@@ -7,7 +7,8 @@
     (nothing)                             a worktree that is there named
 
 Nothing is deleted and nobody is killed here: what a run's own hand did not sweep may be somebody's. The
-machine is looked at first and the log after it, so what begins in between is known when it is looked up.
+machine is looked at first and the log after it, so what begins in between is known when it is looked up; and what is to
+be named is looked at once more, so what ends in between is not said to be there.
 """
 
 import asyncio
@@ -100,7 +101,7 @@ async def compare(memory: StartMemory, books: Books, *, backend: Backend, ground
             memory.could_not_compare(why)
         await books.wait()
         await _compare_runs(memory, books, machine=machine, backend=backend)
-        await _compare_worktrees(memory, books, machine=machine)
+        await _compare_worktrees(memory, books, machine=machine, worktrees_dir=grounds.worktrees_dir)
     except (OSError, StorageFailed) as fault:
         memory.could_not_compare(f"{type(fault).__name__}: {fault}")
     except Refused as fault:
@@ -120,8 +121,11 @@ async def _compare_runs(memory: StartMemory, books: Books, *, machine: _Machine,
         if status[name] is None:
             kept = ", and a keeper listens there" if name in machine.waiting_keepers else ""
             memory.left_alone(Stray(kind="run_folder", name=_shown(name), why=f"no log knows this run{kept}"))
-    for group in machine.control_groups:  # of runs without a folder here: another daemon's
-        if group in folders and (why := _why(status[group])) is not None:
+    still_there = frozenset(await asyncio.to_thread(cgroups.groups))
+    for group in machine.control_groups:
+        if group not in folders or group not in still_there:
+            continue  # of a run without a folder here: another daemon's; or its own hand has swept it meanwhile
+        if (why := _why(status[group])) is not None:
             memory.left_alone(Stray(kind="control_group", name=cgroups.PREFIX + group, why=why))
     for each in machine.marked:
         why = _why(status[each.run_id])
@@ -146,11 +150,13 @@ async def _status(books: Books, run_id: str) -> str | None:
     return None if row is None else msgspec.json.decode(row, type=_Run).status
 
 
-async def _compare_worktrees(memory: StartMemory, books: Books, *, machine: _Machine) -> None:
+async def _compare_worktrees(
+    memory: StartMemory, books: Books, *, machine: _Machine, worktrees_dir: Path
+) -> None:
     for name in machine.worktree_folders:
         row = await books.row(WORKTREES, name) if is_id(name) else None
         status = None if row is None else msgspec.json.decode(row, type=_Worktree).status
-        if status in (None, "deleted"):
+        if status in (None, "deleted") and _lies_there(worktrees_dir / name):
             why = "no log knows this worktree" if status is None else "the log says it was deleted"
             memory.left_alone(Stray(kind="worktree_folder", name=_shown(name), why=why))
     after = ""
@@ -159,6 +165,17 @@ async def _compare_worktrees(memory: StartMemory, books: Books, *, machine: _Mac
         trees = [(id_, msgspec.json.decode(row, type=_Worktree)) for id_, row in found]
         for missing in await asyncio.to_thread(_missing, trees):
             memory.misses(missing)
+
+
+def _lies_there(path: Path) -> bool:
+    """Whether anything of the name is left, once the log was asked: its own hand may have removed it by then."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _missing(trees: list[tuple[str, _Worktree]]) -> list[MissingWorktree]:

@@ -6,7 +6,7 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,7 @@ import pytest
 
 from moduprompt.effects.recovery.comparing import Grounds, compare
 from moduprompt.effects.recovery.memory import StartMemory
+from moduprompt.keeper import cgroups
 from moduprompt.protocol import Code, Recovery, Refused, RunId, refusal
 from tests.support.fake_runner import RUN, WORKSPACE, Backend, QuickClock, gone
 
@@ -28,8 +29,12 @@ class Books:
     def __init__(self, **rows: dict[str, dict[str, str]]) -> None:
         self._rows = rows
         self.is_late = False
+        self.meanwhile: Callable[[], object] = lambda: (
+            None
+        )  # done between the look at the machine and the log
 
     async def wait(self) -> None:
+        self.meanwhile()
         if self.is_late:
             raise Refused(refusal(Code.UNAVAILABLE, "the read models are behind the log"))
 
@@ -73,6 +78,32 @@ async def test_a_folder_that_no_log_knows_is_named_and_left_alone(tmp_path: Path
     ]
     assert (where.runs_dir / UNKNOWN).is_dir()
     assert found.took_ms is not None
+
+
+async def test_what_a_runs_own_hand_has_removed_meanwhile_is_not_said_to_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log gets to know an end while the machine is compared with it: its group and its folder went before."""
+    where = grounds(tmp_path)
+    (where.runs_dir / KNOWN).mkdir()
+    (where.runs_dir / ENDED).mkdir()
+    tree = where.worktrees_dir / ENDED
+    tree.mkdir()
+    there = [KNOWN, ENDED]
+    monkeypatch.setattr(cgroups, "groups", lambda: list(there))
+    books = Books(
+        runs={KNOWN: {"status": "lost"}, ENDED: {"status": "exited"}},
+        worktrees={ENDED: {"status": "deleted", "workspace_id": WORKSPACE}},
+    )
+
+    def swept() -> None:
+        there.remove(KNOWN)
+        tree.rmdir()
+
+    books.meanwhile = swept
+    found = await compared(tmp_path, books, where)
+
+    assert [(each.kind, each.name) for each in found.strays] == [("control_group", cgroups.PREFIX + ENDED)]
 
 
 async def test_worktrees_are_compared_both_ways(tmp_path: Path) -> None:
