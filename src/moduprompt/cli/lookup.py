@@ -1,10 +1,11 @@
 """From what a person typed to the one item that is meant.
 
 A whole id; a name that only one item has, where what is archived leaves its name to others; or
-the beginning or the end of an id, of four characters or more, that only one item has. Anything
-else is refused, with the candidates.
+the beginning or the end of an id, of four characters or more, that only one item has. A run has no name
+of its own: where one is wanted, its session means the newest. Anything else is refused, with the candidates.
 """
 
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from moduprompt.cli.call import Call
@@ -12,6 +13,7 @@ from moduprompt.cli.faults import failed
 from moduprompt.client import collection_of
 from moduprompt.domain.item import Item
 from moduprompt.domain.project.view import ProjectItem
+from moduprompt.domain.run.view import RunItem
 from moduprompt.domain.session.view import SessionItem
 from moduprompt.domain.task.view import TaskItem
 from moduprompt.domain.workspace.view import WorkspaceItem
@@ -30,14 +32,30 @@ async def find_item(call: Call, kind: type[ItemT], text: str) -> ItemT:
         return await call.get(kind, text)
     of = None if kind is WorkspaceItem else await workspace_of(call)
     items = [item for item in await call.list(kind, of=of) if item.id != SYSTEM_WORKSPACE]
+    meant = _meant(items, text)
+    if not meant and kind is RunItem:
+        meant = await _newest_of_session(call, items, text)
+    if len(meant) == 1:
+        return meant[0]
+    raise _refused(kind, text, meant)
+
+
+def _meant(items: Sequence[ItemT], text: str) -> list[ItemT]:
     named = [item for item in items if name_of(item) == text]
     meant = [item for item in named if not _is_archived(item)] or named
     if not meant and len(text) >= PART_MIN:
         part = text.lower()
         meant = [item for item in items if item.id.startswith(part) or item.id.endswith(part)]
-    if len(meant) == 1:
-        return meant[0]
-    raise _refused(kind, text, meant)
+    return meant
+
+
+async def _newest_of_session(call: Call, runs: Sequence[ItemT], text: str) -> list[ItemT]:
+    sessions = _meant(await call.list(SessionItem, of=await workspace_of(call)), text)
+    if len(sessions) > 1:
+        raise _refused(SessionItem, text, sessions)
+    ids = {session.id for session in sessions}
+    own = [run for run in runs if isinstance(run, RunItem) and run.session_id in ids]
+    return [max(own, key=lambda run: run.ordinal)] if own else []
 
 
 async def workspace_of(call: Call) -> WorkspaceId:

@@ -52,7 +52,7 @@ exit status: 0 done, 2 usage or schema, 3 version conflict, 4 not authorized, 5 
 6 denied, 7 unavailable, 8 not possible now, 124 time-out, 130 interrupted, 1 anything else.
 
 Inside a run mpctl acts as the run's session. Ids may be shortened to a unique beginning
-or end of four characters or more; a unique name does as well.
+or end of four characters or more; a unique name does as well, and a session's for its newest run.
 """
 
 INTERRUPTED: Final = 130  # EXIT_INTERRUPT of the protocol, which is not loaded yet

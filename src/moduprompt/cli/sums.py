@@ -56,7 +56,9 @@ async def _turns(call: Call) -> None:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", nargs="?", help="id; inside a run: its own")
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", help="id; or its session, for the newest; inside a run: its own"
+    )
 
 
 TURNS: Final = Verb(

@@ -14,6 +14,7 @@ from moduprompt.cli.lookup import find_item, find_own, workspace_of
 from moduprompt.cli.words import Words
 from moduprompt.client import RequestRefused
 from moduprompt.domain.project.view import ProjectItem
+from moduprompt.domain.run.view import RunItem
 from moduprompt.domain.workspace.view import WorkspaceItem
 from moduprompt.protocol import SYSTEM_WORKSPACE, Code
 from tests.support.http_server import Peer, serving
@@ -34,6 +35,36 @@ def project(id_: str, name: str) -> dict[str, object]:
     return {"id": id_, "workspace_id": CORE, "name": name, "version": 1, "created_at": "x", "updated_at": "x"}
 
 
+def session(id_: str, name: str) -> dict[str, object]:
+    stamps = {"version": 1, "created_at": "x", "updated_at": "x"}
+    more = {
+        "status": "open",
+        "adapter": "command",
+        "argv": [],
+        "may": [],
+        "root_session_id": id_,
+        "path": [id_],
+    }
+    return {"id": id_, "workspace_id": CORE, "project_id": ONE, "name": name, **more, **stamps}
+
+
+def run(id_: str, session_id: str, ordinal: int) -> dict[str, object]:
+    stamps = {"version": 1, "created_at": "x", "updated_at": "x"}
+    more = {"adapter": "command", "argv": ["sh"], "status": "exited", "rows": 24, "cols": 80}
+    return {
+        "id": id_, "workspace_id": CORE, "project_id": ONE, "session_id": session_id, "ordinal": ordinal, **more, **stamps
+    }  # fmt: skip
+
+
+WRITER = "01a20430-0000-7000-8000-00000000dddd"
+SESSIONS = [
+    session(WRITER, "writer"),
+    session("01a20430-0000-7000-8000-00000000eee1", "idle"),
+    session("01a20430-0000-7000-8000-00000000eee2", "twin"),
+    session("01a20430-0000-7000-8000-00000000eee3", "twin"),
+]
+FIRST, SECOND = ("01a20431-0000-7000-8000-0000000f0001", "01a20431-0000-7000-8000-0000000f0002")
+RUNS = [run(SECOND, WRITER, 2), run(FIRST, WRITER, 1)]
 PROJECTS = [project(ONE, "twin"), project(TWO, "twin"), project(THREE, "alone")]
 
 
@@ -55,6 +86,9 @@ async def calling(
             if target.path == "/v1/workspaces":
                 system = workspace(SYSTEM_WORKSPACE, "system")
                 peer.answer({"items": [system, *known], "seq_global": 0})
+            elif target.path in ("/v1/sessions", "/v1/runs"):
+                items = SESSIONS if target.path == "/v1/sessions" else RUNS
+                peer.answer({"items": items, "seq_global": 1})
             elif target.path == "/v1/projects":
                 place = int(target.query.partition("cursor=")[2] or 0)
                 more = {"next": str(place + 1)} if place + 1 < len(PROJECTS) else {}
@@ -112,6 +146,24 @@ async def test_what_could_be_several_names_them_all(tmp_path: Path, typed: str) 
     assert caught.value.exit_status == 8
     assert caught.value.error.details == {"reason": "ambiguous", "candidates": [ONE, TWO]}
     assert ONE in caught.value.error.message
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("0f0001", FIRST), ("writer", SECOND), ("dddd", SECOND), (WRITER[:-4], SECOND)]
+)
+async def test_a_run_is_meant_by_its_session_too(tmp_path: Path, typed: str, meant: str) -> None:
+    async with calling(tmp_path) as call:
+        assert (await find_item(call, RunItem, typed)).id == meant
+
+
+@pytest.mark.parametrize(("typed", "exit_status"), [("idle", 5), ("nobody", 5), ("twin", 8)])
+async def test_a_session_without_a_run_means_none_and_two_of_a_name_are_asked_about(
+    tmp_path: Path, typed: str, exit_status: int
+) -> None:
+    async with calling(tmp_path) as call:
+        with pytest.raises(CallFailed) as caught:
+            await find_item(call, RunItem, typed)
+    assert caught.value.exit_status == exit_status
 
 
 async def test_a_whole_id_of_nobody_is_what_the_daemon_says(tmp_path: Path) -> None:

@@ -328,11 +328,13 @@ async def _named(call: Call) -> RunItem:
 
 
 def _one(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="id")
+    parser.add_argument("run", metavar="RUN", help="id; or its session, for the newest")
 
 
 def _maybe_one(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", nargs="?", help="id; inside a run: itself")
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", help="id; or its session, for the newest; inside a run: itself"
+    )
 
 
 def _started(parser: argparse.ArgumentParser) -> None:
