@@ -1,5 +1,6 @@
 """Which orders about an approval are taken. Only a user's word counts."""
 
+from itertools import chain
 from typing import Literal, TypeAlias, assert_never
 
 from moduprompt.domain.approval.commands import (
@@ -107,9 +108,7 @@ def _choice(own: ApprovalState, wanted: str | None, word: Word) -> str | Rejecti
             return None
         return invalid("no_options", f"approval {own.approval_id} is a yes or a no; it has no options")
     fitting = [each for each in own.question.options if each.kind.startswith(word)]
-    meant = next((each for each in fitting if _is_meant(each, wanted or f"{word}_once")), None)
-    if meant is None and wanted is None and fitting:
-        meant = fitting[0]
+    meant = _meant(fitting, wanted, word)
     if meant is None:
         offered = ", ".join(f"{each.id} ({each.kind})" for each in fitting)
         what = "a yes" if word == "allow" else "a no"
@@ -123,8 +122,15 @@ def _choice(own: ApprovalState, wanted: str | None, word: Word) -> str | Rejecti
     return meant.id
 
 
-def _is_meant(option: OfferedOption, wanted: str) -> bool:
-    return wanted in (option.id, option.kind)
+def _meant(fitting: list[OfferedOption], wanted: str | None, word: Word) -> OfferedOption | None:
+    """By its kind, else by its id; without a wish the one that holds once.
+
+    In this order: a program may call what holds for ever by the name of the kind that holds once.
+    """
+    by_kind = (each for each in fitting if each.kind == (wanted or f"{word}_once"))
+    by_id = (each for each in fitting if each.id == wanted)
+    either = fitting[:1] if wanted is None else ()
+    return next(chain(by_kind, by_id, either), None)
 
 
 def _has_granted(user_id: UserId, own: ApprovalState, world: World) -> bool:

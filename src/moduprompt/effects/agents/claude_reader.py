@@ -112,14 +112,15 @@ class ClaudeReader:
     def _usage(self, fields: Fields) -> UsageReported:
         usage = fields.inner("usage")
         cached = usage.count("cache_read_input_tokens")
-        before, self._cost_micros = self._cost_micros, fields.micros("total_cost_usd")
+        before, is_priced = self._cost_micros, fields.has("total_cost_usd")
+        self._cost_micros = fields.micros("total_cost_usd") if is_priced else before
         return UsageReported(
             input_tokens=total(
                 usage.count("input_tokens"), usage.count("cache_creation_input_tokens"), cached
             ),
             cached_tokens=cached,
             output_tokens=usage.count("output_tokens"),
-            cost_micros=max(0, self._cost_micros - before),
+            cost_micros=max(0, self._cost_micros - before) if is_priced else None,
         )
 
 

@@ -241,7 +241,7 @@ def _usage(part: Fields) -> UsageReported:
         input_tokens=total(tokens.count("input"), cache.count("write"), cached),
         cached_tokens=cached,
         output_tokens=total(tokens.count("output"), tokens.count("reasoning")),
-        cost_micros=part.micros("cost"),
+        cost_micros=part.micros("cost") if part.has("cost") else None,
     )
 
 

@@ -223,12 +223,12 @@ def _called(fields: Fields) -> ToolCalled:
 
 
 def _usage(usage: Fields) -> UsageReported:
-    cached = usage.count("cacheRead")
+    cached, cost = usage.count("cacheRead"), usage.inner("cost")
     return UsageReported(
         input_tokens=total(usage.count("input"), usage.count("cacheWrite"), cached),
         cached_tokens=cached,
         output_tokens=usage.count("output"),
-        cost_micros=usage.inner("cost").micros("total"),
+        cost_micros=cost.micros("total") if cost.has("total") else None,
     )
 
 

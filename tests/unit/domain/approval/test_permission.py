@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from moduprompt.domain.approval.commands import (
     AnswerEnd,
@@ -123,6 +124,26 @@ def test_where_nothing_holds_once_only_the_first_fitting_option_is_taken() -> No
     scene = Scene()
     _, id_ = a_question(scene, kinds=("reject_always", "allow_always"))
     assert grant(scene, id_).one(ApprovalGranted).option == "o-allow_always"
+
+
+def test_an_answer_for_ever_that_calls_itself_once_is_taken_by_nobody_by_accident() -> None:
+    scene = Scene()
+    run_id = its_run(scene, a_working_session(scene))
+    options = (
+        PermissionOption(id="allow_once", kind="allow_always", label="Yes"),
+        PermissionOption(id="reject_once", kind="reject_always", label="No"),
+        PermissionOption(id="y", kind="allow_once", label="Yes"),
+        PermissionOption(id="n", kind="reject_once", label="No"),
+    )
+    question = PermissionAsked(request_id="r", tool="Bash", arguments_digest="0" * 64, options=options)
+    told(scene, run_id, question)
+    (yes,) = waiting_approvals(scene)
+    assert grant(scene, yes).one(ApprovalGranted).option == "y"
+
+    told(scene, run_id, replace(question, request_id="s"), replace(question, request_id="t"))
+    no, named = waiting_approvals(scene)
+    assert deny(scene, no).one(ApprovalDenied).option == "n"
+    assert grant(scene, named, "allow_once").one(ApprovalGranted).option == "y"
 
 
 def test_an_option_that_is_not_offered_is_refused_with_those_that_are() -> None:

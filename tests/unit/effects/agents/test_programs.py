@@ -317,3 +317,17 @@ def test_amounts_beyond_every_bound_are_told_as_much_as_the_log_can_hold(name: s
 
     most = max((each.input_tokens for each in used if isinstance(each, UsageReported)), default=0)
     assert most > 8 * 10**15
+
+
+@pytest.mark.parametrize("name", ["claude", "opencode", "pi"])
+def test_a_cost_that_is_not_told_any_more_is_unknown_and_not_nothing(name: str) -> None:
+    told = transcripts(name)["good"]
+    untold = re.sub(rb'"(?:cost|total_cost_usd|total)":', b'"price":', told)
+
+    def costs(output: bytes) -> set[int | None]:
+        return {
+            each.cost_micros for each in heard(reader_of(name), output) if isinstance(each, UsageReported)
+        }
+
+    assert None not in costs(told)
+    assert costs(untold) == {None}
