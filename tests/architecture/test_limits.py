@@ -16,7 +16,7 @@ ELSEWHERE: Final = {
     "CURSOR_MAX": "a cursor is ours; a longer one is none",
     "DAMAGES_MAX": "of a damaged store that readiness lists: `mpctl log verify` names them all",
     "DIGITS_MAX": "a number beyond it is none",
-    "EVENTS_MAX": "of one command: no command of ours comes near",
+    "EVENTS_MAX": "of one command: four times as many as adopting a thousand live runs takes",
     "FOLDS_MAX": "how many reads of the past fold at once: the next one waits",
     "KEYS_BYTES_MAX": "a terminal's socket is closed with the code that RFC 6455 has for it",
     "IN_FLIGHT_MAX": "of a batch: the next command is begun when the first is answered",

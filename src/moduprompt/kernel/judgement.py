@@ -56,7 +56,7 @@ from moduprompt.protocol import (
 from moduprompt.storage.hashing import content_hash
 from moduprompt.storage.port import StoredEvent
 
-EVENTS_MAX: Final = 1_000  # of one command; more is a batch in disguise
+EVENTS_MAX: Final = 20_000  # of one command: who adopts a workspace decides on each run that lives there
 ARTIFACT_ERASED: Final = "artifact_erased"  # the reason wherever a text or a recording is no more
 WANTING: Final = frozenset(
     each.noun for each in DECIDERS if each.intents is not no_intents or each.timers is not no_timers
@@ -315,7 +315,7 @@ class _Scribe:
 
     def record(self, event: Event, *, draft: Draft, parent: EventEnvelope | None) -> EventEnvelope:
         """One event of an aggregate."""
-        assert len(self.facts) < EVENTS_MAX, "BUG: one command decides a thousand events"
+        assert len(self.facts) < EVENTS_MAX, f"BUG: one command decides over {EVENTS_MAX} events"
         subject = event.subject()
         own = draft.record(event, id_=subject.id)
         return self.write(

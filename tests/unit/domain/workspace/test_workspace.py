@@ -21,9 +21,18 @@ from moduprompt.domain.workspace.events import (
 from moduprompt.domain.workspace.view import WorkspaceItem
 from moduprompt.domain.worktree.commands import CreateWorktree
 from moduprompt.domain.worktree.state import WorktreeState
+from moduprompt.kernel.judgement import EVENTS_MAX
 from moduprompt.protocol import SYSTEM_WORKSPACE, UserId, WorkspaceId
 from tests.support.domain import KERNEL, OTHER, OWNER, WORKSPACE, Scene
-from tests.support.stories import AGENT, a_project, a_waiting_session, a_working_session, its_run, its_tree
+from tests.support.stories import (
+    AGENT,
+    a_project,
+    a_running_task,
+    a_waiting_session,
+    a_working_session,
+    its_run,
+    its_tree,
+)
 
 CREATED = WorkspaceCreated(workspace_id=WORKSPACE, name="home", owner_id=UserId(OWNER.id))
 
@@ -122,3 +131,18 @@ def test_what_was_under_way_elsewhere_ends_with_the_adoption() -> None:
     assert scene.state(RunState, run_id).status == "lost"
     assert scene.state(WorktreeState, tree_id).status == "failed"
     assert scene.intents() == []
+
+
+def test_a_workspace_full_of_live_runs_can_be_adopted_in_one_decision() -> None:
+    scene = Scene(views=()).given(CREATED)
+    project_id = a_project(scene)
+    runs = 30
+    for _ in range(runs):
+        a_running_task(scene, project_id, session_id=a_working_session(scene, project_id))
+    scene.is_frozen = True
+
+    adopted = scene.when(AdoptWorkspace(workspace_id=WORKSPACE)).events
+
+    a_thousand = (len(adopted) - 1) / runs * 1_000
+    assert isinstance(adopted[0], WorkspaceAdopted)
+    assert a_thousand < EVENTS_MAX / 4

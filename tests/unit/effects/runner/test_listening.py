@@ -20,13 +20,11 @@ from moduprompt.domain.run.events import RunConversationNamed, RunStatusObserved
 from moduprompt.domain.run.intents import KeepRun
 from moduprompt.domain.run.said import SAID_MAX, PermissionAsked, PermissionOption, Said, UsageReported
 from moduprompt.domain.run.state import RunState
-from moduprompt.domain.session.decide import DEPTH_MAX
 from moduprompt.effects.agents.port import Asked, Heard, Owed
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.runner import listening, port
-from moduprompt.effects.runner.listening import NOTES_WAITING_MAX, Listener
+from moduprompt.effects.runner.listening import NOTES_WAITING_MAX, USAGE_WEIGHS, Listener
 from moduprompt.keeper import recording
-from moduprompt.kernel.judgement import EVENTS_MAX
 from moduprompt.protocol import (
     Accepted,
     Answer,
@@ -298,7 +296,7 @@ async def test_a_burst_of_usage_is_no_more_than_one_decision_can_charge(tmp_path
 
     spent = [sum(isinstance(each, UsageReported) for each in report.said) for report in log.reports]
     assert sum(spent) == 100
-    assert max(spent) * (1 + 3 * DEPTH_MAX) < EVENTS_MAX, "its own fact, and one for each budget above"
+    assert max(spent) <= SAID_MAX / USAGE_WEIGHS, "each is a fact of its own, and one for each budget above"
 
 
 async def test_a_program_that_prints_faster_than_the_log_takes_waits_and_holds_up_nobody(
