@@ -104,11 +104,16 @@ class StallWatch:
             self.wait()
 
 
-class _Bells:
-    """Whether a connection is gone, and who wants to hear of it."""
+class _Attended(asyncio.Protocol):
+    """What holds of a connection whatever it speaks: whoever stalls is cut off, and its end is told to who asked.
 
-    def __init__(self) -> None:
+    Stands before the protocol proper among the bases of one.
+    """
+
+    def __init__(self, meters: Meters) -> None:
+        self._meters = meters
         self.is_gone = False
+        self._stall: StallWatch | None = None
         self._rings: set[Callable[[], None]] = set()
 
     def listen(self, ring: Callable[[], None]) -> None:
@@ -119,11 +124,31 @@ class _Bells:
         """No longer."""
         self._rings.discard(ring)
 
-    def ring_all(self) -> None:
-        """It is gone."""
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Somebody has connected, or HTTP becomes a socket."""
+        super().connection_made(transport)
+        self._stall = StallWatch(transport, meters=self._meters)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone, whoever ended it."""
+        super().connection_lost(exc)
+        if self._stall is not None:
+            self._stall.end()
         self.is_gone = True
         for ring in list(self._rings):
             ring()
+
+    def pause_writing(self) -> None:
+        """The peer does not read."""
+        super().pause_writing()
+        if self._stall is not None:
+            self._stall.wait()
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        super().resume_writing()
+        if self._stall is not None:
+            self._stall.go_on()
 
 
 class _Shaken:
@@ -139,7 +164,7 @@ class _Shaken:
 SHAKEN: Final = _Shaken()
 
 
-class Socket(WSProtocol, _Bells):
+class Socket(_Attended, WSProtocol):
     """Leaves the end of an open socket to the application, which says why, and says when it is gone."""
 
     def __init__(
@@ -152,22 +177,12 @@ class Socket(WSProtocol, _Bells):
         meters: Meters,
     ) -> None:
         WSProtocol.__init__(self, config, server_state, named(app_state, self))
-        _Bells.__init__(self)
+        _Attended.__init__(self, meters)
         self._lost = lost
-        self._meters = meters
-        self._stall: StallWatch | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """It was HTTP, and becomes a socket."""
-        super().connection_made(transport)
-        self._stall = StallWatch(transport, meters=self._meters)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone, whoever ended it."""
         super().connection_lost(exc)
-        if self._stall is not None:
-            self._stall.end()
-        self.ring_all()
         self._lost()
 
     def start_keepalive(self) -> None:
@@ -189,25 +204,13 @@ class Socket(WSProtocol, _Bells):
         """It takes more, or is gone."""
         await self.writable.wait()
 
-    def pause_writing(self) -> None:
-        """The peer does not read."""
-        super().pause_writing()
-        if self._stall is not None:
-            self._stall.wait()
-
-    def resume_writing(self) -> None:
-        """The peer reads again."""
-        super().resume_writing()
-        if self._stall is not None:
-            self._stall.go_on()
-
     def shutdown(self) -> None:
         """The daemon ends: an open socket is ended by the application, or cut off like every other connection."""
         if not self.handshake_complete:
             super().shutdown()
 
 
-class Connection(HttpToolsProtocol, _Bells):
+class Connection(_Attended, HttpToolsProtocol):
     """Bounds what a request may hold and how long it may take, and refuses broken HTTP as everything else."""
 
     def __init__(
@@ -220,15 +223,13 @@ class Connection(HttpToolsProtocol, _Bells):
         turnstile: Turnstile,
     ) -> None:
         HttpToolsProtocol.__init__(self, config, server_state, named(app_state, self))
-        _Bells.__init__(self)
+        _Attended.__init__(self, turnstile.meters)
         self._turnstile = turnstile
-        self._meters = turnstile.meters
         self._no_entry: Rejection | None = None
         self._is_in_head, self._is_in_body = True, False
         self._kept_bytes = 0
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._stall: StallWatch | None = None
         self._last: RequestResponseCycle | None = None
         # Nothing of this object is in it: a socket that is open for days must not keep the HTTP before it alive.
         self._left = partial(_leave, turnstile, lost)
@@ -237,7 +238,6 @@ class Connection(HttpToolsProtocol, _Bells):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Somebody has connected."""
         super().connection_made(transport)
-        self._stall = StallWatch(transport, meters=self._meters)
         self._no_entry = self._turnstile.enter()
         if self._no_entry is None:
             self._wait(HEAD_S)
@@ -251,9 +251,6 @@ class Connection(HttpToolsProtocol, _Bells):
         """It is gone, whoever ended it."""
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
-        if self._stall is not None:
-            self._stall.end()
-        self.ring_all()
         self._unset()
         self._left()
 
@@ -308,18 +305,6 @@ class Connection(HttpToolsProtocol, _Bells):
         """The request is over."""
         self._is_in_head, self._is_in_body, self._kept_bytes, self._due = True, False, 0, None
         super().on_message_complete()
-
-    def pause_writing(self) -> None:
-        """The peer does not read."""
-        super().pause_writing()
-        if self._stall is not None:
-            self._stall.wait()
-
-    def resume_writing(self) -> None:
-        """The peer reads again."""
-        super().resume_writing()
-        if self._stall is not None:
-            self._stall.go_on()
 
     def timeout_keep_alive_handler(self) -> None:
         """Nothing more was asked; what was answered and never read is dropped with it."""
