@@ -97,12 +97,12 @@ WAITS: Final = (
     Waits(
         bounds="connections that are accepted and not looked at yet",
         happens="the system lets the next one wait or refuses it",
-        constants=("server.listener:BACKLOG",),
+        constants=("server.doors:BACKLOG",),
     ),
     Waits(
         bounds="seconds between two requests of a connection",
         happens="it is closed",
-        constants=("server.listener:KEEP_ALIVE_S",),
+        constants=("server.doors:KEEP_ALIVE_S",),
     ),
     Waits(
         bounds="runs that live, and that start at once",

@@ -52,8 +52,8 @@ from moduprompt.protocol import (
 )
 from moduprompt.server.app import build_app
 from moduprompt.server.desk import Desk
+from moduprompt.server.doors import Porter, bind_loopback, bind_unix
 from moduprompt.server.guard import LoopbackGuard
-from moduprompt.server.listener import Listener, bind_loopback, bind_unix
 from moduprompt.server.run_doors import RunDoors
 from moduprompt.storage.sqlite.log import SqliteLog
 from moduprompt.storage.sqlite.views import SqliteViews
@@ -280,7 +280,7 @@ async def serve_in(
         )
         house.push_async_callback(kernel.stop)
         await kernel.start(owner_name="ada", hands=hands)
-        listener = Listener(kernel.meters)
+        porter = Porter(kernel.meters)
         silences = Silences(clock=SystemClock(), hindered=kernel.hindered)
         desk = Desk(
             kernel=kernel,
@@ -291,27 +291,27 @@ async def serve_in(
             data_dir=str(folder),
             pid=1,
             draining=asyncio.Event(),
-            turnstile=listener.turnstile,
+            turnstile=porter.turnstile,
             keeper_links=lambda: 0,
             keepers=silences,
         )
         app = build_app(desk)
-        doors = RunDoors(folder / "agents", listener=listener, app=app)
+        doors = RunDoors(folder / "agents", porter=porter, app=app)
         doors.clear()
         served = Served(desk, folder=folder, mint=mint, doors=doors, silences=silences)
-        house.push_async_callback(_drain, served, listener)
-        await listener.open(bind_unix(served.socket), app)
+        house.push_async_callback(_drain, served, porter)
+        await porter.open(bind_unix(served.socket), app)
         if listen is not None:
             tcp = bind_loopback(listen)
             served.port = tcp.getsockname()[1]
-            await listener.open(tcp, LoopbackGuard(app))
+            await porter.open(tcp, LoopbackGuard(app))
         yield served
 
 
-async def _drain(served: Served, listener: Listener) -> None:
+async def _drain(served: Served, porter: Porter) -> None:
     served.desk.draining.set()
     served.kernel.feed.drain()
-    await listener.stop()
+    await porter.stop()
 
 
 async def ask(

@@ -50,7 +50,7 @@ from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ports import Hand
 from moduprompt.protocol import RunId, WorkspaceId
 from moduprompt.server.desk import Desk
-from moduprompt.server.listener import Listener
+from moduprompt.server.doors import Porter
 from moduprompt.server.run_doors import RunDoors
 from moduprompt.storage.memory.views import MemoryViews
 from moduprompt.storage.sqlite.inspection import Examined
@@ -142,7 +142,7 @@ def _build_safe_kernel(
 
 
 def build_desk(
-    parts: Parts, *, terminals: LocalTerminals, token: str, draining: asyncio.Event, listener: Listener
+    parts: Parts, *, terminals: LocalTerminals, token: str, draining: asyncio.Event, porter: Porter
 ) -> Desk:
     """What the routes share."""
     return Desk(
@@ -154,7 +154,7 @@ def build_desk(
         data_dir=str(parts.config.data_dir),
         pid=os.getpid(),
         draining=draining,
-        turnstile=listener.turnstile,
+        turnstile=porter.turnstile,
         keeper_links=parts.backend.open_links,
         starts=parts.admission,
         keepers=parts.backend.silences,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from moduprompt.config import Config, ConfigRefused
-from moduprompt.server.listener import DRAIN_S
+from moduprompt.server.doors import DRAIN_S
 
 DRAINING: Final = "draining"  # what a lock says while its holder lets go
 HANDOVER_S: Final = 4 * DRAIN_S  # how long its successor waits for that

@@ -52,8 +52,8 @@ from moduprompt.kernel.ledger import ChainBroken
 from moduprompt.protocol import EXIT_STATUS, Code
 from moduprompt.server.activation import Handed, take_descriptors, take_sockets
 from moduprompt.server.app import build_app
+from moduprompt.server.doors import Porter, bind_loopback, bind_unix
 from moduprompt.server.guard import LoopbackGuard
-from moduprompt.server.listener import Listener, bind_loopback, bind_unix
 from moduprompt.server.log_lines import JsonLines
 from moduprompt.server.run_doors import RunDoors
 from moduprompt.server.starting import StartingApp, open_lobby
@@ -190,13 +190,11 @@ async def _serve(
             admission=build_admission(config, kernel),
         )
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        terminals, listener = LocalTerminals(parts.backend, parts.composers), Listener(kernel.meters)
-        app = build_app(
-            build_desk(parts, terminals=terminals, token=token, draining=stopping, listener=listener)
-        )
-        hands = build_hands(parts, doors=RunDoors(config.run_sockets_dir, listener=listener, app=app))
+        terminals, porter = LocalTerminals(parts.backend, parts.composers), Porter(kernel.meters)
+        app = build_app(build_desk(parts, terminals=terminals, token=token, draining=stopping, porter=porter))
+        hands = build_hands(parts, doors=RunDoors(config.run_sockets_dir, porter=porter, app=app))
         house.push_async_callback(kernel.stop)
-        house.push_async_callback(listener.stop)
+        house.push_async_callback(porter.stop)
         watchdog = asyncio.create_task(notifier.watch(kernel.pulse), name="watchdog")
         house.callback(watchdog.cancel)
         if not await _before(kernel.start(owner_name=_owner_name(), hands=hands), stopping):
@@ -206,7 +204,7 @@ async def _serve(
         # The token before the doors: who is let in while the last daemon's file lies there would be turned away.
         house.callback(config.daemon_file.unlink, missing_ok=True)
         write_daemon_file(config, token=token, sockets=sockets)
-        await _open_doors(listener, sockets, app)
+        await _open_doors(porter, sockets, app)
         if damaged is None:  # what can't be trusted is compared with nothing
             begin_comparing(parts, house)
         log.info("daemon.ready", extra={"version": __version__, "socket": str(config.socket)})
@@ -231,10 +229,10 @@ class _Opening:
         return "opening the log" if folding is None else f"folding {folding}"
 
 
-async def _open_doors(listener: Listener, sockets: list[socket.socket], app: ASGIApp) -> None:
-    await listener.open(sockets[0], app)
+async def _open_doors(porter: Porter, sockets: list[socket.socket], app: ASGIApp) -> None:
+    await porter.open(sockets[0], app)
     for tcp in sockets[1:]:
-        await listener.open(tcp, LoopbackGuard(app))
+        await porter.open(tcp, LoopbackGuard(app))
 
 
 def _told_by_signals() -> asyncio.Event:

@@ -33,7 +33,7 @@ from moduprompt.protocol import (
     refusal,
 )
 from moduprompt.server.connection import Turnstile
-from moduprompt.server.listener import RUN_OF_DOOR
+from moduprompt.server.doors import RUN_OF_DOOR
 from moduprompt.server.seats import Seats, read_seats, stream_seats, transfer_seats
 
 RUN_TOKEN_PREFIX: Final = "mprun"  # noqa: S105 - the public part

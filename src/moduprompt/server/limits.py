@@ -65,7 +65,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
     Limit(
         name="connections",
         bounds="connections in all; less where fewer files may be open",
-        constants=("server.connection:CONNECTIONS_MAX", "server.listener:DESCRIPTORS_KEPT"),
+        constants=("server.connection:CONNECTIONS_MAX", "server.doors:DESCRIPTORS_KEPT"),
         told=Code.UNAVAILABLE,
     ),
     Limit(

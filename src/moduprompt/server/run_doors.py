@@ -10,15 +10,15 @@ from starlette.types import ASGIApp
 
 from moduprompt.config import run_socket_name
 from moduprompt.protocol import RunId
-from moduprompt.server.listener import Door, Listener, bind_unix
+from moduprompt.server.doors import Door, Porter, bind_unix
 
 
 class RunDoors:
     """Opens and closes them. Who has the folder's lock may take away what an earlier daemon left."""
 
-    def __init__(self, folder: Path, *, listener: Listener, app: ASGIApp) -> None:
+    def __init__(self, folder: Path, *, porter: Porter, app: ASGIApp) -> None:
         self._folder = folder
-        self._listener = listener
+        self._porter = porter
         self._app = app
         self._open: dict[RunId, Door] = {}
 
@@ -37,7 +37,7 @@ class RunDoors:
         """The run's socket, listening from now on; opening it twice is fine. Raises ConfigRefused."""
         path = self.path(run_id)
         if run_id not in self._open:
-            self._open[run_id] = await self._listener.open(bind_unix(path), self._app, run_id=run_id)
+            self._open[run_id] = await self._porter.open(bind_unix(path), self._app, run_id=run_id)
         return str(path)
 
     async def close(self, run_id: RunId) -> None:

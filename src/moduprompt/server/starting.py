@@ -15,8 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from moduprompt.kernel.meters import Meters
 from moduprompt.protocol import Code, Micros, Ping, refusal, to_error, to_timestamp
+from moduprompt.server.doors import Porter
 from moduprompt.server.guard import LoopbackGuard
-from moduprompt.server.listener import Listener
 from moduprompt.server.replies import error_response, to_json, trace_of
 
 PING: Final = "/v1/daemon/ping"
@@ -52,9 +52,9 @@ class StartingApp:
         await error_response(request, to_error(told, trace_of(request)))(scope, receive, send)
 
 
-async def open_lobby(sockets: list[socket.socket], app: StartingApp) -> Listener:
+async def open_lobby(sockets: list[socket.socket], app: StartingApp) -> Porter:
     """Answer on copies of these sockets until it is stopped; who connects in between waits for the doors."""
-    lobby = Listener(Meters())
+    lobby = Porter(Meters())
     for each in sockets:
         copy = each.dup()
         copy.settimeout(0)

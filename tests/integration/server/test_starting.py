@@ -10,7 +10,7 @@ import pytest
 
 from moduprompt.client import Client, Limits, RequestRefused, Unreachable
 from moduprompt.protocol import Code, ErrorObject
-from moduprompt.server.listener import Listener, bind_loopback, bind_unix
+from moduprompt.server.doors import Porter, bind_loopback, bind_unix
 from moduprompt.server.starting import StartingApp, open_lobby
 
 
@@ -22,14 +22,14 @@ class Lobby:
         self.sockets = [bind_unix(self.path), bind_loopback("127.0.0.1:0")]
         self.port = int(self.sockets[1].getsockname()[1])
         self.doing = "folding workspace w, 7 % of 1,000 events"
-        self.listener: Listener | None = None
+        self.porter: Porter | None = None
 
     async def open(self) -> None:
-        self.listener = await open_lobby(self.sockets, StartingApp(version="1.2.3", doing=lambda: self.doing))
+        self.porter = await open_lobby(self.sockets, StartingApp(version="1.2.3", doing=lambda: self.doing))
 
     async def close(self) -> None:
-        assert self.listener is not None
-        await self.listener.stop()
+        assert self.porter is not None
+        await self.porter.stop()
 
 
 @pytest.fixture

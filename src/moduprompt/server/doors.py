@@ -84,7 +84,7 @@ def connections_max() -> int:
     return min(connection.CONNECTIONS_MAX, max(soft - DESCRIPTORS_KEPT, soft // 2))
 
 
-class Listener:
+class Porter:
     """Answers on every door until it is told to stop."""
 
     def __init__(self, meters: Meters) -> None:
