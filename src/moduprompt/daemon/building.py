@@ -141,13 +141,28 @@ def _build_safe_kernel(
     )
 
 
-def build_desk(
-    parts: Parts, *, terminals: LocalTerminals, token: str, draining: asyncio.Event, porter: Porter
-) -> Desk:
+def gather_parts(
+    config: Config, environ: Mapping[str, str], *, kernel: Kernel, mint: SystemMint, git: GitProgram
+) -> Parts:
+    """All of them, once, around this kernel."""
+    return Parts(
+        config=config,
+        environ=environ,
+        kernel=kernel,
+        mint=mint,
+        git=git,
+        backend=_build_backend(config, kernel),
+        composers=Composers(),
+        memory=StartMemory(version=__version__, clock=SystemClock()),
+        admission=_build_admission(config, kernel),
+    )
+
+
+def build_desk(parts: Parts, *, token: str, draining: asyncio.Event, porter: Porter) -> Desk:
     """What the routes share."""
     return Desk(
         kernel=parts.kernel,
-        terminals=terminals,
+        terminals=LocalTerminals(parts.backend, parts.composers),
         start_report=parts.memory,
         owner_token=token,
         version=__version__,
@@ -162,13 +177,13 @@ def build_desk(
     )
 
 
-def build_backend(config: Config, kernel: Kernel) -> LocalBackend:
+def _build_backend(config: Config, kernel: Kernel) -> LocalBackend:
     """Where runs are kept, and which keepers do not answer."""
     silences = Silences(clock=SystemClock(), hindered=kernel.hindered)
     return LocalBackend(config.runs_dir, silences=silences)
 
 
-def build_admission(config: Config, kernel: Kernel) -> Admission:
+def _build_admission(config: Config, kernel: Kernel) -> Admission:
     """The queue of starts, with the room that this machine has."""
     live_max = config.live_runs_max or LIVE_MAX
     return Admission(ThisMachine(), clock=SystemClock(), hindered=kernel.hindered, live_max=live_max)

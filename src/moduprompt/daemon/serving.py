@@ -27,12 +27,10 @@ from starlette.types import ASGIApp
 from moduprompt import __version__
 from moduprompt.config import Config, ConfigRefused
 from moduprompt.daemon.building import (
-    Parts,
     begin_comparing,
-    build_admission,
-    build_backend,
     build_desk,
     build_hands,
+    gather_parts,
     live_runs,
     open_kernel,
     program_path,
@@ -43,10 +41,7 @@ from moduprompt.domain.registry import UnreadableEvent
 from moduprompt.effects.git.program import GitProgram, git_environment
 from moduprompt.effects.notifier import Notifier
 from moduprompt.effects.observer import LocalObserver
-from moduprompt.effects.recovery.memory import StartMemory
-from moduprompt.effects.runner.composers import Composers
-from moduprompt.effects.runner.terminals import LocalTerminals
-from moduprompt.kernel.clock import SystemClock, SystemMint
+from moduprompt.kernel.clock import SystemMint
 from moduprompt.kernel.kernel import Kernel
 from moduprompt.kernel.ledger import ChainBroken
 from moduprompt.protocol import EXIT_STATUS, Code
@@ -178,20 +173,9 @@ async def _serve(
         observer = LocalObserver(git, program_path=program_path(environ), capsule_chars_max=config.capsules)
         kernel = await open_kernel(config, house, damaged=damaged, mint=mint, observer=observer)
         opening.kernel = kernel
-        parts = Parts(
-            config=config,
-            environ=environ,
-            kernel=kernel,
-            mint=mint,
-            git=git,
-            backend=build_backend(config, kernel),
-            composers=Composers(),
-            memory=StartMemory(version=__version__, clock=SystemClock()),
-            admission=build_admission(config, kernel),
-        )
-        token = secrets.token_urlsafe(TOKEN_BYTES)
-        terminals, porter = LocalTerminals(parts.backend, parts.composers), Porter(kernel.meters)
-        app = build_app(build_desk(parts, terminals=terminals, token=token, draining=stopping, porter=porter))
+        parts = gather_parts(config, environ, kernel=kernel, mint=mint, git=git)
+        token, porter = secrets.token_urlsafe(TOKEN_BYTES), Porter(kernel.meters)
+        app = build_app(build_desk(parts, token=token, draining=stopping, porter=porter))
         hands = build_hands(parts, doors=RunDoors(config.run_sockets_dir, porter=porter, app=app))
         house.push_async_callback(kernel.stop)
         house.push_async_callback(porter.stop)
