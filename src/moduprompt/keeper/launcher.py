@@ -40,8 +40,7 @@ class LaunchError(Exception):
 
 def launch(spec: "Spec", stand: "Terminal | Pipes", *, cgroup: "Cgroup") -> int:
     """Start the program on this terminal or these pipes, in this group. Returns its process id. Raises LaunchError."""
-    listen, speak = os.pipe()  # both close on exec
-    pid = os.fork()
+    listen, speak, pid = _forked()
     if pid == 0:
         _become_program(spec, stand, speak, cgroup)
     os.close(speak)
@@ -54,6 +53,19 @@ def launch(spec: "Spec", stand: "Terminal | Pipes", *, cgroup: "Cgroup") -> int:
     os.waitpid(pid, 0)
     failure, number, message = json.loads(word)
     raise LaunchError(failure, number, message)
+
+
+def _forked() -> tuple[int, int, int]:
+    """Both ends of a pipe that close on exec, and what a fork gives. A machine without room starts nothing."""
+    pipe: tuple[int, ...] = ()
+    try:
+        pipe = os.pipe()
+        return pipe[0], pipe[1], os.fork()
+    except OSError as error:
+        for fd in pipe:
+            os.close(fd)
+        message = f"no process could be made: {error.strerror}"
+        raise LaunchError(SPAWN_FAILED, error.errno or 0, message) from None
 
 
 def _become_program(spec: "Spec", stand: "Terminal | Pipes", speak: int, cgroup: "Cgroup") -> None:

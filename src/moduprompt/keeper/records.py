@@ -44,16 +44,20 @@ class Records:
         self.mark(kind)
         return self.report_unmarked(kind, data)
 
+    def report_now(self, kind: str, data: "Mapping[str, object]") -> bool:
+        """Tell it, and mark where. False where that can't be durable now; then nothing is told."""
+        is_durable = self.journal.append_now(kind, data, at_us=time.time_ns() // 1000)
+        if is_durable:
+            self.mark(kind, number=self.journal.last)
+        return is_durable
+
     def report_unmarked(self, kind: str, data: "Mapping[str, object]") -> bool:
         """Tell what was marked before, and synced with that mark."""
         return self.journal.append(kind, data, at_us=time.time_ns() // 1000)
 
     def intend(self, data: "Mapping[str, object]") -> bool:
         """Tell what is about to be typed. False where that can't be durable now; then nothing is told."""
-        is_durable = self.journal.append_now(INTENDED, data, at_us=time.time_ns() // 1000)
-        if is_durable:
-            self.mark(INTENDED, number=self.journal.last)
-        return is_durable
+        return self.report_now(INTENDED, data)
 
     def mark(self, kind: str, *, number: int | None = None) -> None:
         """Tie this moment to a report, else the one that comes now: its number names the event it leads to."""

@@ -52,17 +52,12 @@ class Run:
         self._leftovers: dict[int, str] = {}
 
     def start(self) -> None:
-        """Start the program. Returns once the outcome is reported."""
-        keeper: dict[str, object] = {
-            "keeper_pid": self.keeper.pid,
-            "keeper_start_time": self.keeper.start_time,
-            "boot_id": processes.boot_id(),
-            "control_groups": self._cgroup.folders,
-            "run_id": self.spec.run_id,
-        }
-        self.records.record(recording.RESIZE, recording.pack_size(self.spec.rows, self.spec.cols))
-        self.records.sync_name()
-        self.records.report("launching", keeper)
+        """Start the program. Returns once the outcome is reported. Raises OSError where nothing has been started."""
+        try:
+            self._begin_records()
+        except OSError:
+            self._cgroup.remove()
+            raise
         if self.spec.opening:
             self.traffic.open_with(self.spec.opening)
         try:
@@ -86,6 +81,22 @@ class Run:
             "limits": self.spec.limits.given(),
         }
         self.records.report("started", started)
+
+    def _begin_records(self) -> None:
+        """The size it is drawn at, and by whom it is kept. Raises OSError where the disk does not take both."""
+        keeper: dict[str, object] = {
+            "keeper_pid": self.keeper.pid,
+            "keeper_start_time": self.keeper.start_time,
+            "boot_id": processes.boot_id(),
+            "control_groups": self._cgroup.folders,
+            "run_id": self.spec.run_id,
+        }
+        size = recording.pack_size(self.spec.rows, self.spec.cols)
+        if not self.records.record(recording.RESIZE, size):
+            raise OSError("the disk does not take its recording")
+        self.records.sync_name()
+        if not self.records.report_now("launching", keeper):
+            raise OSError("the disk does not take its journal")
 
     @property
     def has_ended(self) -> bool:
@@ -131,7 +142,7 @@ class Run:
         for limit, at in self._deadlines():
             if now >= at:
                 self._hit(limit)
-        if self._wait_status is not None:
+        if self._wait_status is not None or self._ladder.is_exhausted(now):
             self._end(self._wait_status, now)
         elif number := self._ladder.due(now):
             self._deliver(number, self._living())
@@ -215,11 +226,11 @@ class Run:
             found.append(("idle_s", max(traffic.last_output, traffic.last_input) + limits.idle_s))
         return found
 
-    def _end(self, wait_status: int, now: float) -> None:
+    def _end(self, wait_status: int | None, now: float) -> None:
+        """`wait_status` is None where even SIGKILL had its grace and the program is still there."""
         left = self._remains()
         if left and not self._ladder.is_exhausted(now):
-            for process in left[:REPORTED_PROCESSES_MAX]:
-                self._leftovers[process.pid] = process.name
+            self._note_leftovers(left)
             self._ladder.begin_with_terminate(now)
             if number := self._ladder.due(now):
                 self._deliver(number, left)
@@ -230,15 +241,23 @@ class Run:
             self._limit = "memory_bytes_max"
             self.records.report("limit_hit", {"limit": self._limit})
         self._cgroup.remove()
-        self._report_exit(os.waitstatus_to_exitcode(wait_status), left[:REPORTED_PROCESSES_MAX])
+        code = None if wait_status is None else os.waitstatus_to_exitcode(wait_status)
+        self._report_exit(code, left[:REPORTED_PROCESSES_MAX])
 
-    def _report_exit(self, code: int, survivors: list[processes.Process]) -> None:
+    def _note_leftovers(self, left: list[processes.Process]) -> None:
+        """So many, however often what is left goes on under another id: no report may outgrow what a frame holds."""
+        for process in left:
+            if len(self._leftovers) >= REPORTED_PROCESSES_MAX:
+                return
+            self._leftovers[process.pid] = process.name
+
+    def _report_exit(self, code: int | None, survivors: list[processes.Process]) -> None:
         self.records.mark(EXITED)
         self.records.recording.sync()
         exited: dict[str, object] = {
             "how": self._how(code),
-            "code": code if code >= 0 else None,
-            "signal": -code if code < 0 else None,
+            "code": code if code is not None and code >= 0 else None,
+            "signal": -code if code is not None and code < 0 else None,
             "reason": self._stop_reason or (f"limit:{self._limit}" if self._limit else None),
             "output_bytes": self.records.recording.output_bytes,
             "output_dropped_bytes": self.traffic.dropped_bytes,
@@ -248,12 +267,12 @@ class Run:
         self.state = EXITED
         self.records.report_unmarked(EXITED, exited)
 
-    def _how(self, code: int) -> str:
+    def _how(self, code: int | None) -> str:
         if self._limit in ("wall_s", "idle_s"):
             return "timed_out"
         if self._stop_reason:
             return "stopped"
-        return "signalled" if code < 0 else "exited"
+        return "signalled" if code is not None and code < 0 else "exited"
 
     def _deliver(self, number: int, living: list[processes.Process]) -> None:
         assert self.agent is not None, "BUG: only what was started can be stopped"

@@ -4,17 +4,20 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from moduprompt.keeper import processes, traffic
+from moduprompt.keeper import run as run_module
 from moduprompt.keeper.inputs import Input, Refused
 from moduprompt.keeper.journal import JOURNAL_NAME, scan_journal
 from moduprompt.keeper.recording import OUTPUT, Recording
-from moduprompt.keeper.run import Run
+from moduprompt.keeper.run import REPORTED_PROCESSES_MAX, Run
 from moduprompt.keeper.traffic import LAST_READS_MAX
+from moduprompt.keeper.wire import FRAME_BYTES_MAX
 from tests.unit.keeper.test_spec import spec_of
 
 
@@ -83,6 +86,10 @@ def printed(run: Run, text: bytes) -> None:
 
 def kinds(run: Run, tmp_path: Path) -> list[object]:
     return [entry["kind"] for entry in scan_journal((tmp_path / JOURNAL_NAME).read_bytes())]
+
+
+def nothing(*_: object) -> None:
+    """In place of what would reach real processes."""
 
 
 def an_input(input_id: str) -> Input:
@@ -164,3 +171,100 @@ def test_a_child_counts_until_it_is_collected() -> None:
     said = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
 
     assert said.stdout == "False True False\n"
+
+
+def last_report(tmp_path: Path) -> dict[str, object]:
+    (*_, last) = scan_journal((tmp_path / JOURNAL_NAME).read_bytes())
+    data = last["data"]
+    assert isinstance(data, dict)
+    return data  # pyright: ignore[reportUnknownVariableType] - JSON
+
+
+def test_what_goes_on_under_one_id_after_another_does_not_outgrow_the_report_of_the_end(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon hangs up on a frame that is too large, whoever sends it: then the run would never be over."""
+    ids = iter(range(10_000, 30_000))
+    name = "\N{REPLACEMENT CHARACTER}" * 15  # six bytes each as the journal writes them
+
+    def another() -> list[processes.Process]:
+        pid = next(ids)
+        return [processes.Process(pid, f"{pid} ({name}) S 1 1{' 0' * 30}".encode())]
+
+    monkeypatch.setattr(run, "_living", another)
+    monkeypatch.setattr(run, "_deliver", nothing)
+    run._wait_status = 0  # pyright: ignore[reportPrivateUsage] - its program has ended
+    for _ in range(5_000):
+        run.tick()
+    monkeypatch.setattr(run, "_living", list[processes.Process])
+    run.tick()
+
+    assert run.has_ended
+    leftovers = last_report(tmp_path)["leftovers"]
+    assert isinstance(leftovers, list)
+    assert len(leftovers) == REPORTED_PROCESSES_MAX  # pyright: ignore[reportUnknownArgumentType] - JSON
+    assert len((tmp_path / JOURNAL_NAME).read_bytes()) < FRAME_BYTES_MAX
+
+
+def test_a_program_that_even_a_kill_does_not_end_is_named_and_not_waited_for(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for a disk that is gone, or is frozen, or belongs to another user by now."""
+    assert run.agent is not None
+    program = run.agent
+    monkeypatch.setattr(run, "_living", lambda: [program])
+    monkeypatch.setattr(run, "_deliver", nothing)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    run.stop("stopped")
+    for _ in range(200):
+        now += 0.1
+        run.tick()
+
+    assert run.has_ended
+    told = last_report(tmp_path)
+    assert (told["how"], told["code"], told["signal"]) == ("stopped", None, None)
+    assert told["survivors"] == [{"pid": program.pid, "name": program.name}]
+
+
+def test_a_machine_that_gives_no_process_fails_the_start_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    run = Run(spec_of(run_id="of-nobody"), str(tmp_path), is_subreaper=False)
+    monkeypatch.setattr(os, "fork", fork)
+    run.start()
+    run.records.recording.close()
+
+    assert run.has_ended
+    assert kinds(run, tmp_path) == ["launching", "start_failed"]
+    told = last_report(tmp_path)
+    assert (told["class"], told["errno"]) == ("spawn_failed", errno.EAGAIN)
+
+
+@pytest.mark.parametrize("refused", ["recording", "journal"])
+def test_nothing_is_started_while_the_disk_does_not_take_that_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """A keeper that died then would have left a program that no journal names."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    def refuse_to_start(*_: object, **__: object) -> int:
+        pytest.fail("it was started")
+
+    run = Run(spec_of(run_id="of-nobody"), str(tmp_path), is_subreaper=False)
+    if refused == "recording":
+        monkeypatch.setattr(Recording, "append", refuse)
+    else:
+        monkeypatch.setattr(os, "fdatasync", refuse)
+    monkeypatch.setattr(run_module, "launch", refuse_to_start)
+
+    with pytest.raises(OSError, match=refused):
+        run.start()
+
+    assert (tmp_path / JOURNAL_NAME).stat().st_size == 0
+    run.records.recording.close()
