@@ -14,6 +14,7 @@ from moduprompt.effects.runner.desk import Desk
 from moduprompt.effects.runner.hand import RunHand
 from moduprompt.effects.runner.interrupting import Interrupter
 from moduprompt.effects.runner.keys import Keys
+from moduprompt.effects.runner.reports import tell_prompt
 from moduprompt.effects.runner.status.facts import Look
 from moduprompt.effects.runner.typist import Typist
 from tests.support.simulation.faults import Planted
@@ -89,7 +90,7 @@ def typed_under_a_new_id_after_a_restart() -> AbstractContextManager[None]:
             return await whole(self, desk, keys, look)
         author = port.Author(kind="user", id=intent.prompt_id)
         await desk.link.send_input(keys.last, author=author, input_id=f"{intent.prompt_id} again")
-        await self._say(intent, "submitted")
+        await tell_prompt(self._reporter, intent, outcome="submitted")
         return True
 
     return swapped(Typist, "_type", broken)
