@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib import resources
 
 import pytest
+from msgspec.structs import replace
 
 from moduprompt.effects.runner.status.engine import CALM, observe
-from moduprompt.effects.runner.status.facts import BRACKETED_PASTE, Look, Sight
+from moduprompt.effects.runner.status.facts import BRACKETED_PASTE, CURSOR_SHOWN, Look, Sight
 from moduprompt.effects.runner.status.rules import (
     CONDITIONS_MAX,
     GENERIC,
@@ -111,3 +112,45 @@ def test_a_hint_how_to_interrupt_stands_by_itself_and_words_of_a_conversation_ar
 
     assert seen is not None
     assert seen.status == ("working" if is_hint else "waiting_input")
+
+
+EDITING = frozenset({BRACKETED_PASTE, CURSOR_SHOWN})  # as the line editor of a shell has it
+PLAIN = frozenset({CURSOR_SHOWN})
+
+
+@pytest.mark.parametrize(
+    ("line", "modes", "is_prompt"),
+    [
+        ("ada@host:~/hello$ ", EDITING, True),
+        ("root@host:/# ", EDITING, True),
+        ("host% ", EDITING, True),
+        ("hello on main ❯ ", EDITING, True),
+        ("ada@host:~/hello$ ", PLAIN, False),  # its editor is off: a command runs
+        ("ada@host:~/hello$ rm -r half a li", EDITING, False),
+        ("loaded 40%", EDITING, False),
+        ("Password for ada:", EDITING, False),
+        (">>> ", PLAIN, True),
+        ("In [12]: ", PLAIN, True),
+        ("sqlite> ", PLAIN, True),
+        (">>> print(", PLAIN, False),
+        ("... ", PLAIN, False),  # the middle of something
+        ("> ", PLAIN, False),  # of anything
+        (">>> ", frozenset[int](), False),
+    ],
+)
+def test_a_shell_and_an_interpreter_wait_where_their_prompt_stands_with_nothing_behind_it(
+    line: str, modes: frozenset[int], *, is_prompt: bool
+) -> None:
+    sight = Sight(lines=("what it printed", line, ""), cursor=(1, len(line)), modes=modes)
+    seen = observe(Look(reply=CALM, sight=sight), rules_for(GENERIC))
+
+    assert seen is not None
+    assert seen.status == ("waiting_input" if is_prompt else "unknown")
+
+
+def test_a_prompt_that_something_was_just_printed_behind_is_not_believed_yet() -> None:
+    sight = Sight(lines=("ada@host:~$ ",), cursor=(0, 12), modes=EDITING)
+    seen = observe(Look(reply=replace(CALM, quiet_ms=100), sight=sight), rules_for(GENERIC))
+
+    assert seen is not None
+    assert seen.status == "unknown"
