@@ -102,7 +102,7 @@ def start(place: Place) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_whenever_the_daemon_is_killed_what_it_answered_stands(place: Place) -> None:
     rng = random.Random(9)
     start(place)

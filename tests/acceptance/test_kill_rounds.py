@@ -19,6 +19,7 @@ from tests.support.kill_wave import PATIENCE_S, History, Home, Waves
 from tests.support.simulation.seeds import fresh_seed
 
 ROUNDS = 100
+ROUNDS_MAX = 200  # where the machine is slow, more rounds come too late; then there are more of them
 AT_ONCE = 10  # runs that share a daemon
 HIT_MIN = 75  # rounds that find somebody to kill; in the others all were dead already
 DAEMONS_MIN = 20  # that were killed
@@ -49,15 +50,24 @@ async def lived_through(place: Place, home: Home, *, seed: int) -> Waves:
         following = asyncio.create_task(history.follow(watcher, home.workspace_id))
         waves = Waves(place, client, history=history, home=home)
         try:
-            for first in range(0, ROUNDS, AT_ONCE):
+            for first in range(0, ROUNDS_MAX, AT_ONCE):
                 await waves.live(seed, range(first, first + AT_ONCE))
+                if len(waves.lives) >= ROUNDS and has_met_enough(waves):
+                    break
         finally:
             following.cancel()
     return waves
 
 
+def has_met_enough(waves: Waves) -> bool:
+    """Whether somebody was there to be killed, of each kind, and often enough."""
+    hit = sum(bool(life.killed) for life in waves.lives)
+    is_swept = any("ended what was left" in evidence for evidence in waves.evidence)
+    return hit >= HIT_MIN and waves.nurse.kills >= DAEMONS_MIN and is_swept
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_whoever_is_killed_every_run_ends_truly_and_nothing_is_done_twice(
     place: Place, repository: Repository
 ) -> None:
@@ -73,8 +83,6 @@ def test_whoever_is_killed_every_run_ends_truly_and_nothing_is_done_twice(
         fault.add_note(f"KILL_SEED={seed} draws the same victims and moments")
         raise
 
-    assert len(waves.lives) == ROUNDS
-    assert sum(bool(life.killed) for life in waves.lives) >= HIT_MIN
-    assert waves.nurse.kills >= DAEMONS_MIN
-    assert any("ended what was left" in evidence for evidence in waves.evidence), waves.evidence
+    assert len(waves.lives) >= ROUNDS
+    assert has_met_enough(waves), (waves.nurse.kills, waves.evidence)
     assert "the log holds" in place.ok("log", "verify").out
