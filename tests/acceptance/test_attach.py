@@ -1,5 +1,6 @@
 """A person at a run's terminal, through the installed command and a real pseudo-terminal."""
 
+import signal
 from contextlib import AbstractContextManager
 
 import pytest
@@ -10,6 +11,8 @@ from tests.support.git_repository import Repository
 from tests.support.seat import COLS, ROWS, Seat, seated
 
 ASKS = 'stty size; printf "your name? "; read name; echo "hello $name"; read more; echo "and $more"'
+# Asks for keys by their names, for word of focus and colours, and for marks around what is pasted.
+NAMES_KEYS = r"stty -echo; printf '\033[>7u\033[>4;2m\033[?1004h\033[?2031h\033[?2004hready\r\n'; while read line; do echo got it; done"
 COUNTS = 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); echo "line $i"; read go; done'
 
 
@@ -54,6 +57,34 @@ def test_a_person_sees_what_stands_there_types_and_leaves_and_the_run_goes_on(pl
         assert b"and Grace" in seat.seen
         seat.prints(b"the run has ended")
     eventually(lambda: status(place, run) == "exited")
+
+
+@pytest.mark.usefixtures("project")
+def test_who_pastes_stays_and_who_leaves_gets_a_terminal_that_types_again(place: Place) -> None:
+    run = started(place, NAMES_KEYS)
+    with attached(place, run) as seat:
+        seat.shows("ready")
+        seat.type(b"\x1b[200~delete \x1d everything\r\x1b[201~\r")
+        seat.shows("got it")
+        seat.type(b"\x1b[93;5u")
+        assert seat.leaves() == 0
+        assert seat.is_as_before()
+        _, _, behind = seat.seen.rpartition(b"got it")
+    for off in (b"\x1b[<99u", b"\x1b[>4;0m", b"\x1b[?1004l", b"\x1b[?2031l", b"\x1b[?2004l"):
+        assert off in behind
+    assert status(place, run) == "started"
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_whoever_is_ended_leaves_the_terminal_as_it_was(place: Place, number: signal.Signals) -> None:
+    run = started(place, ASKS)
+    with attached(place, run) as seat:
+        seat.shows("your name?")
+        seat.program.send_signal(number)
+        assert seat.leaves() == -number
+        assert seat.is_as_before()
+    assert status(place, run) == "started"
 
 
 @pytest.mark.usefixtures("project")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from moduprompt.cli.faults import failed
+from moduprompt.cli.leave_key import LeaveKey
 from moduprompt.cli.replay import RESTORE
 from moduprompt.client import Unreachable, to_typed
 from moduprompt.protocol import Code, encode
@@ -26,11 +27,14 @@ from moduprompt.protocol import Code, encode
 if TYPE_CHECKING:
     from moduprompt.client.sockets import Socket
 
-DETACH_KEY: Final = b"\x1d"  # Ctrl-], as in telnet: no agent program uses it
 KEYS_BYTES: Final = 16 * 1024  # of one read: a paste comes in several
 KEYS_WAITING_MAX: Final = 64  # reads: a paste of a megabyte; what is more waits in the terminal
 AGAIN_S: Final = 0.2  # between two looks for a daemon that was lost
 LOST_S_MAX: Final = 30.0  # an upgrade takes a second or two; longer than this it is not coming back
+ENDED_BY: Final = (
+    signal.SIGTERM,
+    signal.SIGHUP,
+)  # somebody else ends us: then too the terminal is left as it was
 _WINDOW: Final = struct.Struct("HHHH")
 
 Connect = Callable[[int | None], "Awaitable[Socket]"]
@@ -57,20 +61,35 @@ class Attached:
         self._tell = tell
         self._offset: int | None = None
         self._keys: asyncio.Queue[bytes | None] = asyncio.Queue(KEYS_WAITING_MAX)
+        self._leave_key = LeaveKey()
         self._has_ended = False
+        self._ended_by: signal.Signals | None = None
         self._resized = asyncio.Event()
 
     async def stay(self) -> Ending:
         """Until the run ends or the person leaves. Raises Unreachable when the daemon stays away."""
-        loop = asyncio.get_running_loop()
-        with _raw_terminal():
-            self._listen()
-            loop.add_signal_handler(signal.SIGWINCH, self._resized.set)
-            try:
-                return await self._stay_connected()
-            finally:
-                loop.remove_reader(sys.stdin.fileno())
-                loop.remove_signal_handler(signal.SIGWINCH)
+        loop, staying = asyncio.get_running_loop(), asyncio.current_task()
+        assert staying is not None, "BUG: who stays is a task"
+        for number in ENDED_BY:
+            loop.add_signal_handler(number, self._end_by, number, staying)
+        try:
+            with _raw_terminal():
+                self._listen()
+                loop.add_signal_handler(signal.SIGWINCH, self._resized.set)
+                try:
+                    return await self._stay_connected()
+                finally:
+                    loop.remove_reader(sys.stdin.fileno())
+                    loop.remove_signal_handler(signal.SIGWINCH)
+        finally:
+            for number in ENDED_BY:
+                loop.remove_signal_handler(number)
+            if self._ended_by is not None:
+                signal.raise_signal(self._ended_by)  # as it would have ended us
+
+    def _end_by(self, number: signal.Signals, staying: "asyncio.Task[object]") -> None:
+        self._ended_by = number
+        staying.cancel()
 
     async def _stay_connected(self) -> Ending:
         lost_at: float | None = None
@@ -138,7 +157,7 @@ class Attached:
     async def _type(self, socket: "Socket") -> Ending:
         while (keys := await self._keys.get()) is not None:
             self._listen()
-            before, leaves, _ = keys.partition(DETACH_KEY)
+            before, leaves = self._leave_key.before(keys)
             if before:
                 await socket.send_bytes(before)
             if leaves:
@@ -194,8 +213,10 @@ def _raw_terminal() -> Generator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
-        _print(RESTORE)
+        try:
+            _print(RESTORE)
+        finally:  # what was typed or pasted behind the end was meant for the run, and no shell must carry it out
+            termios.tcsetattr(fd, termios.TCSAFLUSH, before)
 
 
 def _print(data: bytes) -> None:

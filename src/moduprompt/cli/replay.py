@@ -1,7 +1,8 @@
 """Plays a run's recording on this terminal, in its own time or faster.
 
-The terminal is left as a program should leave it: colours off, cursor on, main screen,
-no mouse and no bracketed paste, also when the replay is interrupted.
+The terminal is left as a program should leave it: colours off, cursor on, main screen, no mouse and no bracketed
+paste, keys as bytes again, no word about focus or colours; also when the replay is interrupted, and in the middle of
+what a program was saying.
 """
 
 import asyncio
@@ -14,8 +15,16 @@ from moduprompt.effects.runner.recording import Output, RecordingReader
 from moduprompt.protocol import SECOND
 
 PAUSE_MAX_S: Final = 2.0  # an agent thinks for minutes; nobody wants to watch that again
+_END_OF_STRING: Final = b"\x1b\\"  # of a title or a link that was being said
+_OFF: Final = (2026, 1000, 1002, 1003, 1005, 1006, 1015, 1004, 2004, 2031, 5, 1)  # and each is off at first
+_KEYS_AS_BYTES: Final = b"\x1b[<99u\x1b[>4;0m"  # both ways of naming them; each screen keeps its own
 RESTORE: Final = (
-    b"\x1b[0m\x1b[?25h\x1b[?1049l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?1l\x1b>\r\n"
+    _END_OF_STRING
+    + b"".join(b"\x1b[?%dl" % mode for mode in _OFF)
+    + _KEYS_AS_BYTES
+    + b"\x1b[?1049l"
+    + _KEYS_AS_BYTES
+    + b"\x1b]8;;\x1b\\\x1b(B\x0f\x1b>\x1b[?7h\x1b[4l\x1b7\x1b[r\x1b8\x1b[0 q\x1b[?25h\x1b[0m\r\n"
 )
 
 
