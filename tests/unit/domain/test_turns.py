@@ -171,13 +171,44 @@ def test_of_a_turn_that_failed_after_an_interrupt_nobody_can_say_why(story: Stor
     assert "failed" in story.says(TurnEnded(how="failed")).one(InterruptUncertain).evidence
 
 
+REST = Sighting(status="waiting_input", rule="said_turn_end", rule_version=1, evidence="")
+
+
+@pytest.mark.parametrize(
+    ("how", "fact"),
+    [
+        ("done", "session.interrupt_not_taken"),
+        ("failed", "session.interrupt_uncertain"),
+        ("interrupted", "session.interrupted"),
+    ],
+)
+@pytest.mark.parametrize("more", [(), (TurnBegan(), TurnEnded(how="done"))])
+def test_what_came_of_an_interrupt_is_said_once_also_where_its_program_is_seen_at_rest_in_the_same_breath(
+    story: Story, how: TurnEnd, fact: str, more: tuple[Said, ...]
+) -> None:
+    story.says(TurnBegan())
+    story.sent()
+
+    outcome = story.says(TurnEnded(how=how), *more, seen=REST)
+
+    assert [event.wire for event in outcome.events if event.kind == "session"] == [fact]
+
+
+def test_an_interrupt_that_is_not_needed_any_more_says_so_once(story: Story) -> None:
+    story.says(TurnBegan())
+    story.interrupted()
+
+    outcome = story.says(TurnEnded(how="done"), TurnBegan(), TurnEnded(how="done"), seen=REST)
+
+    outcome.one(InterruptNotTaken)
+
+
 def test_an_interrupt_that_may_still_go_in_is_settled_only_when_it_has(story: Story) -> None:
     """Else the next prompt would begin a turn, and that would be the one that ends."""
     story.says(TurnBegan())
     interrupt_id = story.interrupted()
     story.report(interrupt_id, "placed")
-    rest = Sighting(status="waiting_input", rule="said_turn_end", rule_version=1, evidence="")
-    outcome = story.says(TurnEnded(how="done"), seen=rest)
+    outcome = story.says(TurnEnded(how="done"), seen=REST)
     assert [event.wire for event in outcome.events if event.kind == "session"] == []
     a_prompt(story.scene, story.session_id)
     assert not [each for each in story.scene.intents() if isinstance(each, TypePrompt)]
@@ -416,8 +447,7 @@ def test_a_prompt_that_steers_overtakes_those_that_wait_for_the_end_of_the_turn(
     steers = steered.prompt()
     assert steered.typing() == [(steers, True)]
     steered.goes_in(steers)
-    rest = Sighting(status="waiting_input", rule="said_turn_end", rule_version=1, evidence="")
-    steered.says(PromptTaken(prompt_id=steers), TurnEnded(how="done"), seen=rest)
+    steered.says(PromptTaken(prompt_id=steers), TurnEnded(how="done"), seen=REST)
     assert steered.typing() == [(waits, False)]
 
 
@@ -437,8 +467,7 @@ def test_what_its_program_goes_on_with_is_no_sign_that_it_was_steered(steered: S
     steered.goes_in(prompt_id)
 
     blocked = Sighting(status="blocked_on_permission", rule="said_permission", rule_version=1, evidence="")
-    rest = Sighting(status="waiting_input", rule="said_turn_end", rule_version=1, evidence="")
-    before = [*steered.says(seen=blocked).events, *steered.says(TurnEnded(how="done"), seen=rest).events]
+    before = [*steered.says(seen=blocked).events, *steered.says(TurnEnded(how="done"), seen=REST).events]
 
     assert [each for each in before if isinstance(each, TurnObserved)] == []
     assert [each for each in steered.scene.intents() if isinstance(each, WatchTurn)] == []
@@ -447,8 +476,7 @@ def test_what_its_program_goes_on_with_is_no_sign_that_it_was_steered(steered: S
 
 
 def test_a_prompt_that_steers_begins_a_turn_where_none_runs(steered: Steered) -> None:
-    rest = Sighting(status="waiting_input", rule="said_turn_end", rule_version=1, evidence="")
-    steered.says(TurnBegan(), TurnEnded(how="done"), seen=rest)
+    steered.says(TurnBegan(), TurnEnded(how="done"), seen=REST)
     waits, steers = steered.prompt("first", steer=False), steered.prompt()
     assert steered.typing() == [(waits, False)]
     steered.goes_in(waits)

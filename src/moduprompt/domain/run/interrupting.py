@@ -34,7 +34,8 @@ def settled_by(event: Settling, world: World) -> list[Event]:
         case RunTurnEnded():
             return _by_turn(event, session, interrupt)
         case RunStatusObserved():
-            return _by_sight(event, session, interrupt)
+            # Of programs that have a screen. What others say of their turns settles it, once and in their words.
+            return [] if run is None or run.said_upto > 0 else _by_sight(event, session, interrupt)
         case RunExited() | RunLost():
             return _by_end(event, session, interrupt)
         case _:
@@ -42,6 +43,8 @@ def settled_by(event: Settling, world: World) -> list[Event]:
 
 
 def _by_turn(event: RunTurnEnded, own: SessionState, interrupt: Interrupt) -> list[Event]:
+    if interrupt.turn is not None and event.turn > interrupt.turn and event.how != "interrupted":
+        return []  # a later one, told in the same breath: what became of the interrupt was seen before
     evidence = f"turn {event.turn} ended: {event.how}"
     if interrupt.stage == "requested":
         return [not_taken(own, interrupt, NOT_NEEDED)]
@@ -55,7 +58,7 @@ def _by_turn(event: RunTurnEnded, own: SessionState, interrupt: Interrupt) -> li
 
 
 def _by_sight(event: RunStatusObserved, own: SessionState, interrupt: Interrupt) -> list[Event]:
-    """Of programs that have a screen; what others say of their turns has settled it before."""
+    """Whoever waits for the next prompt is in no turn any more."""
     if event.status not in TAKES_TEXT or interrupt.stage == "placed":
         return []
     if interrupt.stage == "requested":

@@ -105,12 +105,16 @@ class SubmittedPrompt(State, frozen=True, kw_only=True):
 
 
 class Interrupt(State, frozen=True, kw_only=True):
-    """One on its way to a run's program. `due_at`: until then the end of the turn is waited for, once it is sent."""
+    """One on its way to a run's program. `due_at`: until then the end of the turn is waited for, once it is sent.
+
+    `turn`: the one that shall end, where its program tells turns.
+    """
 
     interrupt_id: InterruptId
     run_id: RunId
     stage: Literal["requested", "placed", "sent"] = "requested"
     due_at: str | None = None
+    turn: int | None = None
 
 
 class Budget(State, frozen=True, kw_only=True):
@@ -287,7 +291,7 @@ def budgeted(
 def _interrupting(own: Interrupt | None, event: InterruptFact) -> Interrupt | None:
     match event:
         case InterruptRequested():
-            return Interrupt(interrupt_id=event.interrupt_id, run_id=event.run_id)
+            return Interrupt(interrupt_id=event.interrupt_id, run_id=event.run_id, turn=event.turn)
         case InterruptPlaced():
             return None if own is None else replace(own, stage="placed")
         case InterruptSent():

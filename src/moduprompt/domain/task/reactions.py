@@ -20,10 +20,17 @@ from moduprompt.domain.session.events import (
     SessionUnparked,
 )
 from moduprompt.domain.session.state import SessionState
-from moduprompt.domain.task.attempts import failed_attempt, input_facts, is_waiting, park_facts
+from moduprompt.domain.task.attempts import (
+    awaits_person,
+    failed_attempt,
+    input_facts,
+    is_waiting,
+    park_facts,
+)
 from moduprompt.domain.task.events import (
     StageChanged,
     TaskAssigned,
+    TaskBlocked,
     TaskCancelled,
     TaskCompleted,
     TaskFailed,
@@ -51,6 +58,8 @@ Heard: TypeAlias = (
     | SessionParked
     | SessionUnparked
     | TaskAssigned
+    | TaskBlocked
+    | TaskUnblocked
     | TaskStarted
     | TaskResumed
     | TaskCompleted
@@ -87,6 +96,8 @@ def react(event: Heard, world: World, context: Context) -> list[Event]:
         case TaskResumed():
             own = world.find(TaskState, event.task_id)
             return go_on(own, world, context) if own else []
+        case TaskBlocked() | TaskUnblocked():
+            return _as_its_program_stands(event, world)
         case TaskStarted():
             return _tried_again(event, world, context)
         case TaskCompleted() | TaskFailed() | TaskCancelled():
@@ -257,6 +268,14 @@ def _observed(event: RunStatusObserved, world: World) -> list[Event]:
         if own.is_under_way():
             facts.extend(input_facts(own, waits=waits))
     return facts
+
+
+def _as_its_program_stands(event: TaskBlocked | TaskUnblocked, world: World) -> list[Event]:
+    """A program that works and waits again in one breath is seen twice before its task has moved once."""
+    own = world.find(TaskState, event.task_id)
+    if event.by != "user_input" or own is None or not own.is_under_way():
+        return []
+    return input_facts(own, waits=awaits_person(own.session_id, world))
 
 
 def _ended(event: RunExited | RunLost, world: World, context: Context) -> list[Event]:

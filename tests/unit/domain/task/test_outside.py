@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 
 from moduprompt.domain.failures import FailureClass
-from moduprompt.domain.run.commands import ExitHow, ReportExited, ReportLost, StopRun
+from moduprompt.domain.run.commands import (
+    ExitHow,
+    ReportExited,
+    ReportLost,
+    ReportSaid,
+    Sighting,
+    StopRun,
+)
 from moduprompt.domain.run.events import RunStopRequested
+from moduprompt.domain.run.said import PromptTaken, Said, TurnBegan, TurnEnded
+from moduprompt.domain.session.commands import ReportPrompt
 from moduprompt.domain.task.commands import (
     AssignTask,
     CancelTask,
@@ -27,6 +36,7 @@ from moduprompt.protocol import RunId, SessionId, TaskId
 from tests.support.domain import KERNEL, WORKSPACE, Outcome, Scene
 from tests.support.stories import (
     a_project,
+    a_prompt,
     a_running_task,
     a_session,
     a_task,
@@ -362,3 +372,27 @@ def test_a_run_that_somebody_stopped_is_not_begun_again_however_it_ended(how: st
         outcome = ended(scene, run, how, code=1 if how == "exited" else None)  # type: ignore[arg-type]
         outcome.then_wires("run.exited", "worktree.writer_released")
     assert status(scene, task_id) == "running"
+
+
+def test_a_program_that_works_and_waits_again_in_one_breath_is_waited_for() -> None:
+    scene = Scene()
+    project_id = a_project(scene)
+    session_id = a_working_session(scene, project_id)
+    run_id = its_run(scene, session_id)
+    task_id = a_running_task(scene, project_id, session_id=session_id)
+    rest = Sighting(status="waiting_input", rule="said_turn_end", rule_version=1, evidence="")
+
+    def says(upto: int, *said: Said) -> None:
+        report = ReportSaid(workspace_id=WORKSPACE, run_id=run_id, upto=upto, said=said, seen=rest)
+        scene.when(report, actor=KERNEL)
+
+    says(10, TurnBegan(), TurnEnded(how="done"))
+    prompt_id = a_prompt(scene, session_id)
+    placed = ReportPrompt(
+        workspace_id=WORKSPACE, session_id=session_id, prompt_id=prompt_id, outcome="placed"
+    )
+    scene.when(placed, actor=KERNEL)
+
+    says(20, TurnBegan(), PromptTaken(prompt_id=prompt_id), TurnEnded(how="done"))
+
+    assert scene.state(TaskState, task_id).status() == "awaiting_user_input"
