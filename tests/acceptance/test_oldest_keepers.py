@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -21,11 +22,13 @@ from moduprompt.effects.runner.recording import Output, RecordingReader
 from moduprompt.keeper.recording import RECORDING_NAME
 from tests.acceptance.test_many_runs import PRINTS, expected
 from tests.acceptance.test_recovery import WAITS, keeper_of
-from tests.support.ancestor import Ancestor, by_session
+from tests.support.ancestor import Ancestor, by_session, unpack
 from tests.support.daemon import Place, is_alive
 from tests.support.deadline import eventually
 from tests.support.git_repository import Repository
 from tests.support.seat import COLS, ROWS, seated
+
+pytestmark = pytest.mark.slow
 
 LONG_S: Final = 120.0  # with one step on a machine that has much else to do
 LONG_LINES: Final = 10_000  # of a prompt: more than a terminal holds for a program that does not read
@@ -70,10 +73,15 @@ hand.report = report
 """
 
 
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack(tmp_path_factory.mktemp("ancestor"))
+
+
 @pytest.fixture
-def ancestor(place: Place, repository: Repository) -> Ancestor:
+def ancestor(place: Place, unpacked: Path) -> Ancestor:
     """The program of then; its daemon is not started yet."""
-    return Ancestor(place)
+    return Ancestor(place, unpacked)
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ Its daemon is started as it was started then, makes its own data, and starts its
 files go with it, as they do when a package is replaced, and what still runs is met by the daemon of today.
 """
 
+import compileall
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -25,12 +27,12 @@ raise SystemExit(main(["start", "--foreground"]))
 class Ancestor:
     """Its sources, unpacked below a daemon's place, and its commands."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, unpacked: Path) -> None:
+        """`unpacked`: where `unpack` has put it."""
         self._place = place
         self._home = place.root / "ancestor"
-        with tarfile.open(ARCHIVE) as archive:
-            archive.extractall(self._home, filter="data")
-        self._environ = {"PYTHONPATH": str(self._home / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+        shutil.copytree(unpacked, self._home)
+        self._environ = {"PYTHONPATH": str(self._home / "src")}
 
     def mpctl(self, *words: str) -> Said:
         """One call of the mpctl of then, which has to succeed."""
@@ -78,6 +80,14 @@ class Ancestor:
     def is_replaced(self) -> None:
         """Its files are gone: nothing that still runs can load another one."""
         self._home.rename(self._home.with_name("gone"))
+
+
+def unpack(folder: Path) -> Path:
+    """The archive's files below this folder, compiled: else each of many calls would do that again."""
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(folder, filter="data")
+    assert compileall.compile_dir(folder, quiet=1)
+    return folder
 
 
 def by_session(sessions: list[dict[str, Any]], runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
