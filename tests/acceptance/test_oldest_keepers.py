@@ -204,6 +204,7 @@ def test_what_the_oldest_keepers_hold_goes_on_under_todays_daemon_and_the_one_af
         ids["orphan"]: "lost",
     }
     assert not is_alive(before["orphan"]["pid"]), "what a lost run left is ended"
+    assert "its keeper is of an earlier version" in place.ok("recovery", "show").out
     assert "its keeper is of a version that knew of none" in place.ok("run", "show", ids["printer"]).out
     following = place.begin("mpctl", "run", "output", ids["printer"], "--follow", "--from", str(seen))
     place.ok("session", "prompt", "hearer", "good morning")

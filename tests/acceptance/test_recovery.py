@@ -73,6 +73,7 @@ def test_a_start_after_a_crash_says_what_it_found_and_did(place: Place, reposito
         "treeless": "reattached",
     }
     assert fates[found["kept"]["id"]]["keeper_pid"] == keeper_of(found["kept"]["pid"])
+    assert "evidence" not in fates[found["kept"]["id"]], "a keeper of today does all that is asked of it"
     assert "is not alive" in fates[found["lost"]["id"]]["evidence"]
     assert {each["name"] for each in report["strays"]} == {UNKNOWN}
     assert [each["path"] for each in report["missing_worktrees"]] == [str(tree)]

@@ -36,6 +36,7 @@ from moduprompt.keeper.recording import RECORDING_NAME, RecordingError
 from moduprompt.kernel.ports import Clock
 from moduprompt.protocol import REASON_MAX, Fate, RecoveredRun, RunId
 
+OF_BEFORE: Final = "its keeper is of an earlier version: what is typed is not withdrawn when the program moves on in that moment"
 STOPPED_WAITING: Final = "stopped while it waited for room to start"
 
 log = logging.getLogger(__name__)
@@ -168,9 +169,11 @@ class RunHand:
             return await self._listen(intent, link)
 
     def _tell_of(self, intent: KeepRun, welcome: port.Welcome) -> None:
+        is_over = welcome.state in ("exited", "start_failed")
         self._tell(
             intent,
-            "ended" if welcome.state in ("exited", "start_failed") else "reattached",
+            "ended" if is_over else "reattached",
+            evidence=None if is_over or welcome.types_by_sight() else OF_BEFORE,
             keeper_pid=welcome.keeper_pid,
             entries=welcome.journal_last - welcome.journal_acknowledged,
         )

@@ -30,7 +30,6 @@ ANSWER_S_MAX = 20.0  # to any request: most take no time, some a sync of the jou
 INPUT_S_MAX = 60.0  # until the terminal has taken an input: a program that reads nothing keeps nobody longer
 HEARTBEAT_S = 30.0  # without a word from a keeper that is listened to: then it is asked whether it is there
 READ_BYTES = 64 * 1024
-GUARD, MODE_GUARD = "if_output_bytes", "if_canonical"  # asked of who can: an older keeper would hang up
 
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,10 +188,11 @@ class KeeperLink:
             "author": {"kind": author.kind, "id": author.id},
             "data": b64encode(data).decode(),
         }
-        if if_output_bytes is not None and GUARD in self.welcome.can:
-            fields[GUARD] = if_output_bytes
-        if if_canonical is not None and MODE_GUARD in self.welcome.can:
-            fields[MODE_GUARD] = if_canonical
+        # Asked of who can: an older keeper would hang up.
+        if if_output_bytes is not None and port.GUARD in self.welcome.can:
+            fields[port.GUARD] = if_output_bytes
+        if if_canonical is not None and port.MODE_GUARD in self.welcome.can:
+            fields[port.MODE_GUARD] = if_canonical
         reply = await self._taken(fields)
         if reply is None:
             return port.RequestRefused(code="not_taken", message=self._not_taken())

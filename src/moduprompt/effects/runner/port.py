@@ -15,7 +15,7 @@ Guarantees that every backend keeps (tests/conformance/test_runners.py):
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Final, Literal, Protocol, Self
 
 import msgspec
 
@@ -185,6 +185,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     report: Report
 
 
+# What an input may be tied to, by the names under which keepers say that they can (`Welcome.can`).
+GUARD: Final = "if_output_bytes"
+MODE_GUARD: Final = "if_canonical"
+
+
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a keeper says of itself when it is dialled."""
 
@@ -199,6 +204,10 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     journal_last: int
     journal_acknowledged: int
     can: tuple[str, ...] = ()  # beyond the first keepers
+
+    def types_by_sight(self) -> bool:
+        """Whether it types only while the program has done nothing since it was looked at."""
+        return {GUARD, MODE_GUARD} <= set(self.can)
 
 
 class StatusReply(msgspec.Struct, frozen=True, kw_only=True):
