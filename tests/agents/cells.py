@@ -130,6 +130,7 @@ CELLS: Final = (
         ends=failed("network"),
         tells=in_trouble("network"),
         but={"opencode": TIMED_OUT},
+        or_else={"opencode": (failed("network"),)},  # it may give up before its time is up
         but_tells={"opencode": Told()},
     ),
     Cell(
@@ -151,6 +152,7 @@ CELLS: Final = (
         ends=failed("network"),
         tells=in_trouble("network"),
         but={"opencode": TIMED_OUT},
+        or_else={"opencode": (failed("network"),)},
         but_tells={"opencode": Told()},
     ),
     Cell(
