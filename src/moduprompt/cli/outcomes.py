@@ -5,6 +5,7 @@ from typing import Final
 from moduprompt.domain.run.view import RunItem
 
 LIVE: Final = ("requested", "started")
+UNSEEN: Final = "no rule has known yet what it does"
 OWN_WORDS: Final = ("command", "scripted")  # their words name the program themselves
 
 
@@ -28,6 +29,8 @@ def rule_told(run: RunItem) -> str | None:
 
 def evidence_told(run: RunItem) -> str | None:
     """What that rule saw, or why nobody knows how it ended."""
+    if run.status == "started" and run.observed == "unknown" and run.evidence is None:
+        return UNSEEN
     return run.evidence if run.status in (*LIVE, "lost") else None
 
 

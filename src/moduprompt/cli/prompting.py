@@ -33,7 +33,6 @@ COLUMNS: Final[tuple[Column[PromptItem], ...]] = (
 UNHEARD: Final = ("accepted", "placed", "submitted")
 WHY: Final = {
     "working": "it works; it is typed when the program asks for input",
-    "unknown": "nobody knows yet what it does",
     "blocked_on_permission": "it asks for permission: a person answers first",
     "rate_limited": "it is held by a rate limit",
 }
@@ -104,6 +103,9 @@ def waits_for(item: SessionItem, runs: Sequence[RunItem]) -> str | None:
     if not runs or runs[-1].status not in LIVE:
         return f"a run: mpctl run start {short(item.id)}"
     run = runs[-1]
+    if run.observed == "unknown":
+        seen = f"{run.evidence}; " if run.evidence else ""
+        return f"the program: nobody knows yet what it does; {seen}look and type for yourself with mpctl run attach {short(run.id)}"
     if run.observed in WHY:
         return f"the program: {WHY[run.observed]}"
     if first.held_by == "draft":

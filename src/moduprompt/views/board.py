@@ -160,7 +160,7 @@ def _waiting(nodes: tuple[BoardNode, ...]) -> tuple[Waiting, ...]:
 
 VIEW = View(
     name="board",
-    version=7,
+    version=8,
     collections=(
         ("board_nodes", BoardNode),
         ("board_edges", BoardEdge),

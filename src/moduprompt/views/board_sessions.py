@@ -281,6 +281,9 @@ def _account(run: RunFacts) -> str:
     return how if run.evidence is None else f"{how} ({run.evidence})"
 
 
+ON_SCREENS = frozenset(
+    {"command", "scripted"}
+)  # what they do is read off their screen, where a person can type
 _HOLDERS: dict[str, str] = {
     "draft": "a person, whose half-typed line stands there",
     "dialog": "a person, who is asked something",
@@ -382,4 +385,13 @@ def _undelivered(title: str, facts: SessionFacts) -> Wait:
         what = f"a prompt for {title} is typed"
         return Wait(what=what, on="keeper", whom="its keeper", since=prompt.since)
     what = f"a prompt for {title} is not typed yet"
+    if run is not None and run.observed == "unknown" and facts.adapter in ON_SCREENS:
+        return Wait(
+            what=what,
+            on="program",
+            whom="its program, or a person who looks at its screen",
+            since=prompt.since,
+            command=f"mpctl run attach {short(run.run_id)}",
+            note=run.evidence,
+        )
     return Wait(what=what, on="program", whom="its program, which does not read yet", since=prompt.since)

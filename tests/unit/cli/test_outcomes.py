@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from moduprompt.cli.outcomes import evidence_told, outcome_told, program_told, rule_told, since_when
+from moduprompt.cli.outcomes import UNSEEN, evidence_told, outcome_told, program_told, rule_told, since_when
 from moduprompt.domain.run.view import RunItem, SeenItem
 from moduprompt.protocol import WorkspaceId
 
@@ -57,6 +57,15 @@ def test_what_has_ended_is_not_told_by_what_was_seen_before() -> None:
     assert (rule_told(ended), evidence_told(ended)) == (None, None)
     lost = replace(works, status="lost", observed="lost", evidence="no keeper")
     assert (rule_told(lost), evidence_told(lost)) == (None, "no keeper")
+
+
+def test_what_nobody_has_known_from_the_beginning_is_told_so() -> None:
+    begun = replace(run(seen(NOON, "unknown")), seen=(), observed="unknown")
+    assert (rule_told(begun), evidence_told(begun)) == (None, UNSEEN)
+    known = replace(
+        begun, rule="generic/no_rule", rule_version=4, evidence="none of 10 rules fits the screen"
+    )
+    assert evidence_told(known) == "none of 10 rules fits the screen"
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,18 @@ def test_a_prompt_waits_for_the_program_until_it_reads_and_for_the_keeper_then()
     assert waits_of(scene) == []
 
 
+def test_a_prompt_for_a_program_that_no_rule_knows_names_the_command_that_looks_at_it() -> None:
+    scene = Scene()
+    session_id = a_working_session(scene)
+    run_id = its_run(scene, session_id)
+    a_prompt(scene, session_id)
+    wait = only_wait(scene)
+    assert (wait.on, wait.command) == ("program", f"mpctl run attach {short(run_id)}")
+
+    observed(scene, run_id, "working")
+    assert only_wait(scene).command is None
+
+
 def test_a_prompt_that_may_be_lost_leaves_the_question_open() -> None:
     scene = Scene()
     session_id = a_working_session(scene)
