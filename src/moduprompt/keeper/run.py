@@ -218,12 +218,13 @@ class Run:
 
     def _deadlines(self) -> "list[tuple[str, float]]":
         """When time itself will have hit a limit, as it looks now."""
-        limits, traffic = self.spec.limits, self.traffic
+        limits = self.spec.limits
         found: list[tuple[str, float]] = []
         if limits.wall_s is not None:
             found.append(("wall_s", self.records.began + limits.wall_s))
-        if limits.idle_s is not None:
-            found.append(("idle_s", max(traffic.last_output, traffic.last_input) + limits.idle_s))
+        quiet_since = self.traffic.quiet_since
+        if limits.idle_s is not None and quiet_since is not None:
+            found.append(("idle_s", quiet_since + limits.idle_s))
         return found
 
     def _end(self, wait_status: int | None, now: float) -> None:

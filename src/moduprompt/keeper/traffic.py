@@ -13,7 +13,7 @@ import time
 
 from moduprompt.keeper import recording
 from moduprompt.keeper.drafts import Draft
-from moduprompt.keeper.inputs import Input, Inputs, Refused
+from moduprompt.keeper.inputs import WAITING_BYTES_MAX, Input, Inputs, Refused
 from moduprompt.keeper.journal import UNACKNOWLEDGED_MAX
 from moduprompt.keeper.pipes import OPEN, Pipes
 from moduprompt.keeper.records import DISK_RETRY_S
@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # see moduprompt.keeper
 READS_BEFORE_TYPING_MAX = 4  # who prints more than that at once is still printing
 LAST_READS_MAX = 64  # at the end: more than a terminal or a pipe can hold; who writes on is none of the run's
 READ_BYTES_MAX = 64 * 1024  # one frame of the recording; also what one turn of the loop may take
+PRINTED = (recording.OUTPUT, recording.STDERR)
 HUNG_UP_RETRY_S = 0.2  # a program may close its terminal and open it again; until then there is nothing
 
 
@@ -63,7 +64,8 @@ class Traffic:
         self._questions = Questions()
         self._typed_at: float | None = None  # the last key, and how much had been printed then
         self._printed_when_typed = 0
-        self._unrecorded: list[tuple[int, bytes]] = []  # taken from the program, refused by the disk
+        self._unrecorded: list[tuple[int, bytes]] = []  # frames that the disk has refused, in order
+        self._gap_bytes = 0  # of what was dropped, as far as the recording says it
         self._kept_bytes = 0  # of output and standard error together
         self._closes_input = False
 
@@ -141,6 +143,8 @@ class Traffic:
                 raise Refused("not_running", "the program has ended")
             if len(self._records.journal.unacknowledged) >= UNACKNOWLEDGED_MAX:
                 raise Refused("unacknowledged", "too many reports wait for the daemon's acknowledgement")
+            if sum(len(payload) for _, payload in self._unrecorded) >= WAITING_BYTES_MAX:
+                raise Refused("disk_refused", "what was typed before could not be recorded yet")
             self._must_stand_still(output_bytes=if_output_bytes, canonical=if_canonical)
             # Once more when the intent is durable: that takes milliseconds, in which a question may open.
             self._inputs.push(
@@ -161,13 +165,22 @@ class Traffic:
         if self._spec.io == PIPES:
             return  # a wish that means nothing here
         self.terminal.resize(rows, cols)
-        self._records.record(recording.RESIZE, recording.pack_size(rows, cols))
+        if self._unrecorded and self._unrecorded[-1][0] == recording.RESIZE:
+            self._unrecorded.pop()  # between the two nothing was printed that the disk has not refused
+        self._keep(recording.RESIZE, recording.pack_size(rows, cols))
 
     def try_disk_again(self, now: float) -> None:
         """What a disk refused a while ago is offered to it once more; then the program is read again."""
         if self.read_again_at is not None and now >= self.read_again_at:
             self.read_again_at = None
-            self._keep_unrecorded()
+            if self._unrecorded:
+                self._keep_unrecorded()
+                self.last_output = now  # what it would have said meanwhile nobody could hear
+
+    @property
+    def quiet_since(self) -> float | None:
+        """When its program last said or was told anything; None while it can't be heard, for the disk takes nothing."""
+        return None if self._unrecorded else max(self.last_output, self.last_input)
 
     def status(self) -> dict[str, object]:
         """What can be seen of it at this moment."""
@@ -191,10 +204,12 @@ class Traffic:
             for _ in range(LAST_READS_MAX):
                 if not read():
                     break
+        missing = self.dropped_bytes - self._gap_bytes
+        if missing:
+            self._gap_bytes += missing
+            self._keep(recording.GAP, recording.pack_gap(missing))
         if self._unrecorded:
             return False
-        if self.dropped_bytes:
-            self._records.record(recording.GAP, recording.pack_gap(self.dropped_bytes))
         self.close()
         self._inputs.fail_all()
         return True
@@ -276,20 +291,21 @@ class Traffic:
         if isinstance(self.terminal, Pipes):
             self.terminal.close_output(fd)
 
-    def _keep(self, kind: int, data: bytes) -> None:
-        self.last_output = time.monotonic()
-        self._unrecorded.append((kind, data))
+    def _keep(self, kind: int, payload: bytes) -> None:
+        if kind in PRINTED:
+            self.last_output = time.monotonic()
+        self._unrecorded.append((kind, payload))
         self._keep_unrecorded()
 
     def _keep_unrecorded(self) -> None:
         waiting, self._unrecorded = self._unrecorded, []
         for kind, whole in waiting:
-            data = self._within_limit(whole)
-            if self._unrecorded or (data and not self._records.record(kind, data)):
-                self._unrecorded.append((kind, data))  # the program's output waits until the disk takes it
+            payload = self._within_limit(whole) if kind in PRINTED else whole
+            if self._unrecorded or (payload and not self._records.record(kind, payload)):
+                self._unrecorded.append((kind, payload))  # the program's output waits until the disk takes it
                 self.read_again_at = time.monotonic() + DISK_RETRY_S
-            else:
-                self._kept_bytes += len(data)
+            elif kind in PRINTED:
+                self._kept_bytes += len(payload)
 
     def _within_limit(self, data: bytes) -> bytes:
         limit = self._spec.limits.output_bytes_max
@@ -309,4 +325,4 @@ class Traffic:
     def _record_input(self, item: Input, piece: bytes) -> None:
         if item.author != "kernel":  # what the terminal answers by itself is no key
             self._typed_at, self._printed_when_typed = time.monotonic(), self.recording.output_bytes
-        self._records.record(recording.INPUT, recording.pack_input(item.author, item.author_id, piece))
+        self._keep(recording.INPUT, recording.pack_input(item.author, item.author_id, piece))

@@ -12,10 +12,22 @@ import pytest
 
 from moduprompt.keeper import processes, traffic
 from moduprompt.keeper import run as run_module
-from moduprompt.keeper.inputs import Input, Refused
+from moduprompt.keeper.inputs import WAITING_BYTES_MAX, Input, Refused
 from moduprompt.keeper.journal import JOURNAL_NAME, scan_journal
-from moduprompt.keeper.recording import OUTPUT, Recording
-from moduprompt.keeper.run import REPORTED_PROCESSES_MAX, Run
+from moduprompt.keeper.recording import (
+    GAP,
+    INPUT,
+    MARK,
+    OUTPUT,
+    RECORDING_NAME,
+    RESIZE,
+    Recording,
+    pack_gap,
+    pack_input,
+    pack_size,
+    scan_frames,
+)
+from moduprompt.keeper.run import REPORTED_PROCESSES_MAX, RUNNING, STOPPING, Run
 from moduprompt.keeper.traffic import LAST_READS_MAX
 from moduprompt.keeper.wire import FRAME_BYTES_MAX
 from tests.unit.keeper.test_spec import spec_of
@@ -46,14 +58,14 @@ def test_who_writes_on_after_the_end_does_not_hold_it_up(
 class Disk:
     """Refuses until it is told to heal. Short lines of the journal pass where only the recording is refused."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, kinds: tuple[int, ...] = (OUTPUT,)) -> None:
         self.refuses = True
         self._append = Recording.append
         self._datasync = os.fdatasync
         disk = self
 
         def append(recording: Recording, kind: int, at_us: int, payload: bytes) -> None:
-            if disk.refuses and kind == OUTPUT:
+            if disk.refuses and kind in kinds:
                 raise OSError(errno.ENOSPC, "full")
             disk._append(recording, kind, at_us, payload)
 
@@ -268,3 +280,99 @@ def test_nothing_is_started_while_the_disk_does_not_take_that_it_is(
 
     assert (tmp_path / JOURNAL_NAME).stat().st_size == 0
     run.records.recording.close()
+
+
+def recorded(tmp_path: Path) -> list[tuple[int, bytes]]:
+    """What stands in the recording, but for its marks."""
+    fd = os.open(tmp_path / RECORDING_NAME, os.O_RDONLY)
+    try:
+        return [(frame.kind, frame.payload) for frame in scan_frames(fd) if frame.kind != MARK]
+    finally:
+        os.close(fd)
+
+
+def test_who_can_not_be_heard_for_the_disk_is_not_idle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(spec_of(run_id="of-nobody", limits={"idle_s": 60}), str(tmp_path), is_subreaper=False)
+    run.agent = processes.inspect(os.getpid())
+    monkeypatch.setattr(run, "_deliver", nothing)
+    disk, now = Disk(monkeypatch), time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    printed(run, b"more")
+    run.traffic.read_output()
+    for _ in range(4):
+        now += 30
+        run.tick()
+    assert run.state == RUNNING
+    disk.refuses = False
+    now += 30
+    run.tick()
+    assert (run.state, recorded(tmp_path)) == (RUNNING, [(OUTPUT, b"more")])
+
+    now += 61
+    run.tick()
+
+    assert run.state == STOPPING
+    run.records.recording.close()
+
+
+def test_what_the_disk_refuses_stands_in_the_recording_later_and_in_order(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was typed and the window's size too: a replay would be drawn at another one."""
+    disk = Disk(monkeypatch, kinds=(OUTPUT, INPUT, RESIZE))
+    monkeypatch.setattr(traffic, "DISK_RETRY_S", 0.0)
+    run.traffic.resize(30, 90)
+    run.traffic.resize(31, 91)
+    run.traffic.accept_input(Input(b"key", author="user", author_id="ada"), lambda _: None)
+    run.tick()
+    assert recorded(tmp_path) == []
+
+    disk.refuses = False
+    run.tick()
+
+    assert recorded(tmp_path) == [(RESIZE, pack_size(31, 91)), (INPUT, pack_input("user", "ada", b"key"))]
+
+
+def test_keys_that_can_not_be_recorded_are_bounded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Disk(monkeypatch, kinds=(INPUT,))
+
+    def write(_: int, data: bytes) -> int:
+        return len(data)  # a program that reads all of it
+
+    monkeypatch.setattr(os, "write", write)
+
+    def paste() -> None:
+        run.traffic.accept_input(Input(b"k" * 65_536, author="user", author_id="ada"), lambda _: None)
+
+    for _ in range(WAITING_BYTES_MAX // 65_536):
+        paste()
+    with pytest.raises(Refused) as refused:
+        paste()
+
+    assert refused.value.code == "disk_refused"
+
+
+def test_a_gap_is_told_also_where_the_disk_is_full_when_its_run_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(spec_of(run_id="of-nobody", limits={"output_bytes_max": 3}), str(tmp_path), is_subreaper=False)
+    run.agent = processes.inspect(os.getpid())
+    monkeypatch.setattr(run, "_deliver", nothing)
+    monkeypatch.setattr(run, "_living", list[processes.Process])
+    monkeypatch.setattr(traffic, "DISK_RETRY_S", 0.0)
+    disk = Disk(monkeypatch, kinds=(GAP,))
+    printed(run, b"hello")
+    run.traffic.read_output()
+    run._wait_status = 0  # pyright: ignore[reportPrivateUsage] - its program has ended
+    run.tick()
+    assert not run.has_ended
+
+    disk.refuses = False
+    run.tick()
+    run.tick()
+    run.records.recording.close()
+
+    assert run.has_ended
+    assert recorded(tmp_path) == [(OUTPUT, b"hel"), (GAP, pack_gap(2))]
