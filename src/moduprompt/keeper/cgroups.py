@@ -22,6 +22,7 @@ V2 = ""  # the unified hierarchy's name in /proc/self/cgroup
 PREFIX = "moduprompt-"
 SUBGROUP = "mpd"  # the unit's DelegateSubgroup=
 UNLIMITED = 1 << 60  # v1 says "no limit" by a number close to 2**63
+INNER_MAX = 1_000  # groups that a program of root's has made in its own: a container or two, never so many
 PERIOD_US = 100_000  # of a processor's share: the kernel's own default
 
 # (our name, v1 controller, v1 file, v2 file)
@@ -147,7 +148,8 @@ def left_in(run_id: str, noted: "Iterable[str]" = ()) -> list[int]:
 
 def holds(pid: int, run_id: str) -> bool:
     """Whether this process is in the group of this run, as it says itself."""
-    return any(line.endswith(f"/{PREFIX}{run_id}") for line in _read(f"/proc/{pid}/cgroup").splitlines())
+    lines = _read(f"/proc/{pid}/cgroup").splitlines()
+    return any(f"/{PREFIX}{run_id}/" in f"{line}/" for line in lines)
 
 
 def memory_left() -> int | None:
@@ -204,7 +206,19 @@ def _v2_value(name: str, wanted: float) -> str:
 
 
 def _pids(folder: str) -> list[int]:
-    return [int(pid) for pid in _read(f"{folder}/cgroup.procs").split()] if folder else []
+    return [int(pid) for each in _with_inner(folder) for pid in _read(f"{each}/cgroup.procs").split()]
+
+
+def _with_inner(folder: str) -> "list[str]":
+    """This group behind those that its program has made in it: who is in one of those is in none above it."""
+    try:
+        has_inner = os.stat(folder).st_nlink > 2
+    except OSError:
+        return []
+    if not has_inner:
+        return [folder]
+    found = [each for each, _, _ in os.walk(folder)][:INNER_MAX]
+    return found[::-1]
 
 
 def _list(folder: str) -> list[str]:
@@ -215,12 +229,13 @@ def _list(folder: str) -> list[str]:
 
 
 def _remove(folder: str) -> bool:
-    try:
-        os.rmdir(folder)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
+    for each in _with_inner(folder):
+        try:
+            os.rmdir(each)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
     return True
 
 

@@ -87,13 +87,16 @@ def boot_id() -> str:
 def descendants(ancestor: int) -> list[Process]:
     """Every living process below this one, parents first."""
     found: list[Process] = []
-    waiting = _children(ancestor)
+    waiting = [(pid, ancestor) for pid in _children(ancestor)]
     while waiting and len(found) < DESCENDANTS_MAX:
-        pid = waiting.pop(0)
+        pid, parent = waiting.pop(0)
         process = inspect(pid)
-        if process is not None and process.is_alive:
+        # Since it was listed it may have ended, and its id be another's by now; its parent's end hands it to the ancestor.
+        if process is None or process.ppid not in (parent, ancestor):
+            continue
+        if process.is_alive:
             found.append(process)
-        waiting += _children(pid)
+        waiting += [(child, pid) for child in _children(pid)]
     return found
 
 

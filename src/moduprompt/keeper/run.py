@@ -14,7 +14,7 @@ import signal
 import time
 
 from moduprompt.keeper import processes, recording
-from moduprompt.keeper.cgroups import Cgroup
+from moduprompt.keeper.cgroups import Cgroup, holds
 from moduprompt.keeper.inputs import Refused
 from moduprompt.keeper.launcher import LaunchError, launch
 from moduprompt.keeper.records import DISK_RETRY_S, Records
@@ -106,7 +106,9 @@ class Run:
     def signal_foreground(self, number: int) -> None:
         """Send one signal to the terminal's foreground group, as a key press would. Raises Refused."""
         group = self._foreground()
-        if not group:
+        # A terminal goes on naming a group that is gone, and its number may be another's by now.
+        is_gone = self._is_subreaper and all(process.pgid != group for process in self._living())
+        if not group or is_gone:
             raise Refused("not_running", "no program is in the foreground")
         deliver(number, {group}, [])
 
@@ -193,7 +195,11 @@ class Run:
             found = processes.marked(f"MP_RUN={self.spec.run_id}")
         known = {process.pid for process in found}
         inside = (processes.inspect(pid) for pid in self._cgroup.pids() if pid not in known)
-        return found + [process for process in inside if process is not None and process.is_alive]
+        return found + [process for process in inside if process is not None and self._is_caught(process)]
+
+    def _is_caught(self, process: processes.Process) -> bool:
+        """Whether it lives in the run's group, and not under the id of one that did when the group was read."""
+        return process.is_alive and holds(process.pid, self.spec.run_id)
 
     def _remains(self) -> list[processes.Process]:
         """Who lives on when its program has ended. Whoever changed hands during a look is seen by the next one."""

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import pytest
@@ -86,3 +86,33 @@ def test_a_process_that_is_gone_gets_none() -> None:
     with living() as process:
         pass
     assert not processes.send_signal(process, signal.SIGTERM)
+
+
+def test_a_child_whose_id_is_anothers_by_now_is_none() -> None:
+    """Between the list of children and the look at one of them it may end, and its id go to another."""
+    with living() as child, living() as other:
+        assert {each.pid for each in processes.descendants(os.getpid())} >= {child.pid, other.pid}
+
+        with pytest.MonkeyPatch.context() as patched:
+            listed = {os.getpid(): [child.pid], child.pid: [other.pid, 1]}
+
+            def children(pid: int) -> list[int]:
+                return listed.get(pid, [])
+
+            patched.setattr(processes, "_children", children)
+            patched.setattr(processes, "inspect", reparented(other.pid, to=4711))
+            found = [each.pid for each in processes.descendants(os.getpid())]
+
+        assert found == [child.pid]
+
+
+def reparented(pid: int, *, to: int) -> Callable[[int], processes.Process | None]:
+    inspect = processes.inspect
+
+    def look(wanted: int) -> processes.Process | None:
+        process = inspect(wanted)
+        if process is not None and wanted == pid:
+            process.ppid = to
+        return process
+
+    return look

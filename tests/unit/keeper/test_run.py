@@ -376,3 +376,36 @@ def test_a_gap_is_told_also_where_the_disk_is_full_when_its_run_ends(
 
     assert run.has_ended
     assert recorded(tmp_path) == [(OUTPUT, b"hel"), (GAP, pack_gap(2))]
+
+
+def test_a_foreground_group_that_is_gone_gets_no_signal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may be that of somebody else's group by now."""
+    run._is_subreaper = True  # pyright: ignore[reportPrivateUsage]
+    sent: list[set[int]] = []
+
+    def deliver(number: int, groups: set[int], living: list[processes.Process]) -> None:
+        del number, living
+        sent.append(groups)
+
+    monkeypatch.setattr(run_module, "deliver", deliver)
+    monkeypatch.setattr(run.traffic.terminal, "foreground", lambda: os.getpgrp())
+    monkeypatch.setattr(run, "_living", list[processes.Process])
+    with pytest.raises(Refused) as refused:
+        run.signal_foreground(2)
+    assert (refused.value.code, sent) == ("not_running", [])
+
+    ours = processes.inspect(os.getpid())
+    assert ours is not None
+    monkeypatch.setattr(run, "_living", lambda: [ours])
+    run.signal_foreground(2)
+
+    assert sent == [{os.getpgrp()}]
+
+
+def test_who_is_in_no_group_of_the_run_any_more_is_none_of_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process may end when the group has just been read, and its id be another's by now."""
+    monkeypatch.setattr(run._cgroup, "pids", lambda: [1])  # pyright: ignore[reportPrivateUsage]
+
+    assert 1 not in [process.pid for process in run._living()]  # pyright: ignore[reportPrivateUsage]

@@ -31,6 +31,26 @@ except OSError:
 """
 # In a session of its own, with an empty environment, twice removed from the program that started it.
 HIDDEN = "env -i setsid sh -c 'trap \"\" HUP TERM INT; while :; do sleep 61; done' & echo started; read line"
+# With root's rights a program may make a group in its own and go there, as container tools do; and hide there.
+INSIDE = r"""
+import os, time
+own = next(line.strip().split("::", 1)[1] for line in open("/proc/self/cgroup") if line.startswith("0::"))
+mounts = [line.split() for line in open("/proc/self/mountinfo")]
+base = next(words[4] for words in mounts if words[words.index("-") + 1] == "cgroup2")
+inner = f"{base}{own}/inner/most"
+try:
+    os.makedirs(inner)
+    if os.fork() == 0:
+        open(f"{inner}/cgroup.procs", "w").write("0")
+        os.setsid()
+        if os.fork() > 0:
+            os._exit(0)
+        os.execve("/bin/sh", ["sh", "-c", "trap '' HUP TERM INT; echo started; while :; do sleep 61; done"], {})
+    os.wait()
+except OSError as fault:
+    print("impossible", fault, flush=True)
+time.sleep(600)
+"""
 
 
 @pytest.fixture
@@ -141,6 +161,31 @@ async def test_a_tool_that_hides_is_found_after_its_keeper_was_killed(
     await backend.sweep(spec.run_id)
 
     assert hidden
+    eventually(lambda: not any(_lives(pid) for pid in hidden))
+    assert await backend.sweep(spec.run_id) == ()
+    assert groups_of(spec.run_id) == []
+
+
+@pytest.mark.parametrize("dies", ["the keeper", "nobody"])
+async def test_who_hides_in_a_group_of_its_own_making_is_ended_and_the_groups_go(
+    backend: LocalBackend, dies: str
+) -> None:
+    spec = a_run(*python(INSIDE))
+    assert isinstance(await backend.start(spec), port.Kept)
+    async with await dialled(backend, spec.run_id) as link:
+        if b"impossible" in await output_until(link, b"\n"):
+            await finish(backend, spec.run_id)
+            pytest.skip("a program can't make control groups here")
+        hidden = cgroups.left_in(spec.run_id)
+        if dies == "the keeper":
+            os.kill(link.welcome.keeper_pid, signal.SIGKILL)
+    if dies == "the keeper":
+        await gone(backend, spec.run_id)
+        await backend.sweep(spec.run_id)
+    else:
+        await finish(backend, spec.run_id)
+
+    assert len(hidden) >= 2  # the program, and the shell that hides
     eventually(lambda: not any(_lives(pid) for pid in hidden))
     assert await backend.sweep(spec.run_id) == ()
     assert groups_of(spec.run_id) == []
