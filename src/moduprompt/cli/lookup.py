@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import failed
+from moduprompt.cli.live.text import plain
 from moduprompt.client import collection_of
 from moduprompt.domain.item import Item
 from moduprompt.domain.project.view import ProjectItem
@@ -92,6 +93,21 @@ async def find_own(call: Call, kind: type[ItemT], text: str | None, *, variable:
             details={"reason": "usage"},
         )
     return await find_item(call, kind, own)
+
+
+async def namesakes_told(
+    call: Call, kind: type[ItemT], name: str, *, of: WorkspaceId | None
+) -> tuple[str, ...]:
+    """What is to be said where a name that was just given is another's too: from now on it means neither."""
+    if call.is_json:
+        return ()
+    same = [each for each in await call.list(kind, of=of) if name_of(each) == name and not _is_archived(each)]
+    if len(same) < 2:
+        return ()
+    noun = noun_of(kind)
+    return (
+        f"{len(same)} {collection_of(kind)} are called {plain(name)} now: mean each by its id, or mpctl {noun} rename",
+    )
 
 
 def name_of(item: Item) -> str | None:

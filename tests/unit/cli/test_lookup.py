@@ -10,13 +10,13 @@ import pytest
 
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import CallFailed
-from moduprompt.cli.lookup import find_item, find_own, workspace_of
+from moduprompt.cli.lookup import find_item, find_own, namesakes_told, workspace_of
 from moduprompt.cli.words import Words
 from moduprompt.client import RequestRefused
 from moduprompt.domain.project.view import ProjectItem
 from moduprompt.domain.run.view import RunItem
 from moduprompt.domain.workspace.view import WorkspaceItem
-from moduprompt.protocol import SYSTEM_WORKSPACE, Code
+from moduprompt.protocol import SYSTEM_WORKSPACE, Code, WorkspaceId
 from tests.support.http_server import Peer, serving
 
 CORE = "01a20428-0000-7000-8000-00000000aaaa"
@@ -162,6 +162,17 @@ async def test_a_session_without_a_run_means_none_and_two_of_a_name_are_asked_ab
         with pytest.raises(CallFailed) as caught:
             await find_item(call, RunItem, typed)
     assert caught.value.exit_status == exit_status
+
+
+@pytest.mark.parametrize(("name", "is_shared"), [("twin", True), ("alone", False)])
+async def test_a_name_that_two_have_is_told_when_it_is_given(
+    tmp_path: Path, name: str, *, is_shared: bool
+) -> None:
+    async with calling(tmp_path) as call:
+        told = await namesakes_told(call, ProjectItem, name, of=WorkspaceId(CORE))
+    assert [line.partition(" now:")[0] for line in told] == (
+        ["2 projects are called twin"] if is_shared else []
+    )
 
 
 async def test_a_whole_id_of_nobody_is_what_the_daemon_says(tmp_path: Path) -> None:

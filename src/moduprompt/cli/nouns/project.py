@@ -6,7 +6,7 @@ from typing import Final
 
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import failed
-from moduprompt.cli.lookup import find_item, workspace_of
+from moduprompt.cli.lookup import find_item, namesakes_told, workspace_of
 from moduprompt.cli.tables import Column, to_paragraph
 from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.verbs import Verb
@@ -39,7 +39,8 @@ async def _create(call: Call) -> None:
     )
     accepted = await call.submit(command)
     made = first_event(accepted, ProjectCreated)
-    call.answer(accepted, f"project {made.project_id} {made.name}", *to_sentences(accepted)[1:])
+    shared = await namesakes_told(call, ProjectItem, made.name, of=command.workspace_id)
+    call.answer(accepted, f"project {made.project_id} {made.name}", *to_sentences(accepted)[1:], *shared)
 
 
 async def _list(call: Call) -> None:

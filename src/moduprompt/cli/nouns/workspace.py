@@ -4,7 +4,7 @@ import argparse
 from typing import Final
 
 from moduprompt.cli.call import Call
-from moduprompt.cli.lookup import find_item, workspace_of
+from moduprompt.cli.lookup import find_item, namesakes_told, workspace_of
 from moduprompt.cli.tables import Column, to_paragraph
 from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.verbs import Verb
@@ -31,7 +31,8 @@ async def _create(call: Call) -> None:
     command = CreateWorkspace(workspace_id=SYSTEM_WORKSPACE, name=call.words.text("name"))
     accepted = await call.submit(command)
     made = first_event(accepted, WorkspaceCreated)
-    call.answer(accepted, f"workspace {made.workspace_id} {made.name}")
+    shared = await namesakes_told(call, WorkspaceItem, made.name, of=None)
+    call.answer(accepted, f"workspace {made.workspace_id} {made.name}", *shared)
 
 
 async def _list(call: Call) -> None:

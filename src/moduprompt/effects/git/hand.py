@@ -173,10 +173,9 @@ class GitHand:
         await report(self._reporter, done, key=f"{intent.name}/done")
 
     async def _refused(self, intent: WorktreeIntent, refusal: GitRefusal, *, operation: Operation) -> None:
-        told = f"{refusal.message} ({', '.join(refusal.files)})" if refusal.files else refusal.message
+        told = _told(refusal)
         if isinstance(intent, SettleBranch) and refusal.hint:
-            # Nobody waits for this answer: whoever reads it later has to mend it by hand.
-            told = f"{refusal.message}; {refusal.hint}, then mpctl worktree commit {intent.worktree_id}"
+            told = f"{told}, then mpctl worktree commit {intent.worktree_id}"
         failed = ReportFailed(
             workspace_id=intent.workspace_id,
             worktree_id=intent.worktree_id,
@@ -186,3 +185,10 @@ class GitHand:
             reason=told[:REASON_MAX],
         )
         await report(self._reporter, failed, key=f"{intent.name}/failed")
+
+
+def _told(refusal: GitRefusal) -> str:
+    """What hinders, and what to do: whoever reads it, now or much later, has to mend it by hand."""
+    names_them = not refusal.files or refusal.files[0] in refusal.message
+    what = refusal.message if names_them else f"{refusal.message} ({', '.join(refusal.files)})"
+    return f"{what}; {refusal.hint}" if refusal.hint else what

@@ -88,7 +88,7 @@ async def _merge_aside(git: GitProcess, spec: MergeSpec, *, merge: _Merge, place
             if not files:
                 raise Refused(refusal_of(done, path=place.top))
             text = f"{spec.branch} and {spec.into} both changed {', '.join(files)}"
-            hint = f"merge {spec.into} into {spec.branch} in its worktree, resolve, commit"
+            hint = f"merge {spec.into} into {spec.branch} in its worktree, resolve, commit it and merge again"
             raise refuse("merge_conflict", text, path=place.top, hint=hint, files=files)
         head = await git.run("rev-parse", "--verify", "HEAD^{commit}", at=scratch)
         return head.line

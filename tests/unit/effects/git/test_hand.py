@@ -227,6 +227,23 @@ async def test_every_refusal_of_git_is_a_result(
     assert failed.failure is FAILURES.get(reason, FailureClass.INTERNAL)
 
 
+async def test_a_refusal_names_each_file_once_and_says_what_to_do(tmp_path: Path) -> None:
+    scene = Scene(
+        tmp_path,
+        refusal=port.GitRefusal(
+            reason="merge_conflict",
+            message="both changed a.py",
+            path="/x",
+            hint="merge main",
+            files=("a.py",),
+        ),
+    )
+    await scene.hand.carry_out(MERGE)
+    (failed,) = scene.reports.commands
+    assert isinstance(failed, ReportFailed)
+    assert failed.reason == "both changed a.py; merge main"
+
+
 async def test_a_conflict_names_its_files_within_the_bound_of_a_reason(tmp_path: Path) -> None:
     files = tuple(f"src/file-{number}.py" for number in range(100))
     scene = Scene(
