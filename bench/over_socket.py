@@ -15,7 +15,7 @@ import msgspec
 
 from bench.figures import Figure, Scale, Spent, in_turns
 from bench.load import Load, Told
-from bench.served import LOOK_AGAIN_S, READY_S, Served, daemon
+from bench.served import Served, daemon, until_there
 
 CLIENTS = 64
 EACH = 60
@@ -87,9 +87,7 @@ async def _noop(each: int) -> AsyncGenerator[Load]:
         socket = Path(folder) / "noop.sock"
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.noop", str(socket))
         try:
-            async with asyncio.timeout(READY_S):
-                while not socket.exists():
-                    await asyncio.sleep(LOOK_AGAIN_S)
+            await until_there(socket)
             yield Load(
                 socket=str(socket), token="", workspace_id="w", project_id="p", clients=CLIENTS, each=each
             )

@@ -63,11 +63,16 @@ async def daemon() -> AsyncGenerator[Served]:
             await process.wait()
 
 
-async def appears(path: Path) -> bytes:
-    """What is in a file as soon as it is there."""
+async def until_there(path: Path) -> None:
+    """Wait for a file or a socket that another process makes."""
     async with asyncio.timeout(READY_S):
         while not path.exists():
             await asyncio.sleep(LOOK_AGAIN_S)
+
+
+async def appears(path: Path) -> bytes:
+    """What is in a file as soon as it is there."""
+    await until_there(path)
     return path.read_bytes()
 
 

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from moduprompt.keeper import processes
 from tests.acceptance.test_recovery import keeper_of
 from tests.support.daemon import Place
 from tests.support.deadline import eventually
 from tests.support.git_repository import Repository
 from tests.support.seat import seated
+from tests.support.stopped import stopped
 
 READS = 'while read line; do echo "got <$line>"; done'
-
-
-@contextmanager
-def stopped(pid: int) -> Generator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        eventually(lambda: (seen := processes.inspect(pid)) is not None and seen.state == "T")
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def spawned(place: Place, name: str) -> dict[str, Any]:

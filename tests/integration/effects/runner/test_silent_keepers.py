@@ -1,8 +1,6 @@
 """Keepers that are really stopped (SIGSTOP) under a daemon that asks: nobody waits for ever, nothing is lost or doubled."""
 
 import asyncio
-import os
-import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +12,12 @@ from moduprompt.effects.runner.freeing import free_keepers
 from moduprompt.effects.runner.link import KeeperLink, Patience
 from moduprompt.effects.runner.local import LocalBackend
 from moduprompt.effects.runner.silences import PART, Silences
-from moduprompt.keeper import processes, wire
+from moduprompt.keeper import wire
 from moduprompt.kernel.clock import SystemClock
 from moduprompt.protocol import RunId
-from tests.support.deadline import eventually, eventually_async
+from tests.support.deadline import eventually_async
 from tests.support.runs import AUTHOR, a_run, dialled, finish, gone, is_waiting, output_until, running, shell
+from tests.support.stopped import stopped
 
 QUICK = Patience(hello_s_max=0.2, answer_s_max=0.2, heartbeat_s=0.1)  # once the keeper is stopped
 EARLY = Patience(heartbeat_s=0.1)  # before: a busy machine may be slow
@@ -48,17 +47,6 @@ def hurried(link: port.RunLink) -> Generator[None]:
     with stopped(link.welcome.keeper_pid):
         link.patience = QUICK
         yield
-
-
-@contextmanager
-def stopped(pid: int) -> Generator[None]:
-    """The keeper does nothing meanwhile."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        eventually(lambda: (seen := processes.inspect(pid)) is not None and seen.state == "T")
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 async def ask(link: port.RunLink, request: str) -> None:
