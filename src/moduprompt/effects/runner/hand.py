@@ -24,7 +24,7 @@ from moduprompt.effects.runner import port
 from moduprompt.effects.runner.accounts import Accountant
 from moduprompt.effects.runner.admission import Admission
 from moduprompt.effects.runner.footing import Footings, Trees
-from moduprompt.effects.runner.keeping import is_readable_never, keep_recording
+from moduprompt.effects.runner.keeping import keep_recording, raise_what_passes
 from moduprompt.effects.runner.launching import Launches, Surroundings, Tokens
 from moduprompt.effects.runner.listening import Listener
 from moduprompt.effects.runner.looking import Looks
@@ -250,7 +250,7 @@ class RunHand:
             try:
                 tells = await self.listener.rest(intent) is not None
             except (RecordingError, OSError) as fault:  # as far as it goes
-                _pass_on_what_passes(fault)
+                raise_what_passes(fault)
             names = ", ".join(swept)
             evidence = f"{gone.evidence}; ended what was left: {names}" if swept else gone.evidence
             lost = ReportLost(
@@ -309,7 +309,7 @@ class RunHand:
         try:
             said = await self.listener.rest(intent)
         except (RecordingError, OSError) as fault:
-            _pass_on_what_passes(fault)
+            raise_what_passes(fault)
             log.warning("run.not_judged", extra={"run_id": intent.run_id, "fault": str(fault)})
             return Verdict(outcome="unclear", rule="recording_unreadable", evidence=str(fault))
         if adapter is None or said is None:
@@ -342,8 +342,3 @@ class RunHand:
                 return "unknown"
         is_settled = isinstance(answer, port.Done) or answer.code == "not_running"
         return "asked" if is_settled else "unknown"
-
-
-def _pass_on_what_passes(fault: RecordingError | OSError) -> None:
-    if isinstance(fault, OSError) and not is_readable_never(fault):
-        raise fault

@@ -38,7 +38,7 @@ async def keep_recording(
         log.warning("recording.unreadable", extra={"path": str(path), "fault": str(fault)})
         return await _kept_as_it_is(artifacts, workspace_id, path)
     except OSError as fault:
-        _raise_what_passes(fault)
+        raise_what_passes(fault)
         log.warning("recording.lost", extra={"path": str(path), "fault": str(fault)})
         return None
     ref = await artifacts.put_file(workspace_id, packed)
@@ -50,9 +50,10 @@ def _is_there(path: Path) -> bool:
     return path.is_file()
 
 
-def is_readable_never(fault: OSError) -> bool:
-    """Whether coming again would meet the same fault: it lies in what is read, not in what the machine lacks now."""
-    return fault.errno not in PASSES
+def raise_what_passes(fault: RecordingError | OSError) -> None:
+    """Raise it again where coming again may not meet it: it lies in what the machine lacks now, not in what is read."""
+    if isinstance(fault, OSError) and fault.errno in PASSES:
+        raise fault
 
 
 async def _kept_as_it_is(
@@ -64,11 +65,6 @@ async def _kept_as_it_is(
         cause = fault.__cause__
         if not isinstance(cause, OSError):
             raise
-        _raise_what_passes(cause)
+        raise_what_passes(cause)
         log.warning("recording.lost", extra={"path": str(path), "fault": str(fault)})
         return None
-
-
-def _raise_what_passes(fault: OSError) -> None:
-    if not is_readable_never(fault):
-        raise fault
