@@ -2,9 +2,9 @@
 
 from typing import Final
 
+from moduprompt.domain.run.state import LIVE
 from moduprompt.domain.run.view import RunItem
 
-LIVE: Final = ("requested", "started")
 UNSEEN: Final = "no rule has known yet what it does"
 OWN_WORDS: Final = ("command", "scripted")  # their words name the program themselves
 

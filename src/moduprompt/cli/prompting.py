@@ -10,12 +10,12 @@ from typing import Final
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import failed, misused
 from moduprompt.cli.lookup import PART_MIN, find_item, find_own
-from moduprompt.cli.outcomes import LIVE
 from moduprompt.cli.tables import Column, to_table
 from moduprompt.cli.telling import to_sentences
 from moduprompt.cli.typed import text_or_input
 from moduprompt.cli.verbs import Verb
 from moduprompt.cli.waiting_out import parked_told
+from moduprompt.domain.run.state import LIVE
 from moduprompt.domain.run.view import RunItem
 from moduprompt.domain.session.commands import CancelPrompt, PromptSession, ResendPrompt
 from moduprompt.domain.session.view import PromptItem, SessionItem

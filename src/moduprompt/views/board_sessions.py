@@ -17,6 +17,7 @@ from moduprompt.domain.run.events import (
     RunStatusObserved,
     RunStopRequested,
 )
+from moduprompt.domain.run.state import ENDED
 from moduprompt.domain.session.budgets import share_of
 from moduprompt.domain.session.events import (
     PromptAccepted,
@@ -53,8 +54,6 @@ from moduprompt.views.board_rows import (
     Wait,
     short,
 )
-
-ENDED: frozenset[str] = frozenset({"exited", "lost"})
 
 
 def fold_session(rows: Rows, event: SessionEvent, stamp: Stamp) -> None:

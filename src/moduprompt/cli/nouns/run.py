@@ -38,6 +38,7 @@ from moduprompt.client import Client, Unreachable, first_event
 from moduprompt.config import AGENTS_NOT_CONFINED
 from moduprompt.domain.run.commands import ResizeRun, StartRun, StopRun
 from moduprompt.domain.run.events import RunRequested
+from moduprompt.domain.run.state import ENDED
 from moduprompt.domain.run.view import RunItem
 from moduprompt.domain.session.view import SessionItem
 from moduprompt.effects.runner.asciicast import to_asciicast
@@ -59,7 +60,6 @@ DRAWN_BYTES: Final = (
     8 * 1024 * 1024
 )  # of output before a moment: a second or two of drawing, and surely enough
 LOOK_S: Final = 0.2  # between two looks at a run whose output broke off
-ENDED: Final = ("exited", "lost")
 COLUMNS: Final[tuple[Column[RunItem], ...]] = (
     ("ID", lambda item: item.id),
     ("SESSION", lambda item: short(item.session_id)),

@@ -10,7 +10,7 @@ whether a prompt may be typed. So is what its program told of itself, in sum, an
 its output that is from: `said_upto`.
 """
 
-from typing import ClassVar, Literal, TypeAlias, assert_never
+from typing import ClassVar, Final, Literal, TypeAlias, assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -51,6 +51,8 @@ from moduprompt.domain.session.commands import Agent
 from moduprompt.protocol import ProjectId, RunId, SessionId, TextRef, WorktreeId
 
 RunStatus: TypeAlias = Literal["requested", "started", "exited", "lost"]
+LIVE: Final[frozenset[str]] = frozenset({"requested", "started"})  # it may have a process
+ENDED: Final[frozenset[str]] = frozenset({"exited", "lost"})
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +109,7 @@ class RunState(State, frozen=True, kw_only=True):
 
     def is_live(self) -> bool:
         """Whether it may have a process."""
-        return self.status in ("requested", "started")
+        return self.status in LIVE
 
 
 def evolve(own: RunState | None, event: RunFact) -> RunState:

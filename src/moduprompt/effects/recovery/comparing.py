@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from moduprompt.domain.run.state import ENDED
 from moduprompt.effects.recovery.memory import StartMemory
 from moduprompt.effects.runner.freeing import free_keepers
 from moduprompt.effects.runner.port import Backend
@@ -31,7 +32,6 @@ from moduprompt.storage.port import StorageFailed
 PAGE: Final = 500  # rows of one read of the worktrees
 RUNS: Final = "runs"
 WORKTREES: Final = "worktrees"
-ENDED: Final = ("exited", "lost")
 THERE: Final = ("ready",)  # while one is made or removed, its folder may be there or not
 
 
