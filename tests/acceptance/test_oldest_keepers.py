@@ -4,12 +4,15 @@ What a program printed, was told and came to is asked of the program itself, of 
 each of them has it once.
 """
 
+import asyncio
 import hashlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
@@ -19,11 +22,15 @@ import pytest
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.journal import read_journal
 from moduprompt.effects.runner.recording import Output, RecordingReader
+from moduprompt.keeper.keeper import SOCKET_NAME
 from moduprompt.keeper.recording import RECORDING_NAME
+from moduprompt.protocol import RunId, WorkspaceId, decode_event
 from tests.acceptance.test_many_runs import PRINTS, expected
 from tests.acceptance.test_recovery import WAITS, keeper_of
+from tests.support import daemon_process
 from tests.support.ancestor import Ancestor, by_session, unpack
 from tests.support.daemon import Place, is_alive
+from tests.support.daemons_killed_early import nursery
 from tests.support.deadline import eventually
 from tests.support.git_repository import Repository
 from tests.support.seat import COLS, ROWS, seated
@@ -31,6 +38,7 @@ from tests.support.seat import COLS, ROWS, seated
 pytestmark = pytest.mark.slow
 
 LONG_S: Final = 120.0  # with one step on a machine that has much else to do
+MOMENTS: Final = 10  # of a first start at which it dies
 LONG_LINES: Final = 10_000  # of a prompt: more than a terminal holds for a program that does not read
 HEARS: Final = """
 import os, signal, sys
@@ -376,3 +384,48 @@ def test_todays_upgrade_replaces_the_daemon_of_then_and_agents_and_people_go_on(
         seat.type(b"\x1d")
         assert seat.leaves() == 0
     assert runs(place)["hearer"]["status"] == "started"
+
+
+@pytest.mark.timeout(400)
+def test_a_first_start_over_the_data_of_then_may_die_at_any_moment(place: Place, old: Ancestor) -> None:
+    spawn(old, "hearer", HEARS)
+    run = started(place, old, "hearer")["hearer"]
+    old.mpctl("session", "prompt", "hearer", "good morning")
+    shows(place, run["id"], b"heard good morning")
+    old.mpctl("session", "prompt", "hearer", "bye")
+    await_reports(place, port.Exited)
+    eventually(lambda: "run.output_recorded" in types(old), within_s=LONG_S)
+    eventually(lambda: not (place.data / "runs" / run["id"] / SOCKET_NAME).exists())
+    before = [each["event_id"] for each in old.mpctl("events", "list", "--json").lines]
+    whole = printed(place, run["id"])
+    place.kill_daemon()
+    old.is_replaced()
+    kept = place.root / "kept"
+    shutil.copytree(place.data, kept)
+
+    here = daemon_process.Place(data=place.data, runtime=place.runtime)
+    with nursery(here) as daemons:
+        begun = time.monotonic()
+        assert daemons.start() is not None
+        took_s = time.monotonic() - begun
+        daemons.kill()
+        for number in range(MOMENTS):
+            shutil.rmtree(place.data)
+            shutil.copytree(kept, place.data)
+            if daemons.start(after_s=took_s / 2 * (number + 1) / MOMENTS) is not None:
+                daemons.kill()
+            daemons.start()
+            events, output = asyncio.run(kept_by(here, run))
+            daemons.kill()
+            assert (events, output) == (before, whole), number
+    place.start_daemon()
+    assert "the log holds" in place.ok("log", "verify").out
+
+
+async def kept_by(place: daemon_process.Place, run: dict[str, Any]) -> tuple[list[str], bytes]:
+    """The events there are, by their ids, and what the run printed."""
+    home = WorkspaceId(run["workspace_id"])
+    async with place.client() as client:
+        page = await client.read_events(home)
+        output = b"".join([piece async for piece in client.run_output(RunId(run["id"]), workspace_id=home)])
+    return [decode_event(item).event_id for item in page.items], output

@@ -1,6 +1,7 @@
-"""Daemons that are killed in the middle of their recovery: at a turn of their event loop that was given before.
+"""Daemons that are killed in the middle of their recovery: at a turn of their event loop, or a time, that was given before.
 
     nursery (everything is imported once) ── fork ──→ a daemon ── its N-th turn ──→ SIGKILL, by its own hand
+                                                               └─ its time ─────→ SIGALRM, which nobody handles
 
 Between two turns lies each thing that a daemon does by itself, so counting turns meets each of its awaits, in its storage,
 its hands and its comparing alike. A daemon that is through with its recovery says so, and lives.
@@ -19,7 +20,7 @@ from typing import IO, Final, Literal
 from tests.support.daemon_process import Place
 
 Patch = Literal["acknowledges_nothing", "starts_nothing", "types_nothing"]
-NEVER: Final = 0  # as a turn: it is not killed
+NEVER: Final = 0  # as a turn or a time: it is not killed
 
 NURSERY: Final = """
 import asyncio, os, signal, sys
@@ -62,9 +63,10 @@ def patch(names):
     if "types_nothing" in names: typist.Typist.carry_out = hanging
 
 for line in sys.stdin:
-    last, *names = line.split()
+    last, after_s, *names = line.split()
     child = os.fork()
     if child == 0:
+        signal.setitimer(signal.ITIMER_REAL, float(after_s))
         count(int(last))
         patch(names)
         os.setsid()
@@ -83,18 +85,25 @@ class Nursery:
         self._said = said
         self._pid: int | None = None
 
-    def start(self, *, last: int = NEVER, patches: Iterable[Patch] = ()) -> int | None:
-        """A daemon, until it is through with its recovery; gives the turn. None: it was killed at its last one."""
+    def start(
+        self, *, last: int = NEVER, after_s: float = NEVER, patches: Iterable[Patch] = ()
+    ) -> int | None:
+        """A daemon, until it is through with its recovery; gives the turn. None: it was killed before.
+
+        `last`: at this turn. `after_s`: so long after its birth, in the middle of whatever its threads do then.
+        """
         assert self._pid is None, "BUG: there is one already"
         assert self._program.stdin is not None
-        self._program.stdin.write(" ".join((str(last), *patches)).encode() + b"\n")
+        self._program.stdin.write(" ".join((str(last), f"{after_s:.6f}", *patches)).encode() + b"\n")
         self._program.stdin.flush()
         self._pid = self._heard("born")
         word, turn = self._words()
         if word == "through":
             return int(turn)
-        assert word == "killed", word
-        self._buried()
+        assert word in ("killed", "dead"), word
+        if word == "killed":
+            self._buried()
+        self._pid = None
         return None
 
     def kill(self) -> None:
