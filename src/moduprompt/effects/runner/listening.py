@@ -34,6 +34,7 @@ from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.ear import Ear, Noted, recorded
+from moduprompt.effects.runner.keeping import is_readable_never
 from moduprompt.effects.runner.rounds import Contents, Rounds
 from moduprompt.effects.runner.speaking import Speaker
 from moduprompt.effects.runner.status.hearing import hear
@@ -108,7 +109,26 @@ class Listener:
         return live is not None and live.told > 0
 
     async def follow(self, intent: KeepRun) -> None:
-        """Hear it out and report what it says, until its output ends or whoever waits for this gives up."""
+        """Hear it out and report what it says, until its output ends or whoever waits for this gives up.
+
+        What the machine lacks for a moment (a free file) is no reason to be deaf from then on: it begins anew.
+        """
+        while not await self._is_followed(intent):
+            await self._clock.sleep(AGAIN_S)
+
+    async def _is_followed(self, intent: KeepRun) -> bool:
+        try:
+            await self._follow(intent)
+        except BaseExceptionGroup as faults:
+            passing, others = faults.split(_passes)
+            if passing is None or others is not None:
+                raise
+            why = str(passing.exceptions[0])
+            log.warning("listening.broke", extra={"run_id": intent.run_id, "why": why})
+            return False
+        return True
+
+    async def _follow(self, intent: KeepRun) -> None:
         channel = self._channel_of(intent)
         reader = channel or _reader_of(intent)
         if reader is None:
@@ -245,6 +265,10 @@ class Listener:
                 return None
             case _:
                 return note.heard
+
+
+def _passes(fault: BaseException) -> bool:
+    return isinstance(fault, OSError) and not is_readable_never(fault)
 
 
 def _bare_request(intent: KeepRun) -> AgentRequest:

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import errno
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from moduprompt.domain.run.state import RunState
 from moduprompt.effects.agents.port import Asked, Heard, Owed
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.runner import listening, port
+from moduprompt.effects.runner.ear import Ear, Noted
 from moduprompt.effects.runner.listening import NOTES_WAITING_MAX, USAGE_WEIGHS, Listener
 from moduprompt.keeper import recording
 from moduprompt.protocol import (
@@ -326,6 +328,44 @@ async def test_a_report_that_is_not_taken_is_made_again(tmp_path: Path) -> None:
 
     assert log.facts == await undisturbed(tmp_path, WORKS)
     assert daemon.clock.slept == [listening.AGAIN_S] * 3
+
+
+async def test_a_machine_without_a_free_file_for_a_moment_makes_nobody_deaf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, keeper = Log(), Talker(WORKS)
+    daemon = Daemon(tmp_path, log, keeper)
+    daemon.record()
+    refusals = [errno.EMFILE, errno.ENFILE]
+    opens = listening.recorded
+
+    def refusing(ear: Ear, path: Path) -> Generator[Noted]:
+        notes = opens(ear, path)
+        yield next(notes)  # and is heard, though nobody is told
+        if refusals:
+            raise OSError(refusals.pop(), "no file is free")
+        yield from notes
+
+    monkeypatch.setattr(listening, "recorded", refusing)
+    await daemon.listener.follow(log.intent())
+
+    assert log.facts == await undisturbed(tmp_path, WORKS)
+
+
+async def test_what_no_waiting_mends_ends_the_listening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log()
+    daemon = Daemon(tmp_path, log, Talker(WORKS))
+    daemon.record()
+
+    def unreadable(ear: Ear, path: Path) -> Generator[Noted]:
+        raise OSError(errno.EIO, "the disk is broken")
+        yield
+
+    monkeypatch.setattr(listening, "recorded", unreadable)
+    with pytest.raises(ExceptionGroup):
+        await daemon.listener.follow(log.intent())
 
 
 async def test_a_program_that_tells_nothing_is_not_listened_to(tmp_path: Path) -> None:
