@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from moduprompt.effects.runner import port
-from moduprompt.effects.runner.status.facts import Seen
+from moduprompt.effects.runner.status import onlooker as onlookers
+from moduprompt.effects.runner.status.drawing import Drawing
+from moduprompt.effects.runner.status.facts import Seen, Sight
 from moduprompt.effects.runner.status.onlooker import Onlooker
 from tests.support.deadline import eventually_async
 from tests.support.runs import AUTHOR, a_run, local_backend, python, running
@@ -79,3 +83,26 @@ async def test_a_recording_that_is_not_there_leaves_the_keepers_facts(tmp_path: 
     async with running(backend, spec) as link:
         with closing(Onlooker(link, run_dir=tmp_path / "elsewhere", program="anything")) as onlooker:
             assert (await until(onlooker, "working")).rule == "process_alive"
+
+
+async def test_who_could_not_draw_for_a_moment_draws_at_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = [OSError(errno.EMFILE, "no file is free")]
+
+    def drawing(recording: Path, *, asks: Callable[[Sight], bool]) -> Drawing:
+        if refusals:
+            raise refusals.pop()
+        return Drawing(recording, asks=asks)
+
+    monkeypatch.setattr(onlookers, "Drawing", drawing)
+    backend = local_backend(tmp_path)
+    spec = a_run(*python(PROGRAM), env={"PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1"})
+    async with running(backend, spec) as link:
+        with closing(Onlooker(link, run_dir=backend.run_dir(spec.run_id), program="anything")) as onlooker:
+            await until(onlooker, "unknown")
+            typed = await link.send_input(b"d", author=AUTHOR, input_id=None)
+            assert isinstance(typed, port.InputResult)
+            await until(onlooker, "blocked_on_permission")
+
+    assert refusals == []
