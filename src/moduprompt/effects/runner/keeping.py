@@ -50,9 +50,14 @@ def _is_there(path: Path) -> bool:
     return path.is_file()
 
 
+def passes(fault: BaseException) -> bool:
+    """Whether coming again may not meet it: it lies in what the machine lacks now, not in what is read."""
+    return isinstance(fault, OSError) and fault.errno in PASSES
+
+
 def raise_what_passes(fault: RecordingError | OSError) -> None:
-    """Raise it again where coming again may not meet it: it lies in what the machine lacks now, not in what is read."""
-    if isinstance(fault, OSError) and fault.errno in PASSES:
+    """Raise it again where coming again may not meet it."""
+    if passes(fault):
         raise fault
 
 

@@ -34,7 +34,7 @@ from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.reporter import Reporter, report
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.ear import Ear, Noted, recorded
-from moduprompt.effects.runner.keeping import is_readable_never
+from moduprompt.effects.runner.keeping import passes
 from moduprompt.effects.runner.rounds import Contents, Rounds
 from moduprompt.effects.runner.speaking import Speaker
 from moduprompt.effects.runner.status.hearing import hear
@@ -120,7 +120,7 @@ class Listener:
         try:
             await self._follow(intent)
         except BaseExceptionGroup as faults:
-            passing, others = faults.split(_passes)
+            passing, others = faults.split(passes)
             if passing is None or others is not None:
                 raise
             why = str(passing.exceptions[0])
@@ -265,10 +265,6 @@ class Listener:
                 return None
             case _:
                 return note.heard
-
-
-def _passes(fault: BaseException) -> bool:
-    return isinstance(fault, OSError) and not is_readable_never(fault)
 
 
 def _bare_request(intent: KeepRun) -> AgentRequest:

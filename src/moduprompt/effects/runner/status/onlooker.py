@@ -11,7 +11,7 @@ from typing import Final
 
 from moduprompt.effects.agents.catalogue import adapter_named
 from moduprompt.effects.runner import port
-from moduprompt.effects.runner.keeping import is_readable_never
+from moduprompt.effects.runner.keeping import passes
 from moduprompt.effects.runner.status.drawing import Drawing
 from moduprompt.effects.runner.status.engine import observe, shows_question
 from moduprompt.effects.runner.status.facts import Look, Seen
@@ -80,6 +80,6 @@ class Onlooker:
                 self._drawing = Drawing(self._recording, asks=lambda sight: shows_question(sight, rules))
             except (OSError, RecordingError) as fault:
                 # Without a free file for a moment: the next look draws. Else what waits would look busy for ever.
-                self._is_blind = isinstance(fault, RecordingError) or is_readable_never(fault)
+                self._is_blind = not passes(fault)
                 log.warning("screen.not_drawn", extra={"recording": str(self._recording), "why": str(fault)})
         return self._drawing
