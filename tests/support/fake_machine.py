@@ -10,6 +10,9 @@ class FakeMachine:
         self.memory_bytes = 1 << 40
         self.load = 0.0
         self.cores = 2
+        self.descriptors: int | None = None
 
     def room(self) -> Room:
-        return Room(memory_bytes=self.memory_bytes, load=self.load, cores=self.cores)
+        return Room(
+            memory_bytes=self.memory_bytes, load=self.load, cores=self.cores, descriptors=self.descriptors
+        )

@@ -111,6 +111,8 @@ WAITS: Final = (
             "effects.runner.admission:LIVE_MAX",
             "effects.runner.admission:STARTING_PER_CORE",
             "effects.runner.admission:LOAD_PER_CORE",
+            "effects.runner.admission:DESCRIPTORS_EACH",
+            "effects.runner.admission:KEPT_DESCRIPTORS",
         ),
     ),
     Waits(

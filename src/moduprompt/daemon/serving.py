@@ -13,12 +13,13 @@ import gc
 import getpass
 import logging
 import os
+import resource
 import secrets
 import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 from msgspec.structs import replace
@@ -64,6 +65,7 @@ COLLECT: Final = (
     50,
 )  # what the kernel makes is immutable and without circles: look for those seldom
 TOKEN_BYTES: Final = 32
+DESCRIPTORS_WANTED: Final = 16_384  # as our unit for systemd has it: two thousand runs, and who watches them
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +81,7 @@ def serve(config: Config, environ: MutableMapping[str, str]) -> int:
     """
     gc.set_threshold(*COLLECT)
     sys.setswitchinterval(SWITCH_S)
+    raise_descriptors()
     logging.basicConfig(level=logging.INFO, handlers=[JsonLines(sys.stderr)], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start is ours to announce
     try:
@@ -103,6 +106,15 @@ def serve(config: Config, environ: MutableMapping[str, str]) -> int:
             f"{where}{fault.strerror or fault}", hint="choose another --data-dir", code=Code.VALIDATION_FAILED
         )
     return 0
+
+
+def raise_descriptors() -> None:
+    """Most shells begin with 1,024 open files, some with 256, and let us have more: a few hundred runs need them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(DESCRIPTORS_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # then starts wait for descriptors sooner
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _serve_locked(config: Config, environ: MutableMapping[str, str]) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 from pathlib import Path
@@ -13,6 +14,7 @@ import apsw
 import pytest
 
 from moduprompt.config import SOCKET_PATH_MAX, Choices, ConfigRefused, load_config
+from moduprompt.daemon.serving import DESCRIPTORS_WANTED, raise_descriptors
 from moduprompt.domain.workspace.commands import CreateWorkspace
 from moduprompt.protocol import EXIT_STATUS, SYSTEM_WORKSPACE, Code
 from tests.support.daemon_process import Ended, Place, daemon_at, files_in, mode_of, place_in, refused, spawn
@@ -32,6 +34,32 @@ def assert_told(ended: Ended, *, status: int, words: str) -> None:
     assert f"error: {words}" in ended.said or words in ended.said.split("hint:")[0], ended.said
     assert "\nhint: " in ended.said
     assert "Traceback" not in ended.said
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "taken"),
+    [
+        (256, 4_096, 4_096),
+        (1_024, resource.RLIM_INFINITY, DESCRIPTORS_WANTED),
+        (100_000, 200_000, None),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, None),
+    ],
+)
+def test_a_daemon_takes_as_many_open_files_as_it_may_have_up_to_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, taken: int | None
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def given(_: int) -> tuple[int, int]:
+        return soft, hard
+
+    def take(_: int, wanted: tuple[int, int]) -> None:
+        asked.append(wanted)
+
+    monkeypatch.setattr(resource, "getrlimit", given)
+    monkeypatch.setattr(resource, "setrlimit", take)
+    raise_descriptors()
+    assert asked == ([] if taken is None else [(taken, hard)])
 
 
 def assert_not_listening(place: Place) -> None:

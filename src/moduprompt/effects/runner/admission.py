@@ -9,6 +9,7 @@ let in whatever the machine says: nothing that we could wait for would make room
 
 import asyncio
 import os
+import resource
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,17 +27,20 @@ LIVE_MAX: Final = 2_000  # some 20 MB each for keeper and smallest program: the 
 STARTING_PER_CORE: Final = 4  # interpreters that load at once; more would only be later, all of them
 LOAD_PER_CORE: Final = 4.0  # from here on a core starts one run at a time
 KEPT_BYTES: Final = 256 * MIB  # stay free for the daemon, and for whoever else is on the machine
+DESCRIPTORS_EACH: Final = 8  # of a run: two links, its door, a start's pipes, and who watches or types
+KEPT_DESCRIPTORS: Final = 64  # stay free for the log, for git, and for whoever calls
 GROWING_S: Final = 20.0  # an agent program has its memory after 2 to 16 s
 PART: Final = "starts"  # what is hindered, by its name
 LOOK_S: Final = 0.1  # between two looks of the head of the queue
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
-    """What the machine has at this moment."""
+    """What the machine has at this moment. `descriptors`: how many files the daemon may open still; None: no bound."""
 
     memory_bytes: int
     load: float
     cores: int
+    descriptors: int | None = None
 
 
 class Machine(Protocol):
@@ -66,6 +70,7 @@ class ThisMachine:
             memory_bytes=free if left is None else min(left, free),
             load=os.getloadavg()[0],
             cores=len(os.sched_getaffinity(0)),
+            descriptors=_descriptors(),
         )
 
 
@@ -175,6 +180,9 @@ class Admission:
         if len(self._starting) >= at_once:
             busy = f" (the load is {room.load:.1f})" if is_busy else ""
             return f"{len(self._starting)} runs are starting, of {at_once} at once{busy}"
+        needed_files = KEPT_DESCRIPTORS + DESCRIPTORS_EACH * (1 + len(self._starting))
+        if room.descriptors is not None and room.descriptors < needed_files:
+            return f"the daemon may open {room.descriptors} files more, and keeps {needed_files} for it: a run must end, or ulimit -n be raised for the daemon"
         needed = memory_bytes + KEPT_BYTES + self._promised()
         if room.memory_bytes < needed:
             return f"it needs {needed // MIB} MiB with what others still take, {room.memory_bytes // MIB} MiB are free: a run must end, or others free some"
@@ -185,6 +193,13 @@ class Admission:
         oldest = self._clock.now() - int(GROWING_S * 1_000_000)
         self._growing = {run: each for run, each in self._growing.items() if each[0] >= oldest}
         return sum(size for _, size in self._growing.values())
+
+
+def _descriptors() -> int | None:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return None
+    return max(0, soft - len(os.listdir("/proc/self/fd")))  # noqa: PTH208 - counted, not looked at
 
 
 def _available() -> int:

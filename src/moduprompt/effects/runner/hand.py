@@ -116,6 +116,8 @@ class RunHand:
         )
         self._forgets = (*forgets, self.listener.forget)
         self._met: set[RunId] = set()  # whose first look has been told of
+        # Of starts that came to nothing: nothing is there of one that was put off, of one that is late it may come yet.
+        self._starts: dict[RunId, Literal["put_off", "late", "given_up"]] = {}
 
     def look_again(self, run_id: str) -> None:
         """See `Looks.look_again`."""
@@ -147,6 +149,7 @@ class RunHand:
                 forget(intent.run_id)
             self._launches.forget(intent.run_id)
             self._met.discard(intent.run_id)
+            self._starts.pop(intent.run_id, None)
             self._admission.has_ended(intent.run_id)
         return is_over
 
@@ -211,7 +214,7 @@ class RunHand:
         memory_bytes = adapter.memory_bytes if adapter else 0
         async with self._admission.turn(intent.run_id, memory_bytes=memory_bytes) as is_admitted:
             self._tell(intent, "begun")
-            if is_admitted:
+            if is_admitted and self._starts.get(intent.run_id) != "given_up":
                 return await self._start(intent, door=door)
         return port.StartRefused(code="unusable", message=STOPPED_WAITING, run_id=intent.run_id)
 
@@ -226,6 +229,11 @@ class RunHand:
 
     async def _not_started(self, intent: KeepRun, refused: port.StartRefused) -> bool:
         if refused.code == "timed_out":
+            self._starts[intent.run_id] = "late"
+            return False
+        if refused.code == "not_now":
+            self._starts.setdefault(intent.run_id, "put_off")
+            log.warning("run.put_off", extra={"run_id": intent.run_id, "why": refused.message})
             return False
         is_stopped = refused.message == STOPPED_WAITING  # nothing failed: a retry would undo the stop
         ended = ReportExited(
@@ -319,7 +327,10 @@ class RunHand:
     async def _end(self, intent: EndRun) -> bool:
         """Tell it to stop. One without a keeper may be about to get one: it is told until its end is known."""
         self._admission.give_up(intent.run_id)
-        return await self._ask(intent.run_id, lambda link: link.stop(reason="stopped")) == "asked"
+        asked = await self._ask(intent.run_id, lambda link: link.stop(reason="stopped"))
+        if asked == "gone" and self._starts.get(intent.run_id) == "put_off":
+            self._starts[intent.run_id] = "given_up"
+        return asked == "asked"
 
     async def _resize(self, intent: ResizeTerminal) -> bool:
         """Give its terminal the size. One that is gone needs none."""

@@ -6,6 +6,7 @@
 """
 
 import asyncio
+import errno
 import hashlib
 import os
 import secrets
@@ -13,6 +14,7 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Literal
 from weakref import WeakSet
 
 import msgspec
@@ -20,6 +22,7 @@ from msgspec.structs import replace
 
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.journal import read_journal
+from moduprompt.effects.runner.keeping import PASSES
 from moduprompt.effects.runner.link import KeeperLink, Patience, open_link
 from moduprompt.effects.runner.silences import Silences
 from moduprompt.keeper import __file__ as keeper_package
@@ -76,7 +79,9 @@ class LocalBackend:
                 start_new_session=True,
             )
         except OSError as error:
-            return port.StartRefused(code="unusable", message=str(error), run_id=spec.run_id)
+            passes = error.errno in PASSES or error.errno == errno.EAGAIN  # the last one: no process more
+            code: Literal["not_now", "unusable"] = "not_now" if passes else "unusable"
+            return port.StartRefused(code=code, message=str(error), run_id=spec.run_id)
         try:
             async with asyncio.timeout(START_S_MAX):
                 _, complaint = await process.communicate(self._encode(spec))

@@ -26,6 +26,7 @@ RunState = Literal["running", "stopping", "exited", "start_failed"]
 StartFailure = Literal["program_missing", "spawn_failed"]
 ExitHow = Literal["exited", "signalled", "timed_out", "stopped"]
 CaughtBy = Literal["cgroup", "subreaper", "marker"]
+LateStart = Literal["timed_out", "not_now"]
 SignalName = Literal["INT", "QUIT", "TERM", "HUP", "KILL", "CONT", "USR1", "USR2"]
 
 
@@ -64,9 +65,12 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartRefused(msgspec.Struct, frozen=True, kw_only=True):
-    """No keeper. `used`: it had one that is gone (dial says what it left). The others left nothing behind."""
+    """No keeper. `used`: it had one that is gone (dial says what it left). The others left nothing behind.
 
-    code: Literal["bad_spec", "used", "unusable", "timed_out"]
+    `not_now`: the machine lacks what it may have again (room on the disk, processes, open files); ask again.
+    """
+
+    code: Literal["bad_spec", "used", "unusable"] | LateStart
     message: str
     run_id: str
 

@@ -1,6 +1,7 @@
 """What is particular to runs on this machine: keepers that die, hang, or are found after a long time."""
 
 import asyncio
+import errno
 import fcntl
 import os
 import signal
@@ -212,6 +213,25 @@ async def test_a_place_that_cannot_be_written_is_refused_with_its_path(tmp_path:
     assert isinstance(refused, port.StartRefused)
     assert refused.code == "unusable"
     assert str(tmp_path / "file") in refused.message
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(errno.EMFILE, "not_now"), (errno.EAGAIN, "not_now"), (errno.ENOEXEC, "unusable")]
+)
+async def test_what_a_machine_may_have_again_ends_no_run(
+    backend: LocalBackend, monkeypatch: pytest.MonkeyPatch, number: int, code: str
+) -> None:
+    async def refuses(*_: object, **__: object) -> asyncio.subprocess.Process:
+        raise OSError(number, os.strerror(number))
+
+    spec = a_run("true")
+    with monkeypatch.context() as lacking:
+        lacking.setattr("asyncio.create_subprocess_exec", refuses)
+        refused = await backend.start(spec)
+    assert isinstance(refused, port.StartRefused)
+    assert (refused.code, os.strerror(number) in refused.message) == (code, True)
+    async with running(backend, spec) as link:
+        assert (await exited(link)).code == 0
 
 
 async def test_nobody_else_may_look_into_a_run_and_no_token_is_on_disk(backend: LocalBackend) -> None:

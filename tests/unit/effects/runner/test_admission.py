@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from moduprompt.effects.runner.admission import (
+    DESCRIPTORS_EACH,
     KEPT_BYTES,
+    KEPT_DESCRIPTORS,
     LIVE_MAX,
     MIB,
     STARTING_PER_CORE,
@@ -129,6 +131,19 @@ async def test_where_nothing_of_ours_lives_waiting_would_help_nobody() -> None:
     assert await starts.start(1)
 
 
+async def test_a_daemon_that_could_open_no_more_files_lets_the_next_one_wait() -> None:
+    starts = Starts()
+    starts.machine.descriptors = KEPT_DESCRIPTORS + 2 * DESCRIPTORS_EACH - 1
+    tasks = [asyncio.create_task(starts.start(number)) for number in range(2)]
+
+    await eventually_async(holds(lambda: "ulimit -n" in starts.why()))
+    assert starts.begun == [run(0)], "which has not opened its own yet"
+    starts.machine.descriptors += 1
+    await eventually_async(holds(lambda: starts.begun == [run(0), run(1)]))
+    starts.go_on.set()
+    assert all(await asyncio.gather(*tasks))
+
+
 async def test_so_many_live_and_the_next_waits_until_one_ends() -> None:
     starts = Starts()
     starts.go_on.set()
@@ -177,3 +192,4 @@ def test_this_machine_has_some_room() -> None:
 
     assert room.memory_bytes > 0
     assert room.cores > 0
+    assert room.descriptors is None or room.descriptors > 0

@@ -254,12 +254,19 @@ async def test_a_start_that_is_refused_ends_the_run(
     assert (ended.how, ended.failure, ended.reason) == ("not_started", FailureClass.SPAWN_FAILED, "no")
 
 
-async def test_a_start_that_takes_too_long_is_looked_at_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("code", "starts"), [("not_now", 1), ("timed_out", 2)])
+async def test_a_start_that_is_put_off_can_be_stopped_and_one_that_may_come_yet_is_looked_at(
+    tmp_path: Path, code: port.LateStart, starts: int
+) -> None:
     scene = Scene(tmp_path, gone())
-    scene.backend.start_answer = port.StartRefused(code="timed_out", message="slow", run_id=RUN)
-
+    scene.backend.start_answer = port.StartRefused(code=code, message="not yet", run_id=RUN)
     assert await scene.hand.carry_out(KEEP) is False
     assert scene.reports.commands == []
+    assert await scene.hand.carry_out(END) is False, "there is nobody to tell yet"
+    assert await scene.hand.carry_out(KEEP) is (code == "not_now")
+    failures = [each.failure for each in scene.reports.commands if isinstance(each, ReportExited)]
+    assert failures == ([FailureClass.CANCELLED] if code == "not_now" else [])
+    assert len(scene.backend.starts) == starts
 
 
 async def test_a_run_that_had_its_keeper_in_between_is_dialled_instead(tmp_path: Path) -> None:
