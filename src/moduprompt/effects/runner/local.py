@@ -12,6 +12,7 @@ import os
 import secrets
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -27,7 +28,7 @@ from moduprompt.effects.runner.link import KeeperLink, Patience, open_link
 from moduprompt.effects.runner.silences import Silences
 from moduprompt.keeper import __file__ as keeper_package
 from moduprompt.keeper import cgroups, detach, processes
-from moduprompt.keeper.journal import JOURNAL_NAME
+from moduprompt.keeper.journal import JOURNAL_NAME, sync_directory
 from moduprompt.keeper.keeper import SOCKET_NAME, is_held
 from moduprompt.kernel.clock import SystemClock
 
@@ -275,13 +276,21 @@ def _named(left: list[processes.Process]) -> tuple[port.ProcessName, ...]:
 
 
 def _load_key(path: Path) -> bytes:
+    """Whole, or made anew: where a crash has cut it short, anybody could tell the nonces that it gives."""
+    with suppress(FileNotFoundError):
+        key = path.read_bytes()
+        if len(key) == KEY_BYTES:
+            return key
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
+    key, beside = secrets.token_bytes(KEY_BYTES), path.with_name(f"{path.name}.new")
+    beside.unlink(missing_ok=True)
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
-        file.write(secrets.token_bytes(KEY_BYTES))
+        file.write(key)
         file.flush()
         os.fsync(file.fileno())
-    return path.read_bytes()
+    beside.replace(path)
+    sync_directory(
+        str(path.parent)
+    )  # a power cut that took the name would leave keepers whom nobody can greet
+    return key

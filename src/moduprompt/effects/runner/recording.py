@@ -111,8 +111,8 @@ class RecordingReader:
         if self._packed is not None:
             yield from self._packed.raw()
             return
-        position = 0
-        while piece := os.pread(self._fd, RAW_BYTES, position):
+        position, end = 0, os.fstat(self._fd).st_size  # who still writes may be quicker than whoever reads
+        while piece := os.pread(self._fd, min(RAW_BYTES, end - position), position):
             yield piece
             position += len(piece)
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import fcntl
+import hashlib
 import os
 import signal
 import stat
@@ -12,7 +13,7 @@ import pytest
 
 from moduprompt.effects.runner import port
 from moduprompt.effects.runner.link import KeeperLink, Patience
-from moduprompt.effects.runner.local import LocalBackend
+from moduprompt.effects.runner.local import KEY_BYTES, LocalBackend
 from moduprompt.effects.runner.recording import Input, RecordingReader, Resize
 from moduprompt.keeper import processes
 from moduprompt.keeper.recording import repair
@@ -26,6 +27,7 @@ from tests.support.runs import (
     finish,
     gone,
     is_waiting,
+    local_backend,
     output_until,
     python,
     running,
@@ -182,6 +184,20 @@ async def test_another_daemon_with_another_key_is_refused(backend: LocalBackend,
 
     assert isinstance(stranger, port.Unreachable)
     assert "unauthorized" in stranger.evidence
+
+
+@pytest.mark.parametrize("left", [b"", b"half a key"])
+def test_a_key_that_a_crash_cut_short_gives_no_nonces(tmp_path: Path, left: bytes) -> None:
+    (tmp_path / "runs").mkdir()
+    key = tmp_path / "runs" / ".nonce-key"
+    key.write_bytes(left)
+    (tmp_path / "runs" / ".nonce-key.new").write_bytes(b"of the crash before")
+
+    nonce = local_backend(tmp_path).nonce("0190")
+
+    assert nonce != hashlib.blake2b(b"0190", key=left, digest_size=32).hexdigest()
+    assert (len(key.read_bytes()), key.stat().st_mode & 0o777) == (KEY_BYTES, 0o600)
+    assert local_backend(tmp_path).nonce("0190") == nonce
 
 
 async def test_a_keeper_is_found_again_by_a_new_daemon(backend: LocalBackend, tmp_path: Path) -> None:

@@ -54,6 +54,22 @@ def test_a_recording_that_is_still_written_shows_more_later(tmp_path: Path) -> N
     assert (before, after) == (b"one", b"onetwo")
 
 
+def test_whoever_fetches_a_recording_gets_what_there_was_when_they_asked(tmp_path: Path) -> None:
+    """A program that prints as fast as its recording is fetched must not keep anybody fetching."""
+    written = Recording(str(tmp_path / "r"), started_us=0)
+    written.append(OUTPUT, 1, b"first")
+    size = (tmp_path / "r").stat().st_size
+    with RecordingReader(tmp_path / "r") as reader:
+        fetched = b""
+        for piece in reader.raw():
+            fetched += piece
+            assert len(fetched) <= size, "it goes on for ever"
+            written.append(OUTPUT, 2, b"more and more")
+    written.close()
+
+    assert len(fetched) == size
+
+
 def test_a_frame_of_a_kind_we_do_not_know_is_left_out(tmp_path: Path) -> None:
     recording = Recording(str(tmp_path / "r"), started_us=0)
     recording.append(200, 1, b"what?")
