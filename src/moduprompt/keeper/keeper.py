@@ -2,7 +2,7 @@
 
 Order of setting up: lock the run directory, listen, start the program, then tell the process that waits
 (see `detach`). So whoever was told can dial at once, and a second keeper for the same run never comes as
-far as the program. After the run it lingers until every report is acknowledged; the files stay.
+far as the program. After the run it lingers until every report is acknowledged; the files stay. It goes, too, when they have been deleted.
 """
 
 import _socket as socket  # the public module costs half a megabyte of enums that nobody needs here
@@ -30,6 +30,7 @@ LOG_NAME = "keeper.log"  # stays empty unless the keeper itself is broken
 
 CONNECTIONS_MAX = 64  # a daemon needs one and one for each person who watches
 LINGER_S_MAX = 7 * 86_400.0  # a week for a daemon to come back; after that the journal on disk speaks
+LOOK_S = 60.0  # between two looks whether there is anything left to linger for
 FAREWELL_S = 2.0  # for watchers to take the last bytes once all reports are acknowledged
 WAKE_BYTES = 512
 LOCK_TRIES = 4  # whoever merely asks (`is_held`) has the lock for microseconds
@@ -88,7 +89,8 @@ class Keeper:
                 self._serve_one(connection, connection.push)
         for connection in self._connections.values():
             connection.close()
-        os.unlink(SOCKET_NAME)
+        if os.path.lexists(SOCKET_NAME):
+            os.unlink(SOCKET_NAME)
 
     def _dispatch(self, fd: int, events: int) -> None:
         if fd == self._wake:
@@ -128,7 +130,7 @@ class Keeper:
     def _patience_ms(self) -> int | None:
         times = [self._run.next_tick_at(), self._farewell_at]
         if self._ended_at is not None:
-            times.append(self._ended_at + LINGER_S_MAX)
+            times += [self._ended_at + LINGER_S_MAX, time.monotonic() + LOOK_S]
         at = min((time_ for time_ in times if time_ is not None), default=None)
         if at is None:
             return None
@@ -139,7 +141,8 @@ class Keeper:
             return False
         now = time.monotonic()
         self._ended_at = self._ended_at or now
-        if now >= self._ended_at + LINGER_S_MAX:
+        # Whoever deleted the data has deleted the journal: nobody can ask for it any more.
+        if now >= self._ended_at + LINGER_S_MAX or not os.path.lexists(JOURNAL_NAME):
             return True
         if not self._run.records.journal.is_settled:
             return False

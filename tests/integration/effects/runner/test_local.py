@@ -5,6 +5,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import signal
 import stat
 from pathlib import Path
@@ -384,6 +385,22 @@ async def test_a_keeper_told_to_terminate_stops_its_run_first(backend: LocalBack
     await gone(backend, spec.run_id)
 
     assert (ended.how, ended.reason) == ("stopped", "keeper_terminated")
+
+
+async def test_a_keeper_whose_folder_was_deleted_goes_with_its_program(backend: LocalBackend) -> None:
+    """Nobody can ever ask for its reports: it would linger for nobody."""
+    spec = a_run(*shell("exec sleep 600"))
+    async with await started(backend, spec) as link:
+        keeper = link.welcome.keeper_pid, link.welcome.keeper_start_time
+        program = link.welcome.pid
+    assert program is not None
+    shutil.rmtree(backend.run_dir(spec.run_id))
+    os.kill(program, signal.SIGKILL)
+    try:
+        eventually(lambda: not processes.is_alive(*keeper))
+    finally:
+        if processes.is_alive(*keeper):
+            os.kill(keeper[0], signal.SIGKILL)
 
 
 async def test_a_keeper_loads_nothing_of_ours_but_itself_and_nothing_from_outside(
