@@ -27,6 +27,11 @@ def plain(text: str) -> str:
     return _UNSEEN.sub(" ", text).strip()
 
 
+def plain_lines(text: str) -> str:
+    """The same line by line, with what stands before the words: an indentation may mean something."""
+    return "\n".join(_UNSEEN.sub(" ", line).rstrip() for line in text.splitlines())
+
+
 def without_ids(text: str) -> str:
     """The text on one line, ids in it in the short form that people type."""
     return _ID.sub(lambda found: short(found[0]), plain(text))

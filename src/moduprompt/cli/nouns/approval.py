@@ -4,7 +4,7 @@ import argparse
 from typing import Final
 
 from moduprompt.cli.call import Call
-from moduprompt.cli.live.text import plain
+from moduprompt.cli.live.text import plain, plain_lines
 from moduprompt.cli.lookup import find_item, workspace_of
 from moduprompt.cli.tables import Column, to_paragraph
 from moduprompt.cli.telling import to_sentences
@@ -70,7 +70,7 @@ async def _detail(call: Call, item: ApprovalItem, text: TextRef) -> str:
         said = await client.artifact(text.ref, workspace_id=WorkspaceId(item.workspace_id))
     except RequestRefused as refused:
         return f"what it wants to do in full can't be read: {refused.error.message}"
-    return "\n".join(plain(line) for line in said.decode("utf-8", "replace").splitlines())
+    return plain_lines(said.decode("utf-8", "replace"))
 
 
 async def _grant(call: Call) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from moduprompt.cli.live.spans import Span, cut, line_cells, spread
 from moduprompt.cli.live.spells import spell
-from moduprompt.cli.live.text import cells, fit, pad, plain
+from moduprompt.cli.live.text import cells, fit, pad, plain, plain_lines
 
 UNHURRIED = settings(deadline=None)  # a busy machine is no fault of the text
 
@@ -61,3 +61,16 @@ def test_long_spells_are_told_roughly(until: str, told: str) -> None:
 
 def test_time_does_not_run_backwards() -> None:
     assert spell("2026-01-01T00:00:09.000000Z", "2026-01-01T00:00:00.000000Z") == "0.0 s"
+
+
+def test_a_text_of_several_lines_keeps_its_indentation_and_acts_on_nothing() -> None:
+    assert plain_lines('{\n  "command": "a  b"\n}\n') == '{\n  "command": "a  b"\n}'
+    assert plain_lines("\tred \x1b[31m\r\n    deep") == " red  [31m\n    deep"
+
+
+@UNHURRIED
+@given(st.text(max_size=60))
+def test_each_line_of_a_text_is_the_plain_line_that_it_would_be_alone(text: str) -> None:
+    assert [line.strip() for line in plain_lines(text).split("\n")] == [
+        plain(line) for line in (text.splitlines() or [""])
+    ]
