@@ -5,6 +5,7 @@ channel that is fed a recording with another request would be owed other lines.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
@@ -83,6 +84,10 @@ class Launches:
         adapter = adapter_named(intent.adapter)
         if adapter is None:
             return _unfit(intent, f"no adapter is named {intent.adapter}")
+        if intent.cwd is not None and _is_lost(intent.cwd):
+            return _unfit(
+                intent, f"{intent.cwd} is no worktree any more: git there would be another repository's"
+            )
         homes = Homes(self._run_dir(intent.run_id).parent)
         cwd = intent.cwd or str(homes.make_scratch(intent.session_id))
         home = homes.home(intent.session_id)
@@ -221,6 +226,12 @@ class Launches:
             return None
         content = await self._artifacts.get(intent.workspace_id, ref.ref)
         return (content or b"").decode("utf-8", "replace")
+
+
+def _is_lost(worktree: str) -> bool:
+    """Whether something else lies in its place. One that is not there at all is its keeper's to name."""
+    place = Path(worktree)
+    return place.is_symlink() or (place.is_dir() and not os.path.lexists(place / ".git"))
 
 
 def _unfit(intent: KeepRun, why: str) -> port.StartRefused:
