@@ -55,14 +55,9 @@ def passes(fault: BaseException) -> bool:
     return isinstance(fault, OSError) and fault.errno in PASSES
 
 
-def is_readable_never(fault: OSError) -> bool:
-    """Whether coming again would meet the same fault: it lies in what is read, not in what the machine lacks now."""
-    return fault.errno not in PASSES
-
-
 def raise_what_passes(fault: RecordingError | OSError) -> None:
     """Raise it again where coming again may not meet it."""
-    if isinstance(fault, OSError) and not is_readable_never(fault):
+    if passes(fault):
         raise fault
 
 
