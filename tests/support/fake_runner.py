@@ -17,6 +17,8 @@ import msgspec
 from msgspec.structs import replace
 
 from moduprompt.domain.decider import Command
+from moduprompt.domain.run.intents import KeepRun
+from moduprompt.effects.agents.port import AgentRequest
 from moduprompt.effects.git.port import GitRefusal, StatusFacts
 from moduprompt.effects.runner import port
 from moduprompt.kernel.ports import Opened
@@ -283,6 +285,11 @@ class Trees:
         if not self.stands:
             return GitRefusal(reason="not_a_repository", message=f"{path} is no repository", path=path)
         return self.stands.pop(0) if len(self.stands) > 1 else self.stands[0]
+
+
+def by_its_words(intent: KeepRun) -> AgentRequest:
+    """What a run was started by, as far as its intent says."""
+    return AgentRequest(words=intent.argv, run_id=intent.run_id)
 
 
 class QuickClock:

@@ -81,17 +81,14 @@ class Listener:
         *,
         artifacts: FolderArtifacts,
         clock: Clock,
-        speaker: Speaker | None = None,
-        request: Callable[[KeepRun], AgentRequest] | None = None,
+        speaker: Speaker,
+        request: Callable[[KeepRun], AgentRequest],
         contents: Contents | None = None,
     ) -> None:
-        """`request`: by which a run was started; without it no more is known of that than its words.
-
-        `contents`: who looks into worktrees; without it nobody does.
-        """
+        """`request`: by which a run was started. `contents`: who looks into worktrees; without it nobody does."""
         self._contents = contents
-        self._speaker = speaker or Speaker(backend)
-        self._request = request or _bare_request
+        self._speaker = speaker
+        self._request = request
         self._backend = backend
         self._reporter = reporter
         self._artifacts = artifacts
@@ -265,10 +262,6 @@ class Listener:
                 return None
             case _:
                 return note.heard
-
-
-def _bare_request(intent: KeepRun) -> AgentRequest:
-    return AgentRequest(words=intent.argv, run_id=intent.run_id)
 
 
 def _reader_of(intent: KeepRun) -> Reader | None:

@@ -26,6 +26,7 @@ from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.runner import listening, port
 from moduprompt.effects.runner.ear import Ear, Noted
 from moduprompt.effects.runner.listening import NOTES_WAITING_MAX, USAGE_WEIGHS, Listener
+from moduprompt.effects.runner.speaking import Speaker
 from moduprompt.keeper import recording
 from moduprompt.protocol import (
     Accepted,
@@ -40,7 +41,7 @@ from moduprompt.protocol import (
 from tests.support.deadline import turns
 from tests.support.domain import KERNEL, Scene
 from tests.support.domain import WORKSPACE as HOME
-from tests.support.fake_runner import Backend, Keeper, KilledHere, Link, QuickClock
+from tests.support.fake_runner import Backend, Keeper, KilledHere, Link, QuickClock, by_its_words
 from tests.support.stories import a_working_session, its_run
 from tests.support.transcripts import transcripts
 
@@ -155,7 +156,14 @@ class Daemon:
         self.clock = QuickClock()
         self.artifacts = FolderArtifacts(folder / "artifacts")
         self.backend = TalkerBackend(folder / "runs", keeper)
-        self.listener = Listener(self.backend, log, artifacts=self.artifacts, clock=self.clock)
+        self.listener = Listener(
+            self.backend,
+            log,
+            artifacts=self.artifacts,
+            clock=self.clock,
+            speaker=Speaker(self.backend),
+            request=by_its_words,
+        )
 
     async def hear_out(self) -> None:
         """To the end of the output, then what is left, as when its end is known."""

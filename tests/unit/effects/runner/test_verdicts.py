@@ -12,10 +12,11 @@ from moduprompt.domain.run.intents import KeepRun
 from moduprompt.effects.agents.port import Verdict, Work
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.runner.listening import Listener
+from moduprompt.effects.runner.speaking import Speaker
 from moduprompt.effects.runner.verdicts import judge
 from moduprompt.keeper import recording
 from moduprompt.protocol import ProjectId, SessionId
-from tests.support.fake_runner import EXITED, RUN, WORKSPACE, Backend, QuickClock, Reports, gone
+from tests.support.fake_runner import EXITED, RUN, WORKSPACE, Backend, QuickClock, Reports, by_its_words, gone
 from tests.support.transcripts import adapter_of, transcripts
 
 
@@ -31,7 +32,15 @@ async def judged(
         written.append(recording.STDERR, at, b'{"type":"result","subtype":"success"}\n')
     written.close()
     artifacts = FolderArtifacts(folder / "artifacts")
-    said = await Listener(backend, Reports(), artifacts=artifacts, clock=QuickClock()).rest(keep(adapter))
+    listener = Listener(
+        backend,
+        Reports(),
+        artifacts=artifacts,
+        clock=QuickClock(),
+        speaker=Speaker(backend),
+        request=by_its_words,
+    )
+    said = await listener.rest(keep(adapter))
     exited = replace(EXITED, code=code)
     return None if said is None else judge(adapter_of(adapter), said, exited, work=work)
 
