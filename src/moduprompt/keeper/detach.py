@@ -15,6 +15,7 @@ EXIT_BAD_SPEC = 2  # usage or spec; nothing was created
 EXIT_HELD = 3  # another keeper holds this run directory: the run is in good hands
 EXIT_USED = 4  # the run had a keeper that is gone; a run is never started twice
 EXIT_UNUSABLE = 5  # the run directory, the terminal or the machine refused; the reason is on stderr
+EXIT_NOT_NOW = 6  # the same for what passes, and nothing was left behind: ask again
 
 PR_SET_CHILD_SUBREAPER = 36
 

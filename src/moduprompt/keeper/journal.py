@@ -29,6 +29,7 @@ class Journal:
         sync_directory(directory)
         self._size = 0
         self._waiting: list[tuple[int, bytes]] = []
+        self.refused_by = 0  # what the disk said last, as an errno
         self.last = 0
         self.durable = 0
         self.acknowledged = 0
@@ -61,7 +62,8 @@ class Journal:
         try:
             _write_at(self._fd, lines, self._size)
             os.fdatasync(self._fd)
-        except OSError:
+        except OSError as error:
+            self.refused_by = error.errno or 0
             return False
         self._size += len(lines)
         self.durable = self._waiting[-1][0]

@@ -6,6 +6,7 @@ far as the program. After the run it lingers until every report is acknowledged;
 """
 
 import _socket as socket  # the public module costs half a megabyte of enums that nobody needs here
+import errno
 import fcntl
 import os
 import select
@@ -15,6 +16,7 @@ import time
 
 from moduprompt.keeper import detach
 from moduprompt.keeper.journal import JOURNAL_NAME
+from moduprompt.keeper.recording import RECORDING_NAME
 from moduprompt.keeper.run import Run
 from moduprompt.keeper.serving import Connection
 from moduprompt.keeper.spec import SPEC_BYTES_MAX, Spec
@@ -35,6 +37,7 @@ FAREWELL_S = 2.0  # for watchers to take the last bytes once all reports are ack
 WAKE_BYTES = 512
 LOCK_TRIES = 4  # whoever merely asks (`is_held`) has the lock for microseconds
 LOCK_AGAIN_S = 0.02
+PASSES = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 
 def keep(run_dir: str, acknowledge_fd: int, *, is_subreaper: bool) -> int:
@@ -44,6 +47,7 @@ def keep(run_dir: str, acknowledge_fd: int, *, is_subreaper: bool) -> int:
     except FrameError as error:
         detach.acknowledge(acknowledge_fd, detach.EXIT_BAD_SPEC, f"the spec is refused: {error}\n")
         return detach.EXIT_BAD_SPEC
+    is_ours = False
     try:
         os.umask(0o077)
         os.chdir(run_dir)
@@ -53,11 +57,14 @@ def keep(run_dir: str, acknowledge_fd: int, *, is_subreaper: bool) -> int:
         if os.path.lexists(JOURNAL_NAME):
             detach.acknowledge(acknowledge_fd, detach.EXIT_USED, "this run had its keeper already\n")
             return detach.EXIT_USED
+        is_ours = True
         _redirect_standard_streams()
         keeper = Keeper(spec, is_subreaper=is_subreaper)
     except OSError as error:
-        detach.acknowledge(acknowledge_fd, detach.EXIT_UNUSABLE, f"the run can't be kept: {error}\n")
-        return detach.EXIT_UNUSABLE
+        left_nothing = not is_ours or _take_back()
+        code = detach.EXIT_NOT_NOW if error.errno in PASSES and left_nothing else detach.EXIT_UNUSABLE
+        detach.acknowledge(acknowledge_fd, code, f"the run can't be kept: {error}\n")
+        return code
     detach.acknowledge(acknowledge_fd, detach.EXIT_STARTED)
     keeper.serve()
     return 0
@@ -185,6 +192,22 @@ def _read_spec() -> bytes:
     if size > SPEC_BYTES_MAX:
         raise FrameError("bad_json", f"the spec has more than {SPEC_BYTES_MAX} bytes")
     return b"".join(pieces)
+
+
+def _take_back() -> bool:
+    """The files of a run of which no report says that it may have begun. False where one does, or nobody can tell."""
+    try:
+        if os.path.lexists(JOURNAL_NAME) and os.stat(JOURNAL_NAME).st_size:
+            return False
+        for name in (
+            RECORDING_NAME,
+            JOURNAL_NAME,
+        ):  # the journal last: it is what keeps a run from a second start
+            if os.path.lexists(name):
+                os.unlink(name)
+    except OSError:
+        return False
+    return True
 
 
 def _lock() -> bool:

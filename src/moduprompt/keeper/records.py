@@ -27,6 +27,7 @@ class Records:
         self.recording = recording.Recording(
             f"{directory}/{recording.RECORDING_NAME}", started_us=time.time_ns() // 1000
         )
+        self.refused_by = 0  # what the disk said of the recording last, as an errno
         self.sync_at: float | None = None  # when what was recorded shall be durable
         self._directory = directory
 
@@ -34,7 +35,8 @@ class Records:
         """One frame; False where the disk refused it."""
         try:
             self.recording.append(kind, int((time.monotonic() - self.began) * 1_000_000), payload)
-        except OSError:
+        except OSError as error:
+            self.refused_by = error.errno or 0
             return False
         self.sync_at = self.sync_at or time.monotonic() + SYNC_EVERY_S
         return True

@@ -93,10 +93,10 @@ class Run:
         }
         size = recording.pack_size(self.spec.rows, self.spec.cols)
         if not self.records.record(recording.RESIZE, size):
-            raise OSError("the disk does not take its recording")
+            raise OSError(self.records.refused_by, "the disk does not take its recording")
         self.records.sync_name()
         if not self.records.report_now("launching", keeper):
-            raise OSError("the disk does not take its journal")
+            raise OSError(self.records.journal.refused_by, "the disk does not take its journal")
 
     @property
     def has_ended(self) -> bool:

@@ -214,6 +214,8 @@ def _outcome(run_id: str, code: int | None, complaint: bytes) -> port.Kept | por
             return port.StartRefused(code="bad_spec", message=message, run_id=run_id)
         case detach.EXIT_USED:
             return port.StartRefused(code="used", message=message, run_id=run_id)
+        case detach.EXIT_NOT_NOW:
+            return port.StartRefused(code="not_now", message=message, run_id=run_id)
         case int() if code < 0:  # what waited for the keeper was killed; the keeper may come up all the same
             return port.StartRefused(code="timed_out", message=f"ended by signal {-code}", run_id=run_id)
         case _:

@@ -8,6 +8,8 @@ import os
 import shutil
 import signal
 import stat
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,20 @@ from tests.support.runs import (
 
 KEEPER_PSS_KB_MAX = 10 * 1024
 IGNORES_HANGING_UP = "trap '' HUP; echo ready; while :; do sleep 600; done"
+
+
+@contextmanager
+def few_files(most: int) -> Generator[None]:
+    """What is started now may have no more files open than so many."""
+    start = asyncio.create_subprocess_exec
+
+    async def limited(*words: str, **how: object) -> asyncio.subprocess.Process:
+        limit = f'ulimit -Sn {most}; exec "$@"'
+        return await start("/bin/sh", "-c", limit, "sh", *words, **how)  # pyright: ignore[reportArgumentType]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(asyncio, "create_subprocess_exec", limited)
+        yield
 
 
 @pytest.fixture
@@ -185,6 +201,23 @@ async def test_another_daemon_with_another_key_is_refused(backend: LocalBackend,
 
     assert isinstance(stranger, port.Unreachable)
     assert "unauthorized" in stranger.evidence
+
+
+async def test_a_keeper_that_lacks_something_for_a_moment_leaves_nothing_in_its_own_way(
+    backend: LocalBackend,
+) -> None:
+    """Whatever it was about to open when it could open nothing more."""
+    refused = 0
+    for files in range(5, 18):
+        spec = a_run(*shell("read line"))
+        with few_files(files):
+            found = await backend.start(spec)
+        if isinstance(found, port.StartRefused) and found.code == "not_now":
+            refused += 1
+            assert await backend.start(spec) == port.Kept(run_id=spec.run_id)
+        await finish(backend, spec.run_id)
+
+    assert refused
 
 
 @pytest.mark.parametrize("left", [b"", b"half a key"])
