@@ -79,7 +79,7 @@ class LocalPrograms:
             signed_in_by=next((name for name in wanted if self._variables.get(name)), None),
             install=probes.install if probes else "",
             is_resumable=adapter.resuming.is_possible,
-            resumes_anywhere=adapter.resuming.from_anywhere,
+            resumes_anywhere=adapter.resuming.from_anywhere or adapter.resuming.folder_of is not None,
             names_conversations=adapter.resuming.is_named_by_us,
             options=tuple(
                 AgentOption(name=each.name, what=each.what, values=each.values, default=each.default)

@@ -39,6 +39,13 @@ async def test_a_version_counts_wherever_a_program_says_it(tmp_path: Path) -> No
     assert (found.version, found.fault) == ("0.73.1", None)
 
 
+async def test_who_can_be_carried_on_elsewhere_is_told_so_whether_as_it_lies_or_as_a_copy(
+    tmp_path: Path,
+) -> None:
+    every = (await programs(tmp_path).look(with_versions=False)).items
+    assert {each.name for each in every if each.resumes_anywhere} == {"claude", "codex"}
+
+
 async def test_a_program_that_is_not_here_is_asked_nothing(tmp_path: Path) -> None:
     found = await look(LocalPrograms(path=str(tmp_path), variables={}), "codex")
     assert (found.program, found.path, found.version, found.signed_in_by) == ("codex", None, None, None)
