@@ -76,6 +76,7 @@ class Keeper:
     def __init__(self, spec: Spec, *, is_subreaper: bool) -> None:
         self._wake = _catch_signals()
         self._listener = _listen()
+        self._listens_at = _place_of_socket()
         self._run = Run(spec, ".", is_subreaper=is_subreaper)
         self._run.start()
         self._connections: dict[int, Connection] = {}
@@ -181,6 +182,18 @@ class Keeper:
     def _take_signals(self) -> None:
         if signal.SIGTERM in os.read(self._wake, WAKE_BYTES):
             self._run.stop("keeper_terminated")
+        self._listen_again()
+
+    def _listen_again(self) -> None:
+        """Where somebody has removed our socket, or put something else there: who can't reach us wakes us (SIGCHLD)."""
+        if _place_of_socket() == self._listens_at:
+            return
+        try:
+            fresh = _listen()
+        except OSError:
+            return  # the folder has gone as well, or its disk is full
+        self._listener.close()
+        self._listener, self._listens_at = fresh, _place_of_socket()
 
 
 def _read_spec() -> bytes:
@@ -260,6 +273,14 @@ def _listen() -> socket.socket:
     listener.settimeout(0)
     listener.listen(16)
     return listener
+
+
+def _place_of_socket() -> tuple[int, int] | None:
+    try:
+        found = os.lstat(SOCKET_NAME)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _accept(listener: socket.socket) -> tuple[int, object]:

@@ -174,9 +174,11 @@ class LocalBackend:
             silent, entries = self._look(run_id)
         except OSError as fault:
             return port.Unreachable(run_id=run_id, evidence=f"its folder can't be read: {fault}; {evidence}")
-        if silent is not None:
-            return port.Unreachable(run_id=run_id, evidence=f"{silent}; {evidence}")
         keeper = _launched_by(entries)
+        if silent is not None:
+            if keeper is not None and keeper.run_id in (None, run_id):
+                _wake(keeper)
+            return port.Unreachable(run_id=run_id, evidence=f"{silent}; {evidence}")
         what = "no journal" if keeper is None else f"keeper {keeper.keeper_pid} is not alive"
         return port.Gone(
             run_id=run_id,
@@ -241,6 +243,13 @@ def _state_of(pid: int) -> str:
     """What a process does that should answer and does not."""
     process = processes.inspect(pid)
     return STATES.get(process.state, "lives") if process is not None else "lives"
+
+
+def _wake(keeper: port.Launching) -> None:
+    """One whose socket somebody has removed then makes it anew. To any other keeper, of whatever age, this means nothing."""
+    process = processes.inspect(keeper.keeper_pid)
+    if process is not None and _lives(keeper) and process.start_time == keeper.keeper_start_time:
+        processes.send_signal(process, signal.SIGCHLD)
 
 
 def _lives(keeper: port.Launching) -> bool:

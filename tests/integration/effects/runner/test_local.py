@@ -19,6 +19,7 @@ from moduprompt.effects.runner.link import KeeperLink, Patience
 from moduprompt.effects.runner.local import KEY_BYTES, LocalBackend
 from moduprompt.effects.runner.recording import Input, RecordingReader, Resize
 from moduprompt.keeper import processes
+from moduprompt.keeper.keeper import SOCKET_NAME
 from moduprompt.keeper.recording import repair
 from tests.support.deadline import eventually, eventually_async
 from tests.support.runs import (
@@ -156,6 +157,27 @@ async def test_a_keeper_that_does_not_answer_is_not_taken_for_dead(
     assert isinstance(verdict, port.Unreachable)
     assert f"keeper {link.welcome.keeper_pid} is stopped" in verdict.evidence
     assert swept == ()
+
+
+@pytest.mark.parametrize("left", ["nothing", "a file"])
+async def test_a_keeper_whose_socket_was_removed_is_reached_again(backend: LocalBackend, left: str) -> None:
+    """A program may delete what it finds; its run must stay one that can be seen and stopped."""
+    spec = a_run(*shell("read line"))
+    async with running(backend, spec):
+        socket = backend.run_dir(spec.run_id) / SOCKET_NAME
+        socket.unlink()
+        if left == "a file":
+            socket.touch()
+        found = await backend.dial(spec.run_id)
+        assert isinstance(found, port.Unreachable)
+
+        async def is_reached() -> bool:
+            link = await backend.dial(spec.run_id)
+            if isinstance(link, KeeperLink):
+                await link.close()
+            return isinstance(link, KeeperLink)
+
+        await eventually_async(is_reached)
 
 
 async def test_a_keeper_that_is_still_starting_is_not_taken_for_dead(backend: LocalBackend) -> None:
