@@ -90,28 +90,37 @@ class Admission:
         self._starting: set[RunId] = set()
         self._live: set[RunId] = set()
         self._growing: dict[RunId, tuple[Micros, int]] = {}
+        self._put_off: dict[RunId, Waiting] = {}
         self._turns: dict[RunId, asyncio.Event] = {}  # of who waits: it stands first now, or was given up
 
     def waiting(self) -> tuple[Waiting, ...]:
-        """Who waits, in order."""
-        return tuple(self._told(each, ahead) for ahead, each in enumerate(self._queue.values()))
+        """Who waits, in order; then those whose start was put off, until they stand in the queue again."""
+        in_queue = (self._told(each, ahead) for ahead, each in enumerate(self._queue.values()))
+        return (*in_queue, *(each for run_id, each in self._put_off.items() if run_id not in self._queue))
 
     def waits(self, run_id: RunId) -> Waits | None:
         """Where it stands in the queue at this moment; None where it does not wait."""
         found = self._queue.get(run_id)
-        if found is None:
-            return None
-        ahead = list(self._queue).index(run_id)
-        told = self._told(found, ahead)
-        return Waits(place=ahead + 1, since=to_timestamp(told.since), why=told.why)
+        if found is not None:
+            ahead = list(self._queue).index(run_id)
+            return _shown(self._told(found, ahead), place=ahead + 1)
+        late = self._put_off.get(run_id)
+        return _shown(late, place=len(self._queue) + 1) if late is not None else None
+
+    def put_off(self, run_id: RunId, why: str) -> None:
+        """The machine could not start it now; whoever wants it asks for its turn again."""
+        since = self._put_off[run_id].since if run_id in self._put_off else self._clock.now()
+        self._put_off[run_id] = Waiting(run_id=run_id, since=since, why=why)
 
     def lives(self, run_id: RunId) -> None:
         """It has a keeper, from now or from before; telling twice is fine."""
         self._live.add(run_id)
+        self._put_off.pop(run_id, None)
 
     def has_ended(self, run_id: RunId) -> None:
         """It takes no room any more; telling twice is fine."""
         self._live.discard(run_id)
+        self._put_off.pop(run_id, None)
         self._growing.pop(run_id, None)
 
     def give_up(self, run_id: RunId) -> bool:
@@ -193,6 +202,10 @@ class Admission:
         oldest = self._clock.now() - int(GROWING_S * 1_000_000)
         self._growing = {run: each for run, each in self._growing.items() if each[0] >= oldest}
         return sum(size for _, size in self._growing.values())
+
+
+def _shown(waiting: Waiting, *, place: int) -> Waits:
+    return Waits(place=place, since=to_timestamp(waiting.since), why=waiting.why)
 
 
 def _descriptors() -> int | None:

@@ -233,6 +233,7 @@ class RunHand:
             return False
         if refused.code == "not_now":
             self._starts.setdefault(intent.run_id, "put_off")
+            self._admission.put_off(intent.run_id, refused.message)
             log.warning("run.put_off", extra={"run_id": intent.run_id, "why": refused.message})
             return False
         is_stopped = refused.message == STOPPED_WAITING  # nothing failed: a retry would undo the stop

@@ -157,6 +157,21 @@ async def test_so_many_live_and_the_next_waits_until_one_ends() -> None:
     assert await one_more
 
 
+async def test_one_whose_start_was_put_off_says_why_until_it_has_its_turn_or_its_end() -> None:
+    admission = Starts().admission
+    admission.put_off(run(1), "no space left on device")
+    admission.put_off(run(2), "no more processes")
+
+    told = admission.waits(run(2))
+    assert told is not None
+    assert told.why == "no more processes"
+    assert [each.run_id for each in admission.waiting()] == [run(1), run(2)]
+    async with admission.turn(run(1), memory_bytes=SMALL):
+        admission.lives(run(1))
+    admission.has_ended(run(2))
+    assert (admission.waiting(), admission.waits(run(1)), admission.waits(run(2))) == ((), None, None)
+
+
 async def test_one_that_is_given_up_leaves_the_queue_wherever_it_stands() -> None:
     starts = Starts()
     starts.go_on.set()

@@ -262,6 +262,8 @@ async def test_a_start_that_is_put_off_can_be_stopped_and_one_that_may_come_yet_
     scene.backend.start_answer = port.StartRefused(code=code, message="not yet", run_id=RUN)
     assert await scene.hand.carry_out(KEEP) is False
     assert scene.reports.commands == []
+    waits = scene.admission.waits(RUN)
+    assert (waits.why if waits else None) == ("not yet" if code == "not_now" else None)
     assert await scene.hand.carry_out(END) is False, "there is nobody to tell yet"
     assert await scene.hand.carry_out(KEEP) is (code == "not_now")
     failures = [each.failure for each in scene.reports.commands if isinstance(each, ReportExited)]
