@@ -26,8 +26,10 @@ from tests.support.source_tree import ROOT
 
 
 @contextmanager
-def fake(place: Path, *words: str, turns: str = "many", **request: Any) -> Generator[Conversation]:
-    """A fresh process of the fake agent, in this directory."""
+def fake(
+    place: Path, *words: str, turns: str = "many", key: str = "", **request: Any
+) -> Generator[Conversation]:
+    """A fresh process of the fake agent, in this directory; signed in by a key where it has one."""
     command = ("env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "tests.support.acp_agent", *words)
     asked = AgentRequest(
         words=("--turns", turns, *command),
@@ -36,7 +38,8 @@ def fake(place: Path, *words: str, turns: str = "many", **request: Any) -> Gener
         home=str(place),
         **request,
     )
-    with conversation("acp", asked, environment={"PATH": "/usr/bin:/bin", "FAKE_KEY": "none"}) as talk:
+    environment = {"PATH": "/usr/bin:/bin"} | ({"FAKE_KEY": key} if key else {})
+    with conversation("acp", asked, environment=environment) as talk:
         yield talk
 
 
@@ -114,9 +117,13 @@ def test_a_conversation_is_carried_on_by_another_process_and_one_that_is_gone_is
 
 
 def test_who_must_be_signed_in_is_by_its_variable(tmp_path: Path) -> None:
-    with fake(tmp_path, "--locked", variables={"FAKE_KEY": "none"}) as talk:
+    with fake(tmp_path, "--locked", key="none", variables={"FAKE_KEY": "none"}) as talk:
         talk.until(ConversationNamed)
         assert talk.turn("hello") == TurnEnded(how="done")
+    with fake(
+        tmp_path, "--locked", key="none"
+    ) as elsewhere:  # the daemon no longer has what the agent was given
+        elsewhere.until(ConversationNamed)
     with fake(tmp_path, "--locked") as locked:
         locked.until(InputOver)
 
