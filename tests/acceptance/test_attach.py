@@ -22,6 +22,10 @@ def project(place: Place, repository: Repository) -> str:
     return place.made("project", "create", "paint", "--repo", str(repository.path))
 
 
+SHELL = "for i in $(seq 29); do echo old line $i of the shell; done; exec "
+FULL_SCREEN = r"printf '\033[?1049h\033[Hfull screen\r\n'; read go"
+
+
 def started(place: Place, program: str) -> str:
     place.made(
         "session", "spawn", "painter", "-p", "paint", "--agent", "command", "--", "/bin/sh", "-c", program
@@ -57,6 +61,35 @@ def test_a_person_sees_what_stands_there_types_and_leaves_and_the_run_goes_on(pl
         assert b"and Grace" in seat.seen
         seat.prints(b"the run has ended")
     eventually(lambda: status(place, run) == "exited")
+
+
+@pytest.mark.usefixtures("project")
+def test_a_persons_screen_shows_the_runs_and_nothing_of_what_stood_there(place: Place) -> None:
+    run = started(place, ASKS)
+    eventually(lambda: "your name?" in place.ok("run", "screen", run).out)
+    words = ("/bin/sh", "-c", f"{SHELL} mpctl run attach {run}")
+    with seated(*words, environ={**place.environ, "TERM": "xterm"}) as seat:
+        seat.prints(f"attached to run {run}; Ctrl-] leaves".encode())
+        seat.shows("your name?")
+        _, *lines = [line for line in seat.screen.text() if line]  # first the window's size
+        assert lines == ["your name?"]
+        seat.type(b"\x1d")
+        assert seat.leaves() == 0
+
+
+@pytest.mark.usefixtures("project")
+def test_behind_a_full_screen_program_the_shells_screen_stays(place: Place) -> None:
+    run = started(place, FULL_SCREEN)
+    eventually(lambda: "full screen" in place.ok("run", "screen", run).out)
+    words = ("/bin/sh", "-c", f"{SHELL} mpctl run attach {run} 2>/dev/null")
+    with seated(*words, environ={**place.environ, "TERM": "xterm"}) as seat:
+        seat.shows("full screen")
+        seat.type(b"\x1d")
+        assert seat.leaves() == 0
+        shown = [line for line in seat.screen.text() if line]
+    assert shown[0].startswith("old line")
+    assert shown[-1] == "old line 29 of the shell"
+    assert b"attached" not in seat.seen  # nobody reads that stream
 
 
 @pytest.mark.usefixtures("project")

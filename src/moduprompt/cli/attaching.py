@@ -2,6 +2,9 @@
 
 Every key goes to the run but the one that leaves. A daemon that is lost in between is looked for again,
 and the output goes on at the byte where it broke off. However it ends, this terminal is left as it was.
+
+What stood here before is scrolled away before the run's screen is drawn, so that the two don't mix. How one leaves
+is said before that, for as long as it takes to read.
 """
 
 import asyncio
@@ -35,6 +38,11 @@ ENDED_BY: Final = (
     signal.SIGTERM,
     signal.SIGHUP,
 )  # somebody else ends us: then too the terminal is left as it was
+GREETING_S: Final = 0.7  # one line is read in it; keys go to the run meanwhile
+ON_ITS_OWN_SCREEN: Final = (
+    b"\x1b[?1049h"  # so begins the picture of a full-screen program: the shell's stays behind it
+)
+ERASE_BELOW: Final = b"\x1b[J"
 _WINDOW: Final = struct.Struct("HHHH")
 
 Connect = Callable[[int | None], "Awaitable[Socket]"]
@@ -56,9 +64,10 @@ class _Said(msgspec.Struct, frozen=True, kw_only=True):
 class Attached:
     """One person's stay, over as many connections as it takes."""
 
-    def __init__(self, connect: Connect, *, tell: Callable[[str], None]) -> None:
+    def __init__(self, connect: Connect, *, tell: Callable[[str], None], greeting: str | None) -> None:
         self._connect = connect
         self._tell = tell
+        self._greeting = greeting  # said once
         self._offset: int | None = None
         self._keys: asyncio.Queue[bytes | None] = asyncio.Queue(KEYS_WAITING_MAX)
         self._leave_key = LeaveKey()
@@ -135,6 +144,8 @@ class Attached:
         picture_bytes = 0
         while (message := await socket.receive_any()) is not None:
             if isinstance(message, bytes):
+                if picture_bytes and not message.startswith(ON_ITS_OWN_SCREEN):
+                    _scroll_away()
                 _print(message)
                 drawn = min(picture_bytes, len(message))
                 picture_bytes -= drawn
@@ -146,6 +157,7 @@ class Attached:
                     self._offset, picture_bytes = said.offset, said.picture_bytes
                     if said.typist is not None:
                         self._tell(f"user {said.typist} types here; you watch")
+                    await self._greet()
                 case "refused":
                     self._tell(said.message or "refused")
                 case "ended":
@@ -153,6 +165,12 @@ class Attached:
                 case "draining":
                     return None
         return None
+
+    async def _greet(self) -> None:
+        greeting, self._greeting = self._greeting, None
+        if greeting is not None:
+            self._tell(greeting)
+            await asyncio.sleep(GREETING_S)
 
     async def _type(self, socket: "Socket") -> Ending:
         while (keys := await self._keys.get()) is not None:
@@ -214,9 +232,15 @@ def _raw_terminal() -> Generator[None]:
         yield
     finally:
         try:
-            _print(RESTORE)
+            _print(RESTORE + ERASE_BELOW)  # what the run drew below would mix with what the shell prints
         finally:  # what was typed or pasted behind the end was meant for the run, and no shell must carry it out
             termios.tcsetattr(fd, termios.TCSAFLUSH, before)
+
+
+def _scroll_away() -> None:
+    """What stands on this screen, to where a terminal keeps what has left it."""
+    rows, _ = window_size()
+    _print(ERASE_BELOW + b"\n" * rows)
 
 
 def _print(data: bytes) -> None:

@@ -8,6 +8,7 @@ modifyOtherKeys). What is pasted stands between two marks where the program has 
 import re
 from typing import Final
 
+NAME: Final = "Ctrl-]"  # as people are told it
 BYTE: Final = b"\x1d"  # as in telnet: no agent program uses it
 _CODE: Final = b"93"  # of the key `]`, wherever a layout has it
 _CTRL: Final = (

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from moduprompt.cli import limits
+from moduprompt.cli import leave_key, limits
 from moduprompt.cli.attaching import Attached, check_terminal
 from moduprompt.cli.call import Call
 from moduprompt.cli.faults import misused
@@ -221,7 +221,8 @@ async def _attach(call: Call) -> None:
         sys.stderr.write(f"\r\n[{sentence}]\r\n")
         sys.stderr.flush()
 
-    ending = await Attached(connect, tell=tell).stay()
+    greeting = f"attached to run {item.id}; {leave_key.NAME} leaves, and it goes on"
+    ending = await Attached(connect, tell=tell, greeting=greeting if sys.stderr.isatty() else None).stay()
     sys.stderr.write(f"[{'the run has ended' if ending == 'ended' else 'detached; the run goes on'}]\n")
 
 
@@ -428,7 +429,7 @@ VERBS: Final = (
     Verb(
         "attach",
         _attach,
-        summary="sit at its terminal; Ctrl-] leaves and the run goes on",
+        summary=f"sit at its terminal; {leave_key.NAME} leaves and the run goes on",
         arguments=_attached,
         more="One person types at a time, the others watch. While a half-written line stands there, prompts wait.",
     ),
