@@ -102,8 +102,11 @@ async def each_ends_as_it_should(
 ) -> None:
     """Every cell with its program, all of them at once."""
     async with fleet(settings=FEW_AT_ONCE + settings, address=address) as own:
+        configuration = own.repository.path / ".git" / "config"
+        given = configuration.read_text()
         seen = await asyncio.gather(*(played(own, *pair) for pair in pairs))
         touched = [each.name for each in own.place.home.iterdir() if any(name in each.name for name in KNOWN)]
+        is_as_given = configuration.read_text() == given
 
     wanted = [
         cell.as_it_should(program, seen=each) for (cell, program), each in zip(pairs, seen, strict=True)
@@ -115,6 +118,7 @@ async def each_ends_as_it_should(
     ]
     assert not wrong, "\n".join(wrong)
     assert touched == [], "something touched its user's own configuration"
+    assert is_as_given, "something wrote into the repository's configuration, which all worktrees share"
 
 
 @pytest.mark.timeout(900)

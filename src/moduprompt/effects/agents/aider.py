@@ -7,6 +7,8 @@ What was measured of it (version 0.86.2), and what we therefore do:
 - Where it told of no trouble, its worktree says whether it did something; where nothing was left, nobody can say.
 - It commits by itself, and writes its histories into the repository: both are switched off, or led into the session's folder.
 - It has no variable for its folder, so its HOME is the session's.
+- Where git knows of no identity it writes "Your Name" into the repository's configuration, which all worktrees share,
+  and two that do it at once clash. So its HOME leads git to its user's own configuration, and names somebody beside it.
 - It asks for a table of prices outside, also when it is told to use its own: an empty one in its folder is believed.
 - Its map of the repository leaves a folder there, and can't leave it elsewhere: it works without the map.
 - It repeats a request for a minute, with growing pauses. Told to answer yes to everything it runs what its model
@@ -14,6 +16,7 @@ What was measured of it (version 0.86.2), and what we therefore do:
 - It edits without asking; there is no mode in which it asks that has no terminal.
 """
 
+import os
 import re
 from typing import Final
 
@@ -47,6 +50,7 @@ from moduprompt.effects.agents.port import (
     Verdict,
 )
 from moduprompt.effects.agents.trouble import failure_of_words
+from moduprompt.effects.git.identity import FALLBACK_EMAIL, FALLBACK_NAME
 from moduprompt.protocol import REASON_MAX
 
 SWITCHES: Final = (
@@ -72,6 +76,7 @@ HISTORIES: Final = (
     ("--llm-history-file", "llm.history"),
 )
 PRICES: Final = AgentFile(path=".aider/caches/model_prices_and_context_window.json", content=b'{"none": {}}')
+GIT_FILES: Final = (".config/git/config", ".gitconfig")  # in a HOME; what git reads last wins
 # By the name of the error, which the library between aider and its model gives.
 ERRORS: Final = {
     "AuthenticationError": FailureClass.AUTH_REQUIRED,
@@ -137,7 +142,7 @@ class AiderAdapter:
             argv=("aider", *SWITCHES, *histories, *(("--model", model) if model else ()), *prompt),
             env={**given, "HOME": request.home, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
             io="pipes",
-            files=(PRICES,),
+            files=(PRICES, _git_file(request.user_home)),
         )
 
     def reader(self) -> Reader | None:
@@ -213,6 +218,15 @@ class AiderReader:
         call_id, touched = f"edit {self._edits}", path[:TOUCHED_MAX]
         called = ToolCalled(call_id=call_id, tool="edit", arguments_digest=digest_of(path), paths=(touched,))
         return called, ToolEnded(call_id=call_id, how="done")
+
+
+def _git_file(user_home: str) -> AgentFile:
+    """git's configuration for its HOME: its user's, which isn't found from there, and an identity where that has none."""
+    lines = ["[user]", f"\tname = {FALLBACK_NAME}", f"\temail = {FALLBACK_EMAIL}"]
+    for file in GIT_FILES if user_home else ():
+        path = f"{user_home}/{file}".replace("\\", "\\\\").replace('"', '\\"')
+        lines += ["[include]", f'\tpath = "{path}"']
+    return AgentFile(path=".gitconfig", content=os.fsencode("\n".join([*lines, ""])))
 
 
 def _name_of(trouble: TroubleSeen) -> str:

@@ -66,6 +66,7 @@ class AgentRequest(msgspec.Struct, frozen=True, kw_only=True):
     conversation_id: str | None = None  # the conversation to carry on, as the program named it
     cwd: str = "/"
     home: str = "/"  # the session's private folder for this program's configuration and conversations
+    user_home: str = ""  # the HOME of whoever runs the daemon; empty where it isn't known
     variables: Mapping[str, str] = {}  # of `AgentAdapter.variables`, those that the daemon was given
 
 

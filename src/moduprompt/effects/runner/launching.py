@@ -150,6 +150,7 @@ class Launches:
             conversation_id=carried_on,
             cwd=cwd,
             home=str(home),
+            user_home=self._surroundings.home,
             variables=self._given(adapter),
         )
 
@@ -176,6 +177,7 @@ class Launches:
             conversation_id=intent.carries_on,
             cwd=intent.cwd or str(homes.scratch(intent.session_id)),
             home=str(homes.home(intent.session_id)),
+            user_home=self._surroundings.home,
             variables={} if adapter is None else self._given(adapter),
         )
 

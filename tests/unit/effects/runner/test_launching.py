@@ -32,3 +32,13 @@ async def test_a_run_starts_in_its_worktree(tmp_path: Path) -> None:
 
     await scene.hand.carry_out(replace(KEEP, cwd=str(tmp_path)))
     assert [spec.cwd for spec in scene.backend.starts] == [str(tmp_path)]
+
+
+async def test_a_program_whose_home_is_its_sessions_is_told_where_its_user_lives(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, gone())
+
+    await scene.hand.carry_out(replace(KEEP, adapter="aider", argv=("--model", "m")))
+
+    (spec,) = scene.backend.starts
+    told = (Path(spec.env["HOME"]) / ".gitconfig").read_text()
+    assert f'"{Path("/home/agent") / ".gitconfig"}"' in told
