@@ -359,6 +359,21 @@ async def test_merging_twice_names_the_same_merge_and_moves_nothing(
     assert again.head_before == again.head_after == repository.head()
 
 
+async def test_who_brings_nothing_is_given_nobody_elses_merge(worktrees: Worktrees, repository: Repository):
+    other = repository.to_create("other")
+    granted(await worktrees.create(other))
+    repository.commit("other.txt", "other", at=Path(other.path))
+    begun = repository.commit("main.txt", "main")
+    granted(await worktrees.create(repository.to_create("empty")))
+    repository.git("merge", "--quiet", "--no-edit", begun, at=Path(other.path))
+    repository.commit("later.txt", "later")
+    granted(await worktrees.merge(repository.to_merge("mp/other")))
+    before = repository.head()
+    facts = granted(await worktrees.merge(repository.to_merge("mp/empty")))
+    assert (facts.merge_commit, facts.tip, facts.already_merged) == (None, begun, True)
+    assert repository.head() == before
+
+
 async def test_a_conflict_names_the_files_and_changes_nothing(worktrees: Worktrees, repository: Repository):
     spec = repository.to_create()
     granted(await worktrees.create(spec))

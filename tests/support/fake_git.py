@@ -41,7 +41,11 @@ class FakeGit:
     async def merge(self, spec: port.MergeSpec) -> port.MergeFacts | port.GitRefusal:
         self.asked.append(spec)
         return self.refusal or port.MergeFacts(
-            merge_commit=self.merge_commit, head_before="before", head_after="after", already_merged=False
+            merge_commit=self.merge_commit,
+            tip="t1",
+            head_before="before",
+            head_after="after",
+            already_merged=False,
         )
 
     async def remove(self, spec: port.RemoveSpec) -> port.RemoveFacts | port.GitRefusal:

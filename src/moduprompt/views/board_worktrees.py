@@ -47,6 +47,8 @@ def _done(facts: WorktreeFacts, event: WorktreeEvent, stamp: Stamp) -> WorktreeF
         case MergeRequested():
             return replace(facts, merge_since=stamp.timestamp, failure=None)
         case WorktreeMerged():
+            if event.brought_nothing and not facts.commits:
+                return facts
             return replace(facts, merged_as=event.commit, merged_into=event.into)
         case WorktreeFailed():
             return replace(facts, failure=f"{event.operation}: {event.reason or event.failure.value}")

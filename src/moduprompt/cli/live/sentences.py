@@ -130,7 +130,7 @@ def worktree_sentence(event: WorktreeFact, names: Names) -> str:
         case MergeRequested():
             return f"shall be merged into {plain(event.into)}"
         case WorktreeMerged():
-            return f"is merged into {plain(event.into)} as {event.commit[:HASH_CHARS]}"
+            return _merged(event)
         case DeleteRequested():
             return "shall be removed"
         case WorktreeSalvaged():
@@ -183,6 +183,12 @@ def _committed(event: WorktreeCommitted) -> str:
         return "had nothing to commit"
     commits = "1 commit" if made == 1 else f"{made} commits"
     return f"has {commits} more, {files} file{'' if files == 1 else 's'} changed, now at {event.head[:HASH_CHARS]}"
+
+
+def _merged(event: WorktreeMerged) -> str:
+    if event.brought_nothing:
+        return f"had nothing to merge: {plain(event.into)} has all of it"
+    return f"is merged into {plain(event.into)} as {event.commit[:HASH_CHARS]}"
 
 
 def _for(session_id: str | None, names: Names) -> str:

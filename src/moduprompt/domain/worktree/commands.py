@@ -104,13 +104,15 @@ class ReportSettled(WorktreeReport, frozen=True, kw_only=True):
 
 
 class ReportMerged(WorktreeReport, frozen=True, kw_only=True):
-    """The project's branch holds it."""
+    """The project's branch holds it: by a merge, or `brought_nothing`, at a commit that it stood at itself."""
 
     wire: ClassVar[str] = "worktree.report_merged"
+    later: ClassVar[frozenset[str]] = frozenset({"brought_nothing"})
 
     generation: Count
     commit: str
     into: str
+    brought_nothing: bool = False
 
 
 class ReportDeleted(WorktreeReport, frozen=True, kw_only=True):

@@ -229,7 +229,11 @@ def _report(
                 return []
             return [
                 WorktreeMerged(
-                    worktree_id=id_, generation=command.generation, commit=command.commit, into=command.into
+                    worktree_id=id_,
+                    generation=command.generation,
+                    commit=command.commit,
+                    into=command.into,
+                    brought_nothing=command.brought_nothing,
                 )
             ]
         case ReportDeleted():

@@ -109,13 +109,14 @@ class MergeRequested(WorktreeEvent, frozen=True, kw_only=True):
 
 
 class WorktreeMerged(WorktreeEvent, frozen=True, kw_only=True):
-    """The project's branch holds it."""
+    """The project's branch holds it: by a merge, or `brought_nothing`, at a commit that it stood at itself."""
 
     wire: ClassVar[str] = "worktree.merged"
 
     generation: Count
     commit: str
     into: str
+    brought_nothing: bool = False
 
 
 class DeleteRequested(WorktreeEvent, frozen=True, kw_only=True):

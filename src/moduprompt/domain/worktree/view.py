@@ -89,8 +89,8 @@ def _changes(row: WorktreeItem, event: Event) -> dict[str, object]:
             return {"head": event.head, "failure": None, "is_settling": False}
         case MergeRequested():
             return {"failure": None}
-        case WorktreeMerged():
-            return {"merged_as": event.commit}
+        case WorktreeMerged():  # what has no work of its own is not merged
+            return {"merged_as": event.commit} if row.commits or not event.brought_nothing else {}
         case DeleteRequested():
             return {"status": "deleting", "failure": None}
         case WorktreeSalvaged():

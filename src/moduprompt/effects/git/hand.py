@@ -155,8 +155,9 @@ class GitHand:
             workspace_id=intent.workspace_id,
             worktree_id=intent.worktree_id,
             generation=intent.generation,
-            commit=made.merge_commit or made.head_after,
+            commit=made.merge_commit or made.tip,
             into=intent.into,
+            brought_nothing=made.merge_commit is None,
         )
         await report(self._reporter, done, key=f"{intent.name}/done")
 

@@ -24,7 +24,7 @@ from moduprompt.effects.git.reading import find_ref, require_commit
 from moduprompt.effects.git.scratch import scratch_worktree
 
 ATTEMPTS_MAX = 8  # each lost race means that another merge was won; eight in a row is a storm
-HISTORY_MAX = 10_000  # how many merge commits are looked at to find the one that brought a branch in
+HISTORY_MAX = 10_000  # how many commits are looked at to find the one that brought a branch in
 
 
 class _Merge(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,20 +56,37 @@ async def merge_branch(git: GitProcess, spec: MergeSpec, *, place: Place, locks:
                 await advance_branch(git, step, place=place)
         except BranchMoved:
             continue
-        return MergeFacts(merge_commit=commit, head_before=before, head_after=commit, already_merged=False)
+        return MergeFacts(
+            merge_commit=commit, tip=theirs, head_before=before, head_after=commit, already_merged=False
+        )
     message = f"{spec.into} moved on {ATTEMPTS_MAX} times while {spec.branch} was being merged"
     raise refuse("git_failed", message, path=place.top, hint="try again")
 
 
 async def _already_merged(git: GitProcess, merge: _Merge, *, at: str) -> MergeFacts:
     """Find the commit that brought the branch in, so that asking twice names the same merge."""
+    commit = None if await _is_passed(git, merge, at=at) else await _find_merge(git, merge, at=at)
+    return MergeFacts(
+        merge_commit=commit,
+        tip=merge.theirs,
+        head_before=merge.before,
+        head_after=merge.before,
+        already_merged=True,
+    )
+
+
+async def _is_passed(git: GitProcess, merge: _Merge, *, at: str) -> bool:
+    """Whether the target stood there itself: then a merge that has it as a parent brought it to somebody else."""
+    options = ("--first-parent", f"--max-count={HISTORY_MAX}")
+    listed = await git.run("rev-list", *options, merge.before, at=at)
+    return merge.theirs in listed.stdout.decode("ascii").splitlines()
+
+
+async def _find_merge(git: GitProcess, merge: _Merge, *, at: str) -> str | None:
     options = ("--merges", "--parents", f"--max-count={HISTORY_MAX}")
     listed = await git.run("rev-list", *options, f"{merge.theirs}..{merge.before}", at=at)
     lines = [line.split() for line in listed.stdout.decode("ascii").splitlines()]
-    commit = next((line[0] for line in lines if merge.theirs in line[2:]), None)
-    return MergeFacts(
-        merge_commit=commit, head_before=merge.before, head_after=merge.before, already_merged=True
-    )
+    return next((line[0] for line in lines if merge.theirs in line[2:]), None)
 
 
 async def _merge_aside(git: GitProcess, spec: MergeSpec, *, merge: _Merge, place: Place, locks: Locks) -> str:

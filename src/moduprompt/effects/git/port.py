@@ -146,9 +146,10 @@ class MergeSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MergeFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """`merge_commit` is None when `into` contained the branch without a merge (fast-forward)."""
+    """`merge_commit` is None when there was nothing to merge: `into` goes through the branch's `tip` itself."""
 
     merge_commit: str | None
+    tip: str
     head_before: str
     head_after: str
     already_merged: bool

@@ -10,7 +10,8 @@ from moduprompt.cli.live.player import told
 from moduprompt.cli.live.story import Story
 from moduprompt.domain.decider import Event
 from moduprompt.domain.registry import EVENTS
-from moduprompt.protocol import ID_PATTERN
+from moduprompt.domain.worktree.events import WorktreeMerged
+from moduprompt.protocol import ID_PATTERN, WorktreeId
 from moduprompt.views.memory import MemoryRows
 from tests.support.demo_history import demo_history
 from tests.support.samples import sample_events
@@ -25,6 +26,13 @@ def test_every_type_of_event_has_its_sentence(event: Event) -> None:
     assert re.match(r"[a-z]", sentence), "it follows the name of its subject"
     assert sentence.isprintable()
     assert re.search(ID_PATTERN.strip("^$"), sentence) is None
+
+
+def test_a_merge_of_nothing_names_no_commit() -> None:
+    merged = WorktreeMerged(
+        worktree_id=WorktreeId("t"), generation=1, commit="c0ffee", into="main", brought_nothing=True
+    )
+    assert to_sentence(merged, Names(MemoryRows())) == "had nothing to merge: main has all of it"
 
 
 def test_no_two_types_of_event_are_told_alike() -> None:

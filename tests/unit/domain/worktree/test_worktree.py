@@ -72,9 +72,14 @@ def committed(scene: Scene, tree: WorktreeId, generation: int, *commits: str) ->
     return scene.when(report, actor=KERNEL)
 
 
-def merged(scene: Scene, tree: WorktreeId, generation: int) -> Outcome:
+def merged(scene: Scene, tree: WorktreeId, generation: int, *, brought_nothing: bool = False) -> Outcome:
     report = ReportMerged(
-        workspace_id=WORKSPACE, worktree_id=tree, generation=generation, commit="feed", into="main"
+        workspace_id=WORKSPACE,
+        worktree_id=tree,
+        generation=generation,
+        commit="feed",
+        into="main",
+        brought_nothing=brought_nothing,
     )
     return scene.when(report, actor=KERNEL)
 
@@ -264,6 +269,18 @@ def test_nothing_starts_in_a_worktree_that_is_being_deleted() -> None:
     exited(scene, its_run(scene, session_id))
     delete(scene, its_tree(scene, session_id))
     scene.when(StartRun(workspace_id=WORKSPACE, session_id=session_id)).refused("no_worktree")
+
+
+@pytest.mark.parametrize("has_commits", [False, True])
+def test_only_a_worktree_with_work_of_its_own_is_shown_as_merged(*, has_commits: bool) -> None:
+    scene = Scene()
+    tree = a_tree(scene)
+    if has_commits:  # somebody moved the project's branch forwards to them
+        commit(scene, tree)
+        committed(scene, tree, 1, "feed")
+    merge(scene, tree)
+    merged(scene, tree, 1, brought_nothing=True).then_wires("worktree.merged")
+    assert scene.row(WorktreeItem, tree).merged_as == ("feed" if has_commits else None)
 
 
 def test_a_worktree_is_shown_as_it_stands() -> None:

@@ -152,8 +152,8 @@ async def test_a_merge_is_told_where_its_branch_was_worked_on(tmp_path: Path) ->
     assert spec.home == port.Home(path="/srv/tree", branch="mp/one")
 
 
-@pytest.mark.parametrize(("merge_commit", "reported"), [("m1", "m1"), (None, "after")])
-async def test_a_merge_reports_the_commit_that_holds_it(
+@pytest.mark.parametrize(("merge_commit", "reported"), [("m1", "m1"), (None, "t1")])
+async def test_a_merge_reports_the_commit_that_holds_it_and_never_anothers(
     tmp_path: Path, merge_commit: str | None, reported: str
 ) -> None:
     scene = Scene(tmp_path)
@@ -161,7 +161,14 @@ async def test_a_merge_reports_the_commit_that_holds_it(
 
     assert await scene.hand.carry_out(MERGE) is True
     assert scene.reports.commands == [
-        ReportMerged(workspace_id=WORKSPACE, worktree_id=TREE, generation=2, commit=reported, into="main")
+        ReportMerged(
+            workspace_id=WORKSPACE,
+            worktree_id=TREE,
+            generation=2,
+            commit=reported,
+            into="main",
+            brought_nothing=merge_commit is None,
+        )
     ]
 
 
