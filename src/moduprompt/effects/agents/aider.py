@@ -16,7 +16,6 @@ What was measured of it (version 0.86.2), and what we therefore do:
 - It edits without asking; there is no mode in which it asks that has no terminal.
 """
 
-import os
 import re
 from typing import Final
 
@@ -30,6 +29,7 @@ from moduprompt.domain.run.said import (
     TurnEnded,
     UsageReported,
 )
+from moduprompt.effects.agents.git_home import HOME_FILE, NOBODY, XDG_FILE, led_home
 from moduprompt.effects.agents.judging import FROM_OUTSIDE, ended_from_outside
 from moduprompt.effects.agents.limits import ONE_PROMPT
 from moduprompt.effects.agents.lines import digest_of
@@ -50,7 +50,6 @@ from moduprompt.effects.agents.port import (
     Verdict,
 )
 from moduprompt.effects.agents.trouble import failure_of_words
-from moduprompt.effects.git.identity import FALLBACK_EMAIL, FALLBACK_NAME
 from moduprompt.protocol import REASON_MAX
 
 SWITCHES: Final = (
@@ -76,7 +75,6 @@ HISTORIES: Final = (
     ("--llm-history-file", "llm.history"),
 )
 PRICES: Final = AgentFile(path=".aider/caches/model_prices_and_context_window.json", content=b'{"none": {}}')
-GIT_FILES: Final = (".config/git/config", ".gitconfig")  # in a HOME; what git reads last wins
 # By the name of the error, which the library between aider and its model gives.
 ERRORS: Final = {
     "AuthenticationError": FailureClass.AUTH_REQUIRED,
@@ -137,12 +135,13 @@ class AiderAdapter:
             given["OPENAI_API_BASE"] = address
             model = f"openai/{model}" if model and "/" not in model else model
         histories = (word for name, file in HISTORIES for word in (name, f"{request.home}/{file}"))
+        git_config = led_home(request.user_home, files=(XDG_FILE, HOME_FILE), first=NOBODY)
         prompt = () if request.prompt_file is None else ("--message-file", request.prompt_file)
         return AgentCommand(
             argv=("aider", *SWITCHES, *histories, *(("--model", model) if model else ()), *prompt),
             env={**given, "HOME": request.home, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
             io="pipes",
-            files=(PRICES, _git_file(request.user_home)),
+            files=(PRICES, AgentFile(path=HOME_FILE, content=git_config)),
         )
 
     def reader(self) -> Reader | None:
@@ -218,15 +217,6 @@ class AiderReader:
         call_id, touched = f"edit {self._edits}", path[:TOUCHED_MAX]
         called = ToolCalled(call_id=call_id, tool="edit", arguments_digest=digest_of(path), paths=(touched,))
         return called, ToolEnded(call_id=call_id, how="done")
-
-
-def _git_file(user_home: str) -> AgentFile:
-    """git's configuration for its HOME: its user's, which isn't found from there, and an identity where that has none."""
-    lines = ["[user]", f"\tname = {FALLBACK_NAME}", f"\temail = {FALLBACK_EMAIL}"]
-    for file in GIT_FILES if user_home else ():
-        path = f"{user_home}/{file}".replace("\\", "\\\\").replace('"', '\\"')
-        lines += ["[include]", f'\tpath = "{path}"']
-    return AgentFile(path=".gitconfig", content=os.fsencode("\n".join([*lines, ""])))
 
 
 def _name_of(trouble: TroubleSeen) -> str:

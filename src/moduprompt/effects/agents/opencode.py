@@ -8,6 +8,7 @@ What was measured of it (version 1.18.33), and what we therefore do:
   hundreds of times in a minute: only a limit ends that. A 429 it tells after some tries, in silence until then.
 - What it may not do unasked it refuses to itself, stops after that step with the reason `tool-calls`, and exits with 0.
 - The XDG folders move its configuration and conversations; what it asks outside about models and updates is switched off.
+  git in its tools looks there, too, and is led on to its user's own.
 - A conversation is carried on (`--session`) from the same directory only: from another one it edits the old.
 - With a pipe left open at its standard input it waits for ever: the prompt comes from a file.
 """
@@ -27,6 +28,7 @@ from moduprompt.domain.run.said import (
     TurnEnded,
     UsageReported,
 )
+from moduprompt.effects.agents.git_home import XDG_FILE, led_home
 from moduprompt.effects.agents.judging import TURN_RULES, by_turn_and_work
 from moduprompt.effects.agents.limits import ONE_PROMPT
 from moduprompt.effects.agents.lines import Fields, read_object, total
@@ -127,7 +129,10 @@ class OpencodeAdapter:
             io="pipes",
             stdin="none" if request.prompt_file is None else "file",
             stdin_file=request.prompt_file,
-            files=(AgentFile(path="config/opencode/opencode.json", content=config),),
+            files=(
+                AgentFile(path="config/opencode/opencode.json", content=config),
+                AgentFile(path="config/git/config", content=led_home(request.user_home, files=(XDG_FILE,))),
+            ),
         )
 
     def reader(self) -> Reader | None:
