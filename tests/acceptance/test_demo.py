@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections import Counter
@@ -158,6 +159,7 @@ def test_a_daemon_that_is_killed_in_the_middle_costs_nothing(here: Installed, mo
         (("--repo", "{tmp}/dirty"), "dirty_repository"),
         (("--repo", "{tmp}/good", "--agent", "command", "--", "no-such-program-anywhere"), "program_missing"),
         (("--repo", "{tmp}/good", "--agent", "command", "--", "{tmp}/good"), "program_missing"),
+        (("--repo", "{tmp}/good", "--agent", "acp", "--", "no-such-program-anywhere"), "program_missing"),
         (("--repo", "{tmp}/good", "--agent", "command", "--", "/bin/false"), "exited"),
     ],
 )
@@ -175,6 +177,22 @@ def test_what_can_not_work_is_refused_with_a_reason_and_a_hint(
     if reason != "exited":
         assert not (here.data_dir / "demo").exists()
         assert json.loads(here.mpctl("workspace", "list", "--json").stdout)["items"] == []
+
+
+def test_an_agent_that_is_not_installed_is_missed_before_anything_is_made(
+    here: Installed, tmp_path: Path
+) -> None:
+    make_repositories(tmp_path)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "git").symlink_to(shutil.which("git") or "git")
+    here.environment["PATH"] = str(programs)
+    answer = here.mpctl("demo", "--json", "--repo", str(tmp_path / "good"), "--agent", "claude")
+    error = json.loads(answer.stdout)
+    assert (answer.returncode, error["details"]["reason"]) == (8, "program_missing")
+    assert error["hint"].startswith("npm install")
+    assert not (here.data_dir / "demo").exists()
+    assert json.loads(here.mpctl("workspace", "list", "--json").stdout)["items"] == []
 
 
 def make_repositories(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from moduprompt.cli.demo.follower import Follower
 from moduprompt.cli.demo.permissions import Permissions
 from moduprompt.cli.demo.play import Cast, Outcome, Play, call_mpctl
 from moduprompt.cli.demo.repository import Ground, clone, inspect, own_repository, project_name
-from moduprompt.cli.faults import failed, misused
+from moduprompt.cli.faults import CallFailed, failed, misused
 from moduprompt.cli.live.shows import Show, open_show
 from moduprompt.cli.live.story import Story
 from moduprompt.client import Client
@@ -21,6 +21,7 @@ from moduprompt.domain.project.commands import CreateProject
 from moduprompt.domain.session.commands import AgentSpec
 from moduprompt.domain.workspace.commands import CreateWorkspace
 from moduprompt.effects.agents.catalogue import ADAPTERS, adapter_named
+from moduprompt.effects.agents.port import AgentRefused, AgentRequest
 from moduprompt.effects.git.program import GitProgram
 from moduprompt.protocol import (
     SYSTEM_WORKSPACE,
@@ -46,6 +47,7 @@ async def demo(call: Call) -> None:
     git = GitProgram(environment=_git_environment(call))
     seen = await inspect(git, source, allow_dirty=allow_dirty)
     client = await call.client()
+    await _check_agent(call, client, agent)
     ready = await client.ready()
     folder = _new_folder(Path(ready.data_dir) / "demo")
     ground = await clone(git, seen, into=folder / "repository")
@@ -165,15 +167,40 @@ def _program(call: Call, words: tuple[str, ...]) -> tuple[str, ...]:
     """The command line, its program by its full path."""
     if not words:
         raise misused("--agent command needs a program", hint="mpctl demo --agent command -- PROGRAM …")
-    found = shutil.which(words[0], path=call.environ.get("PATH"))
-    if found is None:  # the daemon would say so too, when a workspace and a clone are there already
-        raise failed(
-            Code.VALIDATION_FAILED,
-            f"the agent program {words[0]} was not found, or can't be executed",
-            hint="give its full path, or put it on the PATH",
-            details={"reason": "program_missing", "program": words[0]},
-        )
-    return (str(Path(found).absolute()), *words[1:])
+    return (str(Path(_found(call, words[0])).absolute()), *words[1:])
+
+
+async def _check_agent(call: Call, client: Client, agent: AgentSpec | None) -> None:
+    """Raises CallFailed for what the daemon would refuse too, when a workspace and a clone are there already."""
+    adapter = adapter_named(agent.adapter) if agent is not None else None
+    if agent is None or adapter is None:
+        return
+    command = adapter.command(AgentRequest(words=agent.argv))
+    if isinstance(command, AgentRefused):
+        raise misused(command.message, hint=command.hint)
+    if adapter.probes is None:
+        _found(call, command.argv[0])
+        return
+    every = (await client.agents()).items  # as the daemon finds them
+    missing = next((each for each in every if each.name == adapter.name and each.path is None), None)
+    if missing is not None:
+        raise _not_found(command.argv[0], hint=f"{missing.install}; mpctl agents doctor {adapter.name}")
+
+
+def _found(call: Call, program: str) -> str:
+    path = shutil.which(program, path=call.environ.get("PATH"))
+    if path is None:
+        raise _not_found(program, hint="give its full path, or put it on the PATH")
+    return path
+
+
+def _not_found(program: str, *, hint: str) -> CallFailed:
+    return failed(
+        Code.VALIDATION_FAILED,
+        f"the agent program {program} was not found, or can't be executed",
+        hint=hint,
+        details={"reason": "program_missing", "program": program},
+    )
 
 
 def _source(call: Call) -> tuple[str, bool]:
