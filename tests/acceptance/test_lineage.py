@@ -11,8 +11,10 @@ import pytest
 from tests.support.daemon import Place
 from tests.support.deadline import eventually
 from tests.support.git_repository import Repository
+from tests.support.seat import seated
 
 INTERRUPTED = 130
+PAINTED = b"\x1b[?2026l"  # ends a picture
 
 
 @pytest.fixture
@@ -157,6 +159,20 @@ def test_what_has_gone_apart_on_one_branch_is_named_kept_and_mended_by_hand(
     eventually(lambda: repository.head(branch) == repository.head(at=beside))
     assert (home / "blue").exists()
     eventually(lambda: "failure" not in place.ok("worktree", "show", tree, "--json").json)
+
+
+def test_the_first_picture_of_a_watched_tree_is_of_now(place: Place, project: str) -> None:
+    for name in ("painter", "potter", "weaver"):
+        place.made("session", "spawn", name, "-p", "paint", "--no-worktree", "--", "true")
+    eventually(lambda: runs(place) == ["exited"] * 3)
+    with seated("mpctl", "session", "tree", "--watch", environ={**place.environ, "TERM": "xterm"}) as seat:
+        seat.prints(PAINTED)
+        first, _, _ = seat.seen.partition(PAINTED)
+        assert first.count(b"exited 0") == 3
+        seat.program.send_signal(signal.SIGINT)
+        assert seat.leaves() == INTERRUPTED
+        assert seat.is_as_before()
+        assert sum("exited 0" in line for line in seat.screen.text()) == 3
 
 
 def test_a_tree_is_watched_in_a_pipe_line_by_line_until_it_is_interrupted(place: Place, project: str) -> None:

@@ -1,7 +1,8 @@
 """The board as a picture: as it stands now, or kept up to date by the stream of events.
 
 A picture drawn once says how long each thing has lasted until somebody looked. A picture that is kept up to date
-is drawn from the events alone, and its time is that of the last one.
+is drawn from the events alone, the first time when all that there are have been read, and its time is that of the
+last one.
 """
 
 import os
@@ -10,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -24,8 +25,8 @@ from moduprompt.cli.live.tree import draw_tree
 from moduprompt.cli.live.watch import watch
 from moduprompt.cli.moments import Moment
 from moduprompt.cli.progress import waiting_for
-from moduprompt.client import to_typed
-from moduprompt.protocol import Micros, WorkspaceId, decode_event, encode, to_timestamp
+from moduprompt.client import AsOf, Client, to_typed
+from moduprompt.protocol import EventEnvelope, Micros, WorkspaceId, decode_event, encode, to_timestamp
 from moduprompt.views.board import Board
 
 PIPE_COLUMNS: Final = 100  # of a picture that goes into a file or another program
@@ -74,12 +75,16 @@ async def _watch(call: Call, of: WorkspaceId, opened: Callable[[], Show]) -> Non
     if call.words.maybe("as_of") is not None:
         raise misused("the past does not move: --watch and --as-of can't both be meant", hint="leave one out")
     client = await call.client()
-    async with aclosing(client.events(of)) as events:
-        if not call.is_json:
-            await watch(events, opened())
-            return
-        async for envelope in events:
-            call.show(msgspec.json.encode(envelope), "")
+    if call.is_json:
+        async with aclosing(client.events(of)) as events:
+            async for envelope in events:
+                call.show(msgspec.json.encode(envelope), "")
+        return
+    show = opened()
+    async with waiting_for("reading what has happened"):  # of which no picture is drawn
+        after = await _tell_past(client, of, show)
+    async with aclosing(client.events(of, from_=after)) as events:
+        await watch(events, show)
 
 
 async def _board(call: Call, of: WorkspaceId) -> bytes:
@@ -92,13 +97,23 @@ async def _board(call: Call, of: WorkspaceId) -> bytes:
 async def _own_board(call: Call, of: WorkspaceId) -> bytes:
     """The board as far as a session sees it: of the events that are shown to it."""
     client, moment, story = await call.client(), await call.moment(of), Story()
-    as_of = None if moment is None else moment.seq
-    page = await client.read_events(of, limit=EVENTS_AT_ONCE, as_of=as_of)
-    while page.items:
-        for data in page.items:
-            story.tell(decode_event(data))
-        page = await client.read_events(of, from_=story.seq, limit=EVENTS_AT_ONCE, as_of=as_of)
+    await _tell_past(client, of, story, as_of=None if moment is None else moment.seq)
     return encode(story.scene().board)
+
+
+class _Told(Protocol):
+    def tell(self, envelope: EventEnvelope, /) -> object: ...
+
+
+async def _tell_past(client: Client, of: WorkspaceId, told: _Told, *, as_of: AsOf | None = None) -> int:
+    """All events there are, as far as the caller may see them; gives the last one's sequence."""
+    after = 0
+    while page := (await client.read_events(of, from_=after, limit=EVENTS_AT_ONCE, as_of=as_of)).items:
+        for data in page:
+            envelope = decode_event(data)
+            told.tell(envelope)
+            after = envelope.seq_global
+    return after
 
 
 def _seen(raw: bytes, moment: Moment | None) -> Board:

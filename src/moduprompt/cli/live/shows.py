@@ -57,8 +57,9 @@ class TerminalShow:
         self.story.tell(envelope)
 
     def refresh(self) -> None:
-        """Repaint."""
-        self._painter.paint(self.story.scene())
+        """Repaint. Of a workspace that nothing was told of there is no picture."""
+        if self.story.seq:
+            self._painter.paint(self.story.scene())
 
 
 class LineShow:

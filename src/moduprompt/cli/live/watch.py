@@ -18,6 +18,8 @@ FRAME_S: Final = 0.04  # 25 pictures a second: motion to the eye, little to the 
 async def watch(events: AsyncIterable[EventEnvelope], show: Show) -> None:
     """Show the events until they end or the task is cancelled; the show is entered and left here.
 
+    What the show was told before is shown at once.
+
     Raises what the stream raises, and OSError when nobody can be shown anything any more.
     """
     changed = asyncio.Event()
@@ -25,6 +27,7 @@ async def watch(events: AsyncIterable[EventEnvelope], show: Show) -> None:
     with show:
         loop.add_signal_handler(signal.SIGWINCH, changed.set)
         try:
+            show.refresh()
             async with asyncio.TaskGroup() as group:
                 refreshing = group.create_task(_refresh(show, changed))
                 async for envelope in events:

@@ -174,6 +174,26 @@ async def test_a_burst_is_painted_few_times_and_ends_with_its_last_event() -> No
     assert stream.text().partition(LEFT)[2] == whole_picture()
 
 
+async def test_what_was_told_before_is_painted_at_once_and_only_as_it_stands_now() -> None:
+    stream, is_painted = Terminal(), asyncio.Event()
+    show = terminal_show(stream)
+    for envelope in EVENTS:
+        show.tell(envelope)
+
+    async def silent() -> AsyncIterator[EventEnvelope]:
+        is_painted.set()
+        await asyncio.Event().wait()
+        yield EVENTS[0]
+
+    watching = asyncio.create_task(watch(silent(), show))
+    await is_painted.wait()
+    assert stream.text().count("\x1b[?2026h") == 1
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+    assert stream.text().partition(LEFT)[2] == whole_picture()
+
+
 async def test_a_fault_of_the_stream_comes_through_and_the_terminal_is_restored() -> None:
     stream = Terminal()
     with pytest.raises(ValueError, match="cut"):
