@@ -130,6 +130,15 @@ def test_a_script_that_changes_nothing_and_asks_nothing_does_as_well(here: Insta
     check_history(events_of(here))
 
 
+def test_a_commit_that_was_checked_out_without_a_branch_does_as_well(here: Installed, tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "theirs", home=tmp_path / "githome")
+    repository.git("checkout", "--quiet", "--detach")
+    shown = here.mpctl("demo", "--repo", str(repository.path), "--agent", "command", "--", "/bin/true")
+    assert shown.returncode == 0, shown.stderr
+    check_history(events_of(here))
+    assert git(repository.path, "rev-parse", "--abbrev-ref", "HEAD").strip() == "HEAD"
+
+
 @pytest.mark.parametrize(
     "moment", ["run.started", "session.prompt_accepted", "session.forked", "approval.requested"]
 )

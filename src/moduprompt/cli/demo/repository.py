@@ -16,6 +16,7 @@ from moduprompt.protocol import NAME_MAX, Code
 PAGE_NAMES: Final = ("HELLO-FROM-THE-AGENTS.md", "HELLO-FROM-THE-AGENTS.txt", "HELLO-FROM-THE-AGENTS")
 README_NAMES: Final = ("README.md", "README.rst", "README.txt", "README")
 MAKEFILE_NAMES: Final = ("Makefile", "makefile", "GNUmakefile")
+MERGED_INTO: Final = "main"  # the clone's branch where its source is on none, as after a checkout by commit
 FILE_BYTES_MAX: Final = (
     1024 * 1024
 )  # of a file that is only glanced at; the scripted agent reads four times that
@@ -49,13 +50,6 @@ async def inspect(git: GitProgram, source: str, *, allow_dirty: bool) -> Reposit
             hint="commit or stash them, or pass --allow-dirty to work on what is committed",
             details={"reason": "dirty_repository", "path": seen.path},
         )
-    if seen.branch is None and seen.default_branch is None:
-        raise failed(
-            Code.VALIDATION_FAILED,
-            f"{seen.path} is on no branch, so there is nothing to merge into",
-            hint="check out a branch there first",
-            details={"reason": "detached_head", "path": seen.path},
-        )
     return seen
 
 
@@ -64,11 +58,16 @@ async def clone(git: GitProgram, source: RepositoryFacts, *, into: Path) -> Grou
     cloned = await git.clone(source.path, str(into))
     if isinstance(cloned, GitRefusal):
         raise refused(cloned)
-    branch = cloned.branch or cloned.default_branch or source.branch or source.default_branch
-    assert branch is not None, "BUG: a source without a branch was let through"
-    root = Path(cloned.path)
+    root, branch = Path(cloned.path), cloned.branch or MERGED_INTO
     # A hook of everybody's repositories is no hook of this one's: it may want what the agents don't have.
     await _git(root, "config", "core.hooksPath", os.devnull)
+    if cloned.branch is None and await _git(root, "checkout", "--quiet", "-B", branch) != 0:
+        raise failed(
+            Code.VALIDATION_FAILED,
+            f"{source.path} is on no branch, and its clone {root} could not be put on one",
+            hint="check out a branch there first",
+            details={"reason": "detached_head", "path": source.path},
+        )
     return Ground(
         path=cloned.path, branch=branch, readme=_readme(root), check=_check(root), page=await _page(root)
     )

@@ -57,3 +57,21 @@ async def test_a_readme_that_leads_out_of_the_repository_is_left_alone(
 async def test_a_readme_too_large_for_the_agent_is_left_alone(theirs: Repository, tmp_path: Path) -> None:
     (theirs.path / "README.md").write_bytes(b"x" * (repository.FILE_BYTES_MAX + 1))
     assert (await cloned(theirs, tmp_path)).readme is None
+
+
+@pytest.mark.parametrize("branches", [("main",), ("main", "other"), ("other",), ()])
+async def test_a_clone_is_on_a_branch_at_the_commit_that_was_checked_out(
+    branches: tuple[str, ...], theirs: Repository, tmp_path: Path
+) -> None:
+    theirs.git("branch", "other")
+    theirs.git("checkout", "--quiet", "--detach")
+    for name in {"main", "other"} - set(branches):
+        theirs.git("branch", "-D", name)
+    theirs.commit("README.md", "beside every branch\n")
+    head, clone = theirs.commit("more", "more\n"), tmp_path / "clone"
+    git = GitProgram(environment=git_environment(theirs.home))
+    seen = await repository.inspect(git, str(theirs.path), allow_dirty=False)
+    ground = await repository.clone(git, seen, into=clone)
+    assert theirs.git("symbolic-ref", "--short", "HEAD", at=clone) == ground.branch
+    assert theirs.head(ground.branch, at=clone) == head
+    assert theirs.git("symbolic-ref", "-q", "HEAD", check=False) == ""
