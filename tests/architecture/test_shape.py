@@ -31,6 +31,7 @@ PROCESS_EDGES: tuple[str, ...] = (
     "src/moduprompt/server/routes/commands.py",  # a fault becomes `internal`, and its trace id stands in the log
     "src/moduprompt/storage/sqlite/worker.py",  # a thread: whoever waits for it is told, whatever it is
 )
+REFUSING = {"invalid", "refusal", "failed", "misused"}  # the calls that make a refusal of the wire
 # The one place that polls, with a deadline, for what gives no signal.
 POLLING = "tests/support/deadline.py"
 
@@ -100,6 +101,15 @@ def broad_excepts_off_the_edge(module: Module) -> Iterator[str]:
         yield from broad_excepts(module)
 
 
+def refusals_without_hint(module: Module) -> Iterator[str]:
+    """Who is refused is told what to do next."""
+    for node in ast.walk(module.tree) if module.place else ():
+        if not isinstance(node, ast.Call) or ast.unparse(node.func) not in REFUSING:
+            continue
+        if not any(each.arg in ("hint", None) for each in node.keywords):
+            yield f"{module.path}:{node.lineno}: {ast.unparse(node.args[0])} is refused without a hint"
+
+
 SAMPLES: tuple[tuple[Rule, str, str], ...] = (
     (long_functions, "src/a.py", "def f():\n" + "    x = 1\n" * FUNCTION_LINES_MAX),
     (long_files, "src/a.py", "x = 1\n" * (FILE_LINES_MAX + 1)),
@@ -113,6 +123,7 @@ SAMPLES: tuple[tuple[Rule, str, str], ...] = (
     (broad_excepts_off_the_edge, "src/a.py", "try:\n    x()\nexcept Exception:\n    pass"),
     (broad_excepts_off_the_edge, "src/a.py", "try:\n    x()\nexcept (ValueError, BaseException):\n    pass"),
     (broad_excepts_off_the_edge, "src/a.py", "try:\n    x()\nexcept:\n    pass"),
+    (refusals_without_hint, "src/moduprompt/a.py", "invalid('a_reason', 'why')"),
 )
 
 

@@ -61,7 +61,7 @@ def carry_out(given: argparse.Namespace) -> int:
         if os.environ.get("MP_DEBUG"):
             traceback.print_exception(fault)
         typed = os.fsencode(fault.object[:SHOWN_MAX]).decode("utf-8", "backslashreplace")
-        wrong = misused(f"what was given is no UTF-8: {typed}")
+        wrong = misused(f"what was given is no UTF-8: {typed}", hint="give it in UTF-8")
         return _told(wrong.error, words, wrong.exit_status)
     except Exception as fault:  # noqa: BLE001 - the edge of the process
         return _told(_unexpected(fault), words, EXIT_STATUS[Code.INTERNAL])

@@ -87,7 +87,11 @@ async def fetched(recording: AsyncGenerator[bytes]) -> AsyncGenerator[RecordingR
             with RecordingReader(Path(copy.name)) as reader:
                 yield reader
         except RecordingError as fault:
-            raise failed(Code.UNKNOWN, f"the recording can't be read: {fault}") from fault
+            raise failed(
+                Code.UNKNOWN,
+                f"the recording can't be read: {fault}",
+                hint="mpctl run output may print what there is of it",
+            ) from fault
 
 
 def to_moment_us(text: str, *, started_us: int) -> int:

@@ -58,6 +58,7 @@ async def await_outcome(
                 raise failed(
                     Code.VALIDATION_FAILED,
                     f"{subject.kind} {subject.id}: {event.operation} failed: {event.reason}",
+                    hint=f"mpctl {subject.kind} show {subject.id}",
                     details={"reason": event.failure.value},
                 )
             if isinstance(event, tuple(ends)):

@@ -87,7 +87,11 @@ def to_refusal(status: int, body: bytes) -> RequestRefused:
         return RequestRefused(error)
     code = next((code for code, known in HTTP_STATUS.items() if known == status), Code.UNKNOWN)
     return RequestRefused(
-        ErrorObject(code=code, message=f"the daemon answered with HTTP status {status} and no explanation")
+        ErrorObject(
+            code=code,
+            message=f"the daemon answered with HTTP status {status} and no explanation",
+            hint="mpctl daemon status says whether a daemon answers there",
+        )
     )
 
 

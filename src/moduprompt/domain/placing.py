@@ -7,6 +7,7 @@ where it was. Nor while git merges what they have done: how that went would reac
 
 from moduprompt.domain.decider import Context, Decision, Event, World
 from moduprompt.domain.run.decide import still_runs
+from moduprompt.domain.session.closed import closed
 from moduprompt.domain.session.commands import AttachWorktree, DetachWorktree, PlaceCommand, SessionCommand
 from moduprompt.domain.session.decide import decide as decide_session
 from moduprompt.domain.session.events import SessionWorktreeAttached, SessionWorktreeDetached
@@ -58,7 +59,7 @@ def detach_worktree(own: SessionState, world: World) -> Decision:
 
 def _unfit_session(own: SessionState, world: World) -> Rejection | None:
     if own.status == "closed":
-        return invalid("session_closed", f"session {own.session_id} is closed and works nowhere")
+        return closed(own, "works nowhere")
     if own.worktree_id is not None:
         return invalid(
             "worktree_attached",
@@ -94,5 +95,9 @@ def _unfit_tree(tree: WorktreeState, own: SessionState) -> Rejection | None:
             status=tree.status,
         )
     if tree.project_id != own.project_id:
-        return invalid("other_project", f"worktree {tree.worktree_id} belongs to project {tree.project_id}")
+        return invalid(
+            "other_project",
+            f"worktree {tree.worktree_id} belongs to project {tree.project_id}",
+            hint=f"mpctl worktree create --project {own.project_id} --branch BRANCH",
+        )
     return None

@@ -17,6 +17,7 @@ from moduprompt.domain.placing import decide as decide_place
 from moduprompt.domain.run.decide import live_run
 from moduprompt.domain.run.intents import TAKES_TEXT
 from moduprompt.domain.run.state import RunState
+from moduprompt.domain.session.closed import closed
 from moduprompt.domain.session.commands import (
     FireInterruptDue,
     InterruptSession,
@@ -128,7 +129,7 @@ def _interrupt(command: InterruptSession, own: SessionState, *, world: World, co
 
 def _no_run(own: SessionState) -> Rejection:
     if own.status == "closed":
-        return invalid("session_closed", f"session {own.session_id} is closed and has no turn")
+        return closed(own, "has no turn")
     return invalid(
         "no_live_run",
         f"session {own.session_id} has no live run, so there is no turn to interrupt",

@@ -259,4 +259,8 @@ def _exists(manifest: Manifest) -> Rejection:
 
 
 def _not_the_system() -> Rejection:
-    return invalid("system_workspace", "the system workspace belongs to its daemon and is not exported")
+    return invalid(
+        "system_workspace",
+        "the system workspace belongs to its daemon and is not exported",
+        hint="mpctl workspace list shows those that are",
+    )

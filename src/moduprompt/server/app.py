@@ -171,7 +171,11 @@ async def _gone(_request: Request, _fault: Exception) -> Response:
 async def _fault(request: Request, fault: Exception) -> Response:
     trace_id = trace_of(request)
     log.error("request.fault", exc_info=fault, extra={"path": request.url.path, "trace_id": trace_id})
-    rejection = refusal(Code.INTERNAL, "a fault of the daemon's; its log says more")
+    rejection = refusal(
+        Code.INTERNAL,
+        "a fault of the daemon's; its log says more",
+        hint="mpctl daemon status says where that lies",
+    )
     error: ErrorObject = to_error(rejection, trace_id)
     return error_response(request, error)
 

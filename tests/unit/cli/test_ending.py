@@ -118,7 +118,8 @@ def test_what_is_no_text_is_a_slip_of_whoever_typed_it(capsys: pytest.CaptureFix
         os.fsdecode(b"a\xff").encode()
 
     assert ended(sends) == 2
-    assert capsys.readouterr().err == "error: what was given is no UTF-8: a\\xff\n"
+    told = "error: what was given is no UTF-8: a\\xff\nhint: give it in UTF-8\n"
+    assert capsys.readouterr().err == told
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])

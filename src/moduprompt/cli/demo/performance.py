@@ -89,7 +89,11 @@ async def _shown(call: Call, client: Client, follower: Follower, *, cast: Cast) 
         if not playing.done():
             for task in ended:
                 task.result()
-            raise failed(Code.UNAVAILABLE, "the event stream ended before the demo did")
+            raise failed(
+                Code.UNAVAILABLE,
+                "the event stream ended before the demo did",
+                hint=f"the agents go on: {our_mpctl()} session tree -w {short(cast.workspace_id)}",
+            )
         return playing.result()
     finally:
         for task in (playing, showing, attending):

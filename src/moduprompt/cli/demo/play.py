@@ -155,7 +155,11 @@ class Play:
                 return
             answered += 1
             if answered > ANSWERS_MAX:
-                raise failed(Code.VALIDATION_FAILED, f"run {run.id} asked more than {ANSWERS_MAX} questions")
+                raise failed(
+                    Code.VALIDATION_FAILED,
+                    f"run {run.id} asked more than {ANSWERS_MAX} questions",
+                    hint=f"mpctl run output {run.id}",
+                )
             await self._answer(session_id)
 
     def _turning_point(self, session_id: SessionId, task_id: TaskId) -> RunItem | None:
@@ -163,7 +167,11 @@ class Play:
         session = self._follower.find(SessionItem, session_id)
         tree = self._follower.find(WorktreeItem, session.worktree_id or "") if session else None
         if session is not None and session.status == "closed":
-            raise failed(Code.VALIDATION_FAILED, f"session {session_id} was closed before its work was done")
+            raise failed(
+                Code.VALIDATION_FAILED,
+                f"session {session_id} was closed before its work was done",
+                hint=f"mpctl session show {session_id}",
+            )
         task = self._follower.find(TaskItem, task_id)
         for run in self._follower.every(RunItem):
             if run.session_id != session_id:
@@ -172,9 +180,15 @@ class Play:
             if run.status in ("exited", "lost") or waits:
                 return run
         if tree is not None and tree.status == "failed":
-            raise failed(Code.VALIDATION_FAILED, f"the worktree of {session_id} failed: {tree.failure}")
+            raise failed(
+                Code.VALIDATION_FAILED,
+                f"the worktree of {session_id} failed: {tree.failure}",
+                hint=f"mpctl worktree show {tree.id}",
+            )
         if task is not None and task.status == "cancelled":
-            raise failed(Code.VALIDATION_FAILED, f"task {task_id} was cancelled")
+            raise failed(
+                Code.VALIDATION_FAILED, f"task {task_id} was cancelled", hint=f"mpctl task show {task_id}"
+            )
         return None
 
     def _check(self, run: RunItem) -> None:
@@ -223,7 +237,11 @@ class Play:
         if tree is None or tree.is_committing:
             return None
         if tree.failure is not None and tree.failure.startswith("commit"):
-            raise failed(Code.VALIDATION_FAILED, f"worktree {tree_id} could not be committed: {tree.failure}")
+            raise failed(
+                Code.VALIDATION_FAILED,
+                f"worktree {tree_id} could not be committed: {tree.failure}",
+                hint=f"mpctl worktree show {tree_id}",
+            )
         return True
 
     async def _reached(self, task_id: TaskId, stage: str) -> None:
@@ -300,4 +318,8 @@ async def call_mpctl(words: Sequence[str], *, flags: Sequence[str]) -> None:
     _, complaint = await process.communicate()
     if process.returncode != 0:
         said = complaint.decode("utf-8", "replace").strip()
-        raise failed(Code.UNKNOWN, f"mpctl {' '.join(words)} ended with {process.returncode}: {said}")
+        raise failed(
+            Code.UNKNOWN,
+            f"mpctl {' '.join(words)} ended with {process.returncode}: {said}",
+            hint="the agents go on: mpctl session tree",
+        )

@@ -112,7 +112,11 @@ async def stop(found: Found) -> int:
     except ProcessLookupError:
         pass
     except PermissionError as fault:
-        raise failed(Code.POLICY_DENIED, f"the daemon (pid {pid}) is another user's") from fault
+        raise failed(
+            Code.POLICY_DENIED,
+            f"the daemon (pid {pid}) is another user's",
+            hint="that user, or root, says mpd stop",
+        ) from fault
     async with waiting_for("stopping the daemon"):
         await _until_gone(pid)
     return pid

@@ -36,7 +36,11 @@ def decide(
     if isinstance(command, ReportAnswered):
         return _answered(command, own)
     if context.actor.kind != "user":
-        return invalid("not_a_user", f"approval {own.approval_id} needs a user's word")
+        return invalid(
+            "not_a_user",
+            f"approval {own.approval_id} needs a user's word",
+            hint="wait: mpctl approval list --waiting shows it to those who may",
+        )
     user_id = UserId(context.actor.id)
     match command:
         case GrantApproval():
@@ -90,6 +94,7 @@ def _revoke(command: RevokeApproval, own: ApprovalState, *, user_id: UserId) -> 
         return invalid(
             "approval_not_granted",
             f"approval {own.approval_id} is {own.status}; only a granted one can be revoked",
+            hint=f"mpctl approval {'deny' if own.status == 'requested' else 'show'} {own.approval_id}",
             status=own.status,
         )
     return [ApprovalRevoked(approval_id=own.approval_id, user_id=user_id, reason=command.reason)]
@@ -106,7 +111,11 @@ def _choice(own: ApprovalState, wanted: str | None, word: Word) -> str | Rejecti
     if own.question is None:
         if wanted is None:
             return None
-        return invalid("no_options", f"approval {own.approval_id} is a yes or a no; it has no options")
+        return invalid(
+            "no_options",
+            f"approval {own.approval_id} is a yes or a no; it has no options",
+            hint="leave --option out",
+        )
     fitting = [each for each in own.question.options if each.kind.startswith(word)]
     meant = _meant(fitting, wanted, word)
     if meant is None:
@@ -142,6 +151,7 @@ def _needs_another(own: ApprovalState) -> Decision:
     return invalid(
         "second_person_needed",
         f"approval {own.approval_id} needs somebody else: you have said yes to gate {own.asker} already",
+        hint=f"another user says mpctl approval grant {own.approval_id}",
     )
 
 

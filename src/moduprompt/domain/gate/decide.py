@@ -20,6 +20,7 @@ def decide(command: GateCommand, own: GateState | None, world: World, context: C
                 return invalid(
                     "gate_kind",
                     f"gate {own.gate_id} is opened by {own.gate_kind}, not by an approval",
+                    hint=f"mpctl gate show {own.gate_id}",
                     gate_kind=own.gate_kind,
                 )
             if own.is_satisfied or pending_approval(own, world) is not None:
@@ -27,7 +28,11 @@ def decide(command: GateCommand, own: GateState | None, world: World, context: C
             return [approval_request(own, context, reason=command.reason)]
         case SatisfyGate():
             if own.gate_kind == "manual_approval":
-                return invalid("gate_kind", f"gate {own.gate_id} is opened by an approval only")
+                return invalid(
+                    "gate_kind",
+                    f"gate {own.gate_id} is opened by an approval only",
+                    hint=f"mpctl gate request {own.gate_id}",
+                )
             if own.is_satisfied:
                 return []
             return [GateSatisfied(gate_id=own.gate_id, evidence=command.evidence)]

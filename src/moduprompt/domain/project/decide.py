@@ -51,7 +51,11 @@ def decide(command: ProjectCommand, own: ProjectState | None, world: World, cont
 def takes_no_work(project: ProjectState, world: World) -> Rejection | None:
     """Why nothing new may begin in this project; None where it may."""
     if project.status == "archived":
-        return invalid("project_archived", f"project {project.project_id} is archived and takes no work")
+        return invalid(
+            "project_archived",
+            f"project {project.project_id} is archived and takes no work",
+            hint="mpctl project create NAME --repo PATH makes another",
+        )
     return _archived_home(world)
 
 
@@ -59,7 +63,11 @@ def _archived_home(world: World) -> Rejection | None:
     home = world.find(WorkspaceState, world.workspace_id)
     if home is None or home.status != "archived":
         return None
-    return invalid("workspace_archived", f"workspace {home.workspace_id} is archived and takes no work")
+    return invalid(
+        "workspace_archived",
+        f"workspace {home.workspace_id} is archived and takes no work",
+        hint="mpctl workspace create NAME makes another",
+    )
 
 
 def _create(command: CreateProject, world: World, context: Context) -> Decision:
@@ -79,7 +87,11 @@ def _attach(own: ProjectState, world: World, context: Context) -> Decision:
     if refused is not None:
         return refused
     if len(own.repositories) >= REPOSITORIES_MAX:
-        return invalid("too_many_repositories", f"project {own.project_id} has {REPOSITORIES_MAX} already")
+        return invalid(
+            "too_many_repositories",
+            f"project {own.project_id} has {REPOSITORIES_MAX} already",
+            hint=f"mpctl project detach {own.project_id} PATH forgets one",
+        )
     attached = _seen(own.project_id, context)
     if isinstance(attached, Rejection):
         return attached

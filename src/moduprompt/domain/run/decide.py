@@ -37,6 +37,7 @@ from moduprompt.domain.run.parking import PARKING
 from moduprompt.domain.run.saying import decide_said
 from moduprompt.domain.run.state import RunState
 from moduprompt.domain.session.budgets import spent_out
+from moduprompt.domain.session.closed import closed
 from moduprompt.domain.session.events import SessionUnparked
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.session.waits import waits_no_more
@@ -203,7 +204,7 @@ def _start(command: StartRun, world: World, context: Context) -> Decision:
 def unfit_to_run(session: SessionState, world: World) -> Rejection | None:
     """Why this session can't start its program now; None where it can."""
     if session.status == "closed":
-        return invalid("session_closed", f"session {session.session_id} is closed and starts nothing")
+        return closed(session, "starts nothing")
     project = world.find(ProjectState, session.project_id)
     return (
         still_runs(session, world)
@@ -223,13 +224,23 @@ def locked_out(session: SessionState, world: World) -> Rejection | None:
 def _unfit_place(session: SessionState, world: World) -> Rejection | None:
     tree = world.find(WorktreeState, session.worktree_id) if session.worktree_id else None
     if session.place == "new_worktree" and (tree is None or tree.status != "ready"):
-        return invalid("no_worktree", f"session {session.session_id} has no worktree to run in")
+        return invalid(
+            "no_worktree",
+            f"session {session.session_id} has no worktree to run in",
+            hint=f"mpctl session attach-worktree {session.session_id} WORKTREE"
+            if tree is None
+            else f"mpctl worktree show {tree.worktree_id}",
+        )
     return None
 
 
 def _resize(command: ResizeRun, own: RunState) -> Decision:
     if not own.is_live():
-        return invalid("run_ended", f"run {own.run_id} has ended; its terminal has no size any more")
+        return invalid(
+            "run_ended",
+            f"run {own.run_id} has ended; its terminal has no size any more",
+            hint=f"mpctl run start {own.session_id}",
+        )
     if (command.rows, command.cols) == (own.rows, own.cols):
         return []
     return [RunResized(run_id=own.run_id, rows=command.rows, cols=command.cols)]

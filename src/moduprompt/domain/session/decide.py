@@ -7,6 +7,7 @@ from moduprompt.domain.decider import Context, Decision, World
 from moduprompt.domain.project.decide import takes_no_work
 from moduprompt.domain.project.state import ProjectState
 from moduprompt.domain.session.budgets import first_budget, set_budget, spent_out, unfit_budget
+from moduprompt.domain.session.closed import closed
 from moduprompt.domain.session.commands import (
     CancelPrompt,
     CloseSession,
@@ -186,11 +187,19 @@ def _unfit_parent(parent: SessionState | None, command: SpawnSession, world: Wor
     if parent is None:
         return None
     if parent.status == "closed":
-        return invalid("session_closed", f"session {parent.session_id} is closed and spawns nothing")
+        return closed(parent, "spawns nothing")
     if parent.project_id != command.project_id:
-        return invalid("other_project", f"session {parent.session_id} belongs to project {parent.project_id}")
+        return invalid(
+            "other_project",
+            f"session {parent.session_id} belongs to project {parent.project_id}",
+            hint="a child works in its parent's project: give that one, or no parent",
+        )
     if len(parent.path) >= DEPTH_MAX:
-        return invalid("lineage_too_deep", f"session {parent.session_id} is {DEPTH_MAX} deep already")
+        return invalid(
+            "lineage_too_deep",
+            f"session {parent.session_id} is {DEPTH_MAX} deep already",
+            hint=f"spawn it below one further up, or fork: mpctl session fork {parent.session_id} NAME",
+        )
     return too_wide_below(parent, world) or spent_out(parent, world)
 
 

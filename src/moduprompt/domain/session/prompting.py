@@ -6,6 +6,7 @@ typed. What is uncertain is never typed again but by a person's own order, as a 
 
 from moduprompt.domain.decider import Context, Decision, World
 from moduprompt.domain.session.budgets import spent_out
+from moduprompt.domain.session.closed import closed
 from moduprompt.domain.session.commands import (
     CancelPrompt,
     PromptSession,
@@ -51,6 +52,7 @@ def cancel_prompt(command: CancelPrompt, own: SessionState) -> Decision:
         return invalid(
             "prompt_placed",
             f"prompt {prompt.prompt_id} is at the keyboard: keys of it may have been typed",
+            hint=f"mpctl session interrupt {own.session_id} ends the turn that it begins",
             prompt_id=prompt.prompt_id,
         )
     return [
@@ -134,9 +136,13 @@ def observe_turn(command: ReportTurn, own: SessionState) -> Decision:
 
 def _unfit(own: SessionState, world: World) -> Rejection | None:
     if own.status == "closed":
-        return invalid("session_closed", f"session {own.session_id} is closed and takes no prompt")
+        return closed(own, "takes no prompt")
     if len(own.prompts) >= PROMPTS_MAX:
-        return invalid("prompt_queue_full", f"session {own.session_id} has {PROMPTS_MAX} prompts waiting")
+        return invalid(
+            "prompt_queue_full",
+            f"session {own.session_id} has {PROMPTS_MAX} prompts waiting",
+            hint=f"mpctl session prompts {own.session_id} says what holds them",
+        )
     return spent_out(own, world)
 
 

@@ -6,6 +6,7 @@ from moduprompt.domain.decider import Context, Decision, Event, World
 from moduprompt.domain.gate.events import GateBlocked
 from moduprompt.domain.project.decide import takes_no_work
 from moduprompt.domain.project.state import ProjectState
+from moduprompt.domain.session.closed import closed
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.task.attempts import (
     awaits_person,
@@ -113,7 +114,11 @@ def _create(command: CreateTask, world: World, context: Context) -> Decision:
         return refused
     names = [stage.name for stage in command.stages]
     if len(set(names)) != len(names):
-        return invalid("stage_name_twice", "two stages of this task have the same name")
+        return invalid(
+            "stage_name_twice",
+            "two stages of this task have the same name",
+            hint="give each stage a name of its own",
+        )
     task_id = context.mint(TaskId)
     stages: list[Stage] = []
     gates: list[Event] = []
@@ -149,7 +154,9 @@ def _closed(own: TaskState) -> Rejection | None:
     return invalid(
         "task_closed",
         f"task {own.task_id} is {own.phase}",
-        hint=f"mpctl task retry {own.task_id}" if own.phase == "failed" else None,
+        hint=f"mpctl task retry {own.task_id}"
+        if own.phase == "failed"
+        else "mpctl task create makes another",
         status=own.phase,
     )
 
@@ -160,14 +167,20 @@ def _assign(command: AssignTask, own: TaskState, world: World) -> Decision:
         return missing("session", command.session_id)
     if session.project_id != own.project_id:
         return invalid(
-            "other_project", f"session {session.session_id} belongs to project {session.project_id}"
+            "other_project",
+            f"session {session.session_id} belongs to project {session.project_id}",
+            hint=f"take a session of project {own.project_id}: mpctl session list",
         )
     if own.session_id == session.session_id:
         return []
     if session.status == "closed" and session.worktree_id is None:
-        return invalid("session_closed", f"session {session.session_id} is closed and has no branch")
+        return closed(session, "has no branch")
     if own.is_merging():
-        return invalid("merge_under_way", f"the branch of task {own.task_id} is being merged")
+        return invalid(
+            "merge_under_way",
+            f"the branch of task {own.task_id} is being merged",
+            hint="try again when it is done",
+        )
     waits = own.is_under_way() and awaits_person(session.session_id, world)
     until = parked_until(session.session_id, world) if own.is_under_way() else None
     return [
@@ -209,7 +222,12 @@ def _resume(own: TaskState, world: World) -> Decision:
 
 def _complete(own: TaskState) -> Decision:
     if own.phase != "running" or own.blocks:
-        return invalid("task_not_running", f"task {own.task_id} is {own.status()}", status=own.status())
+        return invalid(
+            "task_not_running",
+            f"task {own.task_id} is {own.status()}",
+            hint=f"mpctl task show {own.task_id}",
+            status=own.status(),
+        )
     if own.stage != own.stages[-1].name:
         return invalid(
             "stages_left",
@@ -217,7 +235,11 @@ def _complete(own: TaskState) -> Decision:
             hint=f"mpctl task advance {own.task_id}",
         )
     if own.is_merging():
-        return invalid("merge_under_way", f"task {own.task_id} ends by itself when its branch is merged")
+        return invalid(
+            "merge_under_way",
+            f"task {own.task_id} ends by itself when its branch is merged",
+            hint=f"mpctl task show {own.task_id}",
+        )
     return [TaskCompleted(task_id=own.task_id)]
 
 
@@ -234,9 +256,15 @@ def _deadline(command: SetDeadline, own: TaskState, context: Context) -> Decisio
         try:
             due = to_micros(command.due_at)
         except ValueError:
-            return invalid("no_such_time", f"{command.due_at} is no point in time")
+            return invalid(
+                "no_such_time", f"{command.due_at} is no point in time", hint="such as 2026-11-30T18:00:00Z"
+            )
         if due <= context.now:
-            return invalid("deadline_past", f"{command.due_at} has passed already")
+            return invalid(
+                "deadline_past",
+                f"{command.due_at} has passed already",
+                hint=f"a later one, or none: mpctl task deadline {own.task_id} none",
+            )
     return [DeadlineSet(task_id=own.task_id, due_at=command.due_at)]
 
 

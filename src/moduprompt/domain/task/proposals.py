@@ -29,7 +29,11 @@ def propose(own: TaskState, to: str | None, *, world: World, context: Context) -
     there = here + 1 if to is None else own.place_of(to)
     if to is not None and there < 0:
         names = ", ".join(stage.name for stage in own.stages)
-        return invalid("no_such_stage", f"task {own.task_id} has no stage {to}; it has {names}")
+        return invalid(
+            "no_such_stage",
+            f"task {own.task_id} has no stage {to}; it has {names}",
+            hint=f"mpctl task advance {own.task_id} goes to the next",
+        )
     if there == here:
         return []
     if is_being_merged(own, world):

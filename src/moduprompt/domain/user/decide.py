@@ -15,5 +15,9 @@ def decide(
 ) -> Decision:
     """Facts, or why not."""
     if world.workspace_id != SYSTEM_WORKSPACE:
-        return invalid("wrong_home", f"users live in the system workspace, not in {world.workspace_id}")
+        return invalid(
+            "wrong_home",
+            f"users live in the system workspace, not in {world.workspace_id}",
+            hint=f"send it with workspace_id {SYSTEM_WORKSPACE}",
+        )
     return [UserCreated(user_id=context.mint(UserId), name=command.name)]

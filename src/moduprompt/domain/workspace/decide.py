@@ -26,7 +26,11 @@ def decide(command: WorkspaceCommand, own: WorkspaceState | None, world: World, 
         return _create(command, world, context)
     assert own is not None, "BUG: the kernel refuses orders to what does not exist"
     if own.workspace_id == SYSTEM_WORKSPACE:
-        return invalid("system_workspace", "the system workspace belongs to the daemon and stays as it is")
+        return invalid(
+            "system_workspace",
+            "the system workspace belongs to the daemon and stays as it is",
+            hint="mpctl workspace list shows those of people",
+        )
     match command:
         case RenameWorkspace():
             if command.name == own.name:
@@ -71,4 +75,8 @@ def _adopt(own: WorkspaceState, context: Context) -> Decision:
 def _owned_by_users(context: Context) -> Rejection | None:
     if context.actor.kind == "user":
         return None
-    return invalid("owner_is_no_user", f"a workspace belongs to a user, not to a {context.actor.kind}")
+    return invalid(
+        "owner_is_no_user",
+        f"a workspace belongs to a user, not to a {context.actor.kind}",
+        hint="a person does it: mpctl workspace create, or adopt",
+    )

@@ -5,6 +5,7 @@ from typing import assert_never
 from moduprompt.domain.decider import Context, Decision, Event, World
 from moduprompt.domain.project.decide import takes_no_work
 from moduprompt.domain.project.state import ProjectState
+from moduprompt.domain.session.closed import closed
 from moduprompt.domain.session.state import SessionState
 from moduprompt.domain.worktree.commands import (
     AcquireWriter,
@@ -90,7 +91,9 @@ def _create(command: CreateWorktree, world: World, context: Context) -> Decision
     main = project.main_repository()
     if main is None:
         return invalid(
-            "no_repository", f"project {project.project_id} has no repository to make a worktree from"
+            "no_repository",
+            f"project {project.project_id} has no repository to make a worktree from",
+            hint=f"mpctl project attach {project.project_id} PATH",
         )
     return [
         WorktreeRequested(
@@ -128,10 +131,12 @@ def _acquire(command: AcquireWriter, own: WorktreeState, world: World) -> Decisi
 
 def _unfit_writer(session: SessionState, own: WorktreeState) -> Rejection | None:
     if session.status == "closed":
-        return invalid("session_closed", f"session {session.session_id} is closed and writes nothing")
+        return closed(session, "writes nothing")
     if session.project_id != own.project_id:
         return invalid(
-            "other_project", f"session {session.session_id} belongs to project {session.project_id}"
+            "other_project",
+            f"session {session.session_id} belongs to project {session.project_id}",
+            hint=f"take a session of project {own.project_id}: mpctl session list",
         )
     return None
 
@@ -143,6 +148,7 @@ def _release(command: ReleaseWriter, own: WorktreeState) -> Decision:
         return invalid(
             "stale_fence",
             f"the lease of worktree {own.worktree_id} has fence {own.fence}, not {command.fence}",
+            hint=f"mpctl worktree show {own.worktree_id} says who writes there now",
             fence=own.fence,
         )
     return give_back(own)
@@ -153,7 +159,11 @@ def _commit(command: CommitWorktree, own: WorktreeState) -> Decision:
     if refused is not None:
         return refused
     if own.commit_message is not None:
-        return invalid("commit_under_way", f"worktree {own.worktree_id} is being committed already")
+        return invalid(
+            "commit_under_way",
+            f"worktree {own.worktree_id} is being committed already",
+            hint="try again when it is done",
+        )
     return [
         CommitRequested(
             worktree_id=own.worktree_id, generation=own.commit_generation + 1, message=command.message

@@ -88,7 +88,9 @@ async def gone(request: HTTPConnection, ledger: Ledger, ref: ArtifactRef) -> Rej
     row = await store.row(VIEW.name, artifact_id(home, ref))
     details: Details = {"reason": ARTIFACT_ERASED, "ref": ref}
     if row is None:
-        return refusal(Code.NOT_FOUND, f"artifact {ref} was erased", details=details)
+        return refusal(
+            Code.NOT_FOUND, f"artifact {ref} was erased", hint=f"mpctl artifact show {ref}", details=details
+        )
     item = msgspec.json.decode(row[1], type=ArtifactItem)
     who: Details = {
         "erased_by": item.erased_by or "",
@@ -98,6 +100,7 @@ async def gone(request: HTTPConnection, ledger: Ledger, ref: ArtifactRef) -> Rej
     return refusal(
         Code.NOT_FOUND,
         f"artifact {ref} was erased by {item.erased_by} at {item.updated_at}",
+        hint=f"mpctl artifact show {ref} says why",
         details={**details, **who},
     )
 

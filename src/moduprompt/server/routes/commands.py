@@ -134,7 +134,14 @@ def _ids(ticket: Ticket) -> dict[str, str]:
 
 
 def _internal(ticket: Ticket) -> RefusedAnswer:
-    return _refused(ticket, refusal(Code.INTERNAL, "a fault of the daemon's; its log has the trace id"))
+    return _refused(
+        ticket,
+        refusal(
+            Code.INTERNAL,
+            "a fault of the daemon's; its log has the trace id",
+            hint="mpctl daemon status says where that lies",
+        ),
+    )
 
 
 def _refused(ticket: Ticket, rejection: Rejection) -> RefusedAnswer:

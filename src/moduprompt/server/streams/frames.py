@@ -364,7 +364,11 @@ def to_error_object(answer: bytes) -> ErrorObject:
     """What a route said no with."""
     error = decode(answer, ErrorObject)
     if isinstance(error, Rejection):
-        return ErrorObject(code=Code.INTERNAL, message="a fault of the daemon's; its log says more")
+        return ErrorObject(
+            code=Code.INTERNAL,
+            message="a fault of the daemon's; its log says more",
+            hint="mpctl daemon status says where that lies",
+        )
     return error
 
 
