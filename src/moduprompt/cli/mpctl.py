@@ -26,7 +26,11 @@ class Noun(NamedTuple):
 
 NOUNS: Final = (
     Noun("daemon", "moduprompt.cli.nouns.daemon", "start, stop and look at the daemon"),
-    Noun("workspace", "moduprompt.cli.nouns.workspace", "the unit of order, isolation and export"),
+    Noun(
+        "workspace",
+        "moduprompt.cli.nouns.workspace",
+        "projects, sessions and tasks that belong together, in one log",
+    ),
     Noun("project", "moduprompt.cli.nouns.project", "a unit of work over git repositories"),
     Noun("session", "moduprompt.cli.nouns.session", "one agent's line of work"),
     Noun("run", "moduprompt.cli.nouns.run", "one start of an agent program, with its terminal"),
@@ -34,14 +38,18 @@ NOUNS: Final = (
     Noun("worktree", "moduprompt.cli.nouns.worktree", "a git worktree: many readers, one writer"),
     Noun("task", "moduprompt.cli.nouns.task", "a tracked piece of work that moves through stages"),
     Noun("gate", "moduprompt.cli.nouns.gate", "a condition that blocks a stage"),
-    Noun("approval", "moduprompt.cli.nouns.approval", "a person's yes or no at a gate"),
+    Noun(
+        "approval",
+        "moduprompt.cli.nouns.approval",
+        "a person's yes or no: at a gate, or to what an agent asks",
+    ),
     Noun("capsule", "moduprompt.cli.nouns.capsule", "a session's short account of itself"),
     Noun("artifact", "moduprompt.cli.nouns.artifact", "a stored text or recording, until it is erased"),
     Noun("board", "moduprompt.cli.nouns.board", "sessions, tasks and what waits, as one picture"),
     Noun("usage", "moduprompt.cli.nouns.usage", "tokens and cost: of sessions, tasks, lineages, days"),
     Noun("search", "moduprompt.cli.nouns.search", "find by words of names, titles and reasons"),
     Noun("events", "moduprompt.cli.nouns.events", "what happened, as it happens or page by page"),
-    Noun("log", "moduprompt.cli.nouns.log", "the stored bytes of the log, and whether they hold"),
+    Noun("log", "moduprompt.cli.nouns.log", "the stored bytes of the log, and the proof that they are whole"),
     Noun("views", "moduprompt.cli.nouns.views", "the read models, and making them again"),
     Noun("recovery", "moduprompt.cli.nouns.recovery", "what the daemon found when it started"),
     Noun("demo", "moduprompt.cli.nouns.demo", "the main job, end to end, on a real repository"),
@@ -52,7 +60,8 @@ exit status: 0 done, 2 usage or schema, 3 version conflict, 4 not authorized, 5 
 6 denied, 7 unavailable, 8 not possible now, 124 time-out, 130 interrupted, 1 anything else.
 
 Inside a run mpctl acts as the run's session. Ids may be shortened to a unique beginning
-or end of four characters or more; a unique name does as well, and a session's for its newest run.
+or end of four characters or more; a unique name does as well. Where a run is wanted, a session's
+name means its newest one. To look around first: mpctl demo.
 """
 
 INTERRUPTED: Final = 130  # EXIT_INTERRUPT of the protocol, which is not loaded yet

@@ -14,7 +14,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--agent",
         metavar="NAME",
         default="scripted",
-        help="scripted, claude, codex, gemini, opencode, pi, aider, acp -- AGENT …, or command -- PROGRAM …",
+        help="default scripted; or claude, codex, gemini, opencode, pi, aider, acp -- AGENT …, or command -- PROGRAM …",
     )
     parser.add_argument(
         "--allow", action="store_true", help="say yes to whatever its agents ask before they use a tool"

@@ -181,10 +181,10 @@ VERBS: Final = (
     Verb(
         "verify",
         _verify,
-        summary="replay every log from zero and compare",
+        summary="replay every log from its first event and compare hashes and state",
         arguments=_verified,
         more="Without --workspace: all workspaces, the system's too. With FILE or --db: that file, as it "
-        "lies there, compared with the snapshots beside it; all that does not hold is named, not the first alone.",
+        "lies there, also against the snapshots beside it; every fault is named, not the first alone.",
     ),
     Verb(
         "export",
@@ -192,7 +192,7 @@ VERBS: Final = (
         summary="write a workspace into a file for another machine",
         arguments=_written,
         more="A tar archive: its events as they are stored, its artifacts, and what they must hash to. With "
-        "--whole no daemon is asked: from a damaged store whatever holds is saved, and what is cut short is named so.",
+        "--whole no daemon is asked: from a damaged store whatever is whole is saved, and what is cut short is named so.",
     ),
     Verb(
         "import",

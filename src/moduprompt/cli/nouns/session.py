@@ -47,6 +47,10 @@ MODES: Final[dict[str, ForkMode]] = {
     "same_branch": "same_branch",
     "planning_only": "planning_only",
 }
+MODES_TOLD: Final = (
+    "default: a worktree and a branch of its own; same_branch: a worktree on the same branch; "
+    "planning_only: no worktree"
+)
 COLUMNS: Final[tuple[Column[SessionItem], ...]] = (
     ("ID", lambda item: item.id),
     ("NAME", lambda item: item.name),
@@ -269,7 +273,10 @@ def _agent(call: Call) -> AgentSpec:
     script, program = call.words.maybe("script"), call.words.program()
     adapter = call.words.maybe("agent") or ("scripted" if script else "command" if program else None)
     if adapter is None:
-        raise misused("say which agent", hint="--script FILE, or --agent command -- PROGRAM …")
+        raise misused(
+            "say which agent",
+            hint="--agent NAME, as mpctl agents list has it; or --script FILE, or -- PROGRAM …",
+        )
     if script and program:
         raise misused("a script and a program can't both be run", hint="leave one of them out")
     argv = (str(Path(script).expanduser().absolute()),) if script else program
@@ -288,7 +295,9 @@ def _origin(item: SessionItem) -> str | None:
 
 def _agent_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--agent", metavar="NAME", help="as agents list calls it; scripted, or command: any program"
+        "--agent",
+        metavar="NAME",
+        help="one of mpctl agents list; command runs PROGRAM, scripted plays FILE",
     )
     parser.add_argument("--script", metavar="FILE", help="what the scripted agent does (--agent scripted)")
     parser.add_argument("--prompt", metavar="TEXT", help="what it is told; - reads standard input")
@@ -317,7 +326,7 @@ def _spawn_words(parser: argparse.ArgumentParser) -> None:
 def _fork_words(parser: argparse.ArgumentParser) -> None:
     _one(parser)
     parser.add_argument("name", metavar="NAME")
-    parser.add_argument("--mode", choices=tuple(MODES), default="default", help="what it gets of its own")
+    parser.add_argument("--mode", choices=tuple(MODES), default="default", help=MODES_TOLD)
     parser.add_argument("--dirty", action="store_true", help="take along what is not committed there")
     _agent_words(parser)
 

@@ -299,5 +299,5 @@ VERBS: Final = (
     Verb("retry", _retry, summary="open a failed one again", arguments=_one),
     Verb("pause", _pause, summary="hold it where it is", arguments=_one),
     Verb("resume", _resume, summary="go on", arguments=_one),
-    Verb("deadline", _deadline, summary="say until when", arguments=_dated),
+    Verb("deadline", _deadline, summary="say until when it must be done", arguments=_dated),
 )
