@@ -121,17 +121,12 @@ CELLS: Final = (
         steps=({"status": 429},),
         ends=PARKED,
         tells=in_trouble("rate_limited"),
-        # It waits ever longer in silence: the limit may come before its word.
-        or_else={"opencode": (TIMED_OUT,)},
     ),
     Cell(
         name="500 for ever",
         steps=({"status": 500},),
         ends=failed("network"),
         tells=in_trouble("network"),
-        but={"opencode": TIMED_OUT},
-        or_else={"opencode": (failed("network"),)},  # it may give up before its time is up
-        but_tells={"opencode": Told()},
     ),
     Cell(
         name="500 once",
@@ -151,9 +146,6 @@ CELLS: Final = (
         steps=({"text": "one two three four", "cut": True},),
         ends=failed("network"),
         tells=in_trouble("network"),
-        but={"opencode": TIMED_OUT},
-        or_else={"opencode": (failed("network"),)},
-        but_tells={"opencode": Told()},
     ),
     Cell(
         name="a malformed call once",
@@ -237,7 +229,7 @@ GONE: Final = Cell(
     steps=({"text": "unheard"},),
     ends=failed("network"),
     tells=in_trouble("network"),
-    but={"codex": TIMED_OUT, "opencode": TIMED_OUT},
+    but={"codex": TIMED_OUT},
 )
 
 # aider says nothing to its model of tools, and edits by the text of an answer. It repeats a request for a minute.

@@ -137,9 +137,14 @@ async def test_so_it_does_where_that_takes_longer_than_ci_can_wait(
     program: str, cells: tuple[Cell, ...]
 ) -> None:
     need(program)
-    await each_ends_as_it_should(
-        [(cell, program) for cell in cells], settings='[limits.opencode]\nwall = "120s"\n'
-    )
+    await each_ends_as_it_should([(cell, program) for cell in cells], settings="")
+
+
+@pytest.mark.wide
+@pytest.mark.timeout(900)
+async def test_who_tries_for_more_than_a_minute_finds_no_server_either() -> None:
+    need("opencode")
+    await each_ends_as_it_should([(GONE, "opencode")], settings="", address=NOWHERE)
 
 
 @pytest.mark.wide

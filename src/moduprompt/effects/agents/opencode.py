@@ -4,8 +4,8 @@ What was measured of it (version 1.18.33), and what we therefore do:
 
 - It prints nothing at all, not even its conversation's name, before its first step is over; there is no last
   line. A step that stops is the end of a turn, an `error` line the end of one that failed.
-- On 500 or no server at all it tries again for ever in silence, and a stream that is cut it asks for again
-  hundreds of times in a minute: only a limit ends that. A 429 it tells after some tries, in silence until then.
+- On 500, on a stream that is cut and without a server it tries again in silence for more than a minute, and
+  then tells its error. So it does on a 429.
 - What it may not do unasked it refuses to itself, stops after that step with the reason `tool-calls`, and exits with 0.
 - The XDG folders move its configuration and conversations; what it asks outside about models and updates is switched off.
   git in its tools looks there, too, and is led on to its user's own.
