@@ -98,6 +98,11 @@ class Reader:
         return command
 
 
+def test_a_hash_that_is_of_letters_alone_stands_for_a_hash() -> None:
+    line, page = "cacbcec Greet Ada", "dd1fb5b Greet Ada"
+    assert matched((page,), [line], names={}) == [(page, line)]
+
+
 @pytest.mark.timeout(300)
 def test_the_tour_of_the_readme_prints_what_the_readme_shows() -> None:
     assert len(TOUR) > 10, "the README has lost its tour"

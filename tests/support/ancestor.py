@@ -85,7 +85,9 @@ class Ancestor:
 def unpack(folder: Path) -> Path:
     """The archive's files below this folder, compiled: else each of many calls would do that again."""
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
+        # Not every release of 3.11 knows filters. Nothing in the archive leads out of it.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(folder)
     assert compileall.compile_dir(folder, quiet=1)
     return folder
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-HEX = r"\b(?=[a-f]*[0-9])[0-9a-f]{7,64}\b"  # a word of letters alone is a word
+HEX = r"\b[0-9a-f]{7,64}\b"  # by chance some of them are letters alone; the pages have no such word
 ID = re.compile(f"{UUID}|{HEX}")
 ANY_LINES = "…"
 INTERRUPT = "^C"
