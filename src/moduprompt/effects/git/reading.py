@@ -1,6 +1,7 @@
 """Looks at a repository without changing it or taking a lock."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from blake3 import blake3
@@ -109,9 +110,11 @@ async def list_worktrees(git: GitProcess, *, at: str) -> tuple[WorktreeEntry, ..
         raise refuse("git_failed", f"git worktree list can't be read: {fault}", path=at) from fault
 
 
-async def hidden_files(git: GitProcess, *, at: str) -> tuple[bytes, ...]:
+async def hidden_files(
+    git: GitProcess, *, at: str, extra: Mapping[str, str] | None = None
+) -> tuple[bytes, ...]:
     """Files that git was told not to look at (assume-unchanged, skip-worktree) and that are there all the same."""
-    found = await git.run(*WHOLE, "ls-files", "-v", "-z", at=at)
+    found = await git.run(*WHOLE, "ls-files", "-v", "-z", at=at, extra=extra)
     marked = (
         name for tag, _, name in (each.partition(b" ") for each in names(found.stdout)) if is_hidden(tag)
     )

@@ -131,8 +131,9 @@ async def tree_of_working_tree(
     try:
         await asyncio.to_thread(_copy_index, index, copy)
         await git.run(*WHOLE, "add", "--all", "--", *without(repositories), at=place.top, extra=extra)
-        for start in range(0, len(hidden), NAMES_MAX):
-            some = tuple(os.fsdecode(name) for name in hidden[start : start + NAMES_MAX])
+        left = await _still_files(git, hidden, place=place, extra=extra)
+        for start in range(0, len(left), NAMES_MAX):
+            some = tuple(os.fsdecode(name) for name in left[start : start + NAMES_MAX])
             for how in UNCOVERED:  # one after the other: together git heeds the first alone
                 await git.run(*WHOLE, "update-index", *how, "--", *some, at=place.top, extra=extra)
         if also:
@@ -145,6 +146,16 @@ async def tree_of_working_tree(
         for leftover in (copy, copy.with_name(f"{copy.name}.lock")):
             leftover.unlink(missing_ok=True)
     return tree.line
+
+
+async def _still_files(
+    git: GitProcess, hidden: tuple[bytes, ...], *, place: Place, extra: dict[str, str]
+) -> tuple[bytes, ...]:
+    """Of hidden files those that no folder or link has taken the place of: what lies there now was added already."""
+    if not hidden:
+        return ()
+    known = set(await hidden_files(git, at=place.top, extra=extra))
+    return tuple(name for name in hidden if name in known)
 
 
 def _copy_index(index: Path, copy: Path) -> None:

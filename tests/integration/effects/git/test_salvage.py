@@ -135,6 +135,18 @@ async def test_changes_that_git_was_told_not_to_look_at_are_saved(
     assert repository.git("diff", "--name-only", "main", str(commit)) == "settings *.ini"
 
 
+@pytest.mark.parametrize("how", ["--skip-worktree", "--assume-unchanged"])
+async def test_a_folder_in_the_place_of_a_file_that_git_was_told_not_to_look_at_is_saved(
+    git: GitProgram, repository: Repository, how: str
+) -> None:
+    tree = await made(git, repository)
+    repository.git("update-index", how, "readme.txt", at=tree)
+    (tree / "readme.txt").unlink()
+    repository.write("readme.txt/part.txt", "mine", at=tree)
+    commit = granted(await git.remove(repository.to_remove(tree))).salvage_commit
+    assert repository.git("show", f"{commit}:readme.txt/part.txt") == "mine"
+
+
 async def test_what_git_was_told_not_to_look_at_and_nobody_has_changed_needs_no_salvage(
     git: GitProgram, repository: Repository
 ) -> None:
