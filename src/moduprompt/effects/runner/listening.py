@@ -116,14 +116,20 @@ class Listener:
     async def _is_followed(self, intent: KeepRun) -> bool:
         try:
             await self._follow(intent)
+        except OSError as fault:  # before anything was heard: what it was started by could not be read
+            if not passes(fault):
+                raise
+            return self._broke(intent, fault)
         except BaseExceptionGroup as faults:
             passing, others = faults.split(passes)
             if passing is None or others is not None:
                 raise
-            why = str(passing.exceptions[0])
-            log.warning("listening.broke", extra={"run_id": intent.run_id, "why": why})
-            return False
+            return self._broke(intent, passing.exceptions[0])
         return True
+
+    def _broke(self, intent: KeepRun, fault: BaseException) -> bool:
+        log.warning("listening.broke", extra={"run_id": intent.run_id, "why": str(fault)})
+        return False
 
     async def _follow(self, intent: KeepRun) -> None:
         channel = self._channel_of(intent)

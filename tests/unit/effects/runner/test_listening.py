@@ -21,7 +21,7 @@ from moduprompt.domain.run.events import RunConversationNamed, RunStatusObserved
 from moduprompt.domain.run.intents import KeepRun
 from moduprompt.domain.run.said import SAID_MAX, PermissionAsked, PermissionOption, Said, UsageReported
 from moduprompt.domain.run.state import RunState
-from moduprompt.effects.agents.port import Asked, Heard, Owed
+from moduprompt.effects.agents.port import AgentRequest, Asked, Heard, Owed
 from moduprompt.effects.artifacts.folder import FolderArtifacts
 from moduprompt.effects.runner import listening, port
 from moduprompt.effects.runner.ear import Ear, Noted
@@ -358,6 +358,25 @@ async def test_a_machine_without_a_free_file_for_a_moment_makes_nobody_deaf(
     await daemon.listener.follow(log.intent())
 
     assert log.facts == await undisturbed(tmp_path, WORKS)
+
+
+async def test_what_a_run_was_started_by_may_be_unreadable_for_a_moment_and_nobody_is_deaf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log()
+    daemon = Daemon(tmp_path, log, Talker(WORKS))
+    refusals = [errno.EMFILE, errno.ENFILE]
+
+    def refusing(intent: KeepRun) -> AgentRequest:
+        if refusals:
+            raise OSError(refusals.pop(), "no file is free")
+        return by_its_words(intent)
+
+    monkeypatch.setattr(daemon.listener, "_request", refusing)
+    await daemon.listener.follow(log.intent())
+
+    assert log.facts == await undisturbed(tmp_path, WORKS)
+    assert daemon.clock.slept == [listening.AGAIN_S] * 2
 
 
 async def test_what_no_waiting_mends_ends_the_listening(
