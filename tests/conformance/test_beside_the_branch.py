@@ -124,3 +124,18 @@ async def test_a_merge_asks_nothing_of_a_worktree_that_is_none_any_more(
     (tree / ".git").unlink()
     granted(await worktrees.merge(_to_merge(tree, repository)))
     assert text_of(repository.path, "a.txt") == "a"
+
+
+async def test_a_merge_waits_where_git_cannot_say_what_stands_in_the_worktree(
+    worktrees: Worktrees, repository: Repository
+):
+    tree = await _made(worktrees, repository)
+    repository.commit("a.txt", "a", at=tree)
+    repository.git("config", "extensions.worktreeConfig", "true")
+    own = Path(repository.git("rev-parse", "--absolute-git-dir", at=tree)) / "config.worktree"
+    own.write_text("no line of a configuration\n")
+    before = repository.snapshot()
+    assert refused(await worktrees.merge(_to_merge(tree, repository))).reason == "git_failed"
+    assert repository.snapshot() == before
+    own.unlink()
+    granted(await worktrees.merge(_to_merge(tree, repository)))

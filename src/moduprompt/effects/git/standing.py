@@ -7,11 +7,17 @@
 People look at a worktree's branch, and that is what is merged: work beside it would be called merged and be nowhere.
 """
 
+from typing import Final
+
 from moduprompt.effects.git.advancing import BranchMoved, Step, advance_branch
 from moduprompt.effects.git.place import Place, find_worktree
-from moduprompt.effects.git.port import Home
+from moduprompt.effects.git.port import Home, RefusalReason
 from moduprompt.effects.git.process import GitProcess, Refused, refuse
 from moduprompt.effects.git.reading import current_branch, find_ref, holds
+
+NONE_ANY_MORE: Final[frozenset[RefusalReason]] = frozenset(
+    {"path_missing", "not_a_repository", "bare_repository", "worktree_conflict"}
+)  # what is said of a folder that is no worktree any more
 
 
 async def require_onward(git: GitProcess, home: Home, *, has_work: bool) -> None:
@@ -48,8 +54,10 @@ async def require_nothing_beside(git: GitProcess, home: Home) -> None:
     """
     try:
         await find_worktree(git, home.path)
-    except Refused:
-        return
+    except Refused as refused:
+        if refused.refusal.reason in NONE_ANY_MORE:
+            return
+        raise
     current = await current_branch(git, at=home.path)
     tip = await find_ref(git, f"refs/heads/{home.branch}", at=home.path)
     head = await find_ref(git, "HEAD^{commit}", at=home.path)

@@ -85,9 +85,8 @@ class Launches:
         if adapter is None:
             return _unfit(intent, f"no adapter is named {intent.adapter}")
         if intent.cwd is not None and _is_lost(intent.cwd):
-            return _unfit(
-                intent, f"{intent.cwd} is no worktree any more: git there would be another repository's"
-            )
+            why = "git there would be another repository's; git worktree repair, in its own, may mend it"
+            return _unfit(intent, f"{intent.cwd} is no worktree any more: {why}")
         homes = Homes(self._run_dir(intent.run_id).parent)
         cwd = intent.cwd or str(homes.make_scratch(intent.session_id))
         home = homes.home(intent.session_id)
