@@ -57,14 +57,14 @@ class Connection:
             raise AnswerBroken(f"the request can't be sent: {fault}") from fault
         parts = [self._http.send(head)]
         if isinstance(request.body, Path):
-            self._writer.writelines(part for part in parts if part)
+            self._writer.write(b"".join(part for part in parts if part))
             parts = []
             await self._send_file(request.body)
         elif request.body:
             parts.append(self._http.send(h11.Data(data=request.body)))
         if self._http.our_state is h11.SEND_BODY:
             parts.append(self._http.send(h11.EndOfMessage()))
-        self._writer.writelines(part for part in parts if part)
+        self._writer.write(b"".join(part for part in parts if part))
         event = await self._next()
         while isinstance(event, h11.InformationalResponse):
             event = await self._next()

@@ -11,6 +11,7 @@ knows one application for all its sockets.
 import asyncio
 import resource
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -151,10 +152,15 @@ class Door:
     async def open(self, listening: socket.socket) -> None:
         """Take connections."""
         loop = asyncio.get_running_loop()
-        if listening.family == socket.AF_UNIX:
-            self._server = await loop.create_unix_server(self._greet, sock=listening, backlog=BACKLOG)
-        else:
+        if listening.family != socket.AF_UNIX:
             self._server = await loop.create_server(self._greet, sock=listening, backlog=BACKLOG)
+        elif sys.version_info >= (3, 13):
+            # From there on who serves no more removes the path, though the next one answers on the same socket.
+            self._server = await loop.create_unix_server(
+                self._greet, sock=listening, backlog=BACKLOG, cleanup_socket=False
+            )
+        else:
+            self._server = await loop.create_unix_server(self._greet, sock=listening, backlog=BACKLOG)
 
     async def close(self) -> None:
         """Take no more; let what is under way end, and cut off what does not. Closing twice is fine."""
