@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import stat
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -164,7 +165,7 @@ def test_data_of_a_newer_version_is_refused_and_left_alone(place: Place) -> None
     place.ok("workspace", "create", "core")
     place.call("mpd", "stop")
     log = place.data / "state" / "log.sqlite"
-    with sqlite3.connect(log) as db:
+    with closing(sqlite3.connect(log)) as db:
         db.execute("PRAGMA user_version = 9999")
     before = log.read_bytes()
 
